@@ -1,0 +1,91 @@
+/**
+ * Every code an error of Knell can carry, with the HTTP status it travels as and whether the same
+ * call may succeed later without a change (`retryable`). One table: the HTTP layer, the clients
+ * and the docs are all held to it.
+ */
+export const errorCodes = {
+  // The caller's request
+  invalid_request: { status: 400, retryable: false },
+  invalid_json: { status: 400, retryable: false },
+  invalid_match: { status: 400, retryable: false },
+  invalid_position: { status: 400, retryable: false },
+  unsupported_media_type: { status: 415, retryable: false },
+  body_too_large: { status: 413, retryable: false },
+  not_found: { status: 404, retryable: false },
+  method_not_allowed: { status: 405, retryable: false },
+  unknown_tenant: { status: 404, retryable: false },
+  unauthorized: { status: 401, retryable: false },
+  forbidden: { status: 403, retryable: false },
+  idempotency_conflict: { status: 422, retryable: false },
+  too_many_requests: { status: 429, retryable: true },
+  // Tokens
+  token_malformed: { status: 400, retryable: false },
+  token_too_large: { status: 400, retryable: false },
+  token_alg_refused: { status: 400, retryable: false },
+  token_header_refused: { status: 400, retryable: false },
+  token_unknown_key: { status: 400, retryable: false },
+  token_signature_invalid: { status: 400, retryable: false },
+  token_wrong_issuer: { status: 400, retryable: false },
+  token_wrong_audience: { status: 400, retryable: false },
+  token_wrong_type: { status: 400, retryable: false },
+  token_claims_invalid: { status: 400, retryable: false },
+  token_not_yet_valid: { status: 400, retryable: false },
+  token_expired: { status: 400, retryable: false },
+  token_too_long_lived: { status: 400, retryable: false },
+  no_verification_key: { status: 400, retryable: false },
+  // Rules
+  issued_before_in_future: { status: 422, retryable: false },
+  too_many_cutoffs: { status: 422, retryable: false },
+  too_many_shapes: { status: 422, retryable: false },
+  rule_too_large: { status: 422, retryable: false },
+  unknown_revocation: { status: 404, retryable: false },
+  // The store
+  store_unavailable: { status: 503, retryable: true },
+  store_full: { status: 503, retryable: true },
+  store_reserved: { status: 503, retryable: true },
+  store_mismatch: { status: 503, retryable: false },
+  store_epoch_changed: { status: 503, retryable: true },
+  commit_too_old: { status: 503, retryable: true },
+  // The broker
+  broker_unavailable: { status: 503, retryable: true },
+  broker_nacked: { status: 503, retryable: true },
+  broker_topology: { status: 503, retryable: false },
+  message_invalid: { status: 400, retryable: false },
+  // The process
+  shutting_down: { status: 503, retryable: true },
+  config_invalid: { status: 500, retryable: false },
+  pull_failed: { status: 503, retryable: true },
+  internal: { status: 500, retryable: false },
+} as const satisfies Record<string, { status: number; retryable: boolean }>
+
+export type ErrorCode = keyof typeof errorCodes
+
+/** The one error class of Knell. Decide by `code`, never by `message`; the cause, where there is one, is in `cause`. */
+export class KnellError extends Error {
+  readonly code: ErrorCode
+  /** Facts that help the caller, safe to show to it: never a token or a secret. */
+  readonly details: Readonly<Record<string, unknown>> | undefined
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { cause?: unknown; details?: Readonly<Record<string, unknown>> } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'KnellError'
+    this.code = code
+    this.details = options.details
+  }
+
+  get status(): number {
+    return errorCodes[this.code].status
+  }
+
+  get retryable(): boolean {
+    return errorCodes[this.code].retryable
+  }
+}
+
+export function isKnellError(error: unknown, code?: ErrorCode): error is KnellError {
+  return error instanceof KnellError && (code === undefined || error.code === code)
+}
