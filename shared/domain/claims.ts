@@ -43,11 +43,17 @@ function problemOfValue(value: unknown): string | undefined {
  */
 export function parseMatch(value: unknown, what = 'match'): Match {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new KnellError('invalid_match', `${what} must be an object of claims, for example {"sub":"alice"}.`)
+    throw new KnellError(
+      'invalid_match',
+      `${what} must be an object of claims, for example {"sub":"alice"}.`,
+    )
   }
   const names = Object.keys(value).sort()
   if (names.length > MAX_CLAIMS) {
-    throw new KnellError('invalid_match', `${what} names ${names.length} claims; at most ${MAX_CLAIMS} are allowed.`)
+    throw new KnellError(
+      'invalid_match',
+      `${what} names ${names.length} claims; at most ${MAX_CLAIMS} are allowed.`,
+    )
   }
   const match: Record<string, ClaimValue> = Object.create(null) as Record<string, ClaimValue>
   for (const name of names) {
@@ -59,7 +65,8 @@ export function parseMatch(value: unknown, what = 'match'): Match {
     }
     const claim = (value as Record<string, unknown>)[name]
     const problem = problemOfValue(claim)
-    if (problem) throw new KnellError('invalid_match', `${what}: the value of "${name}" ${problem}.`)
+    if (problem)
+      throw new KnellError('invalid_match', `${what}: the value of "${name}" ${problem}.`)
     match[name] = claim as ClaimValue
   }
   return match

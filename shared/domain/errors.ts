@@ -1,9 +1,62 @@
+export type ErrorCode =
+  | 'invalid_request'
+  | 'invalid_json'
+  | 'invalid_match'
+  | 'invalid_position'
+  | 'unsupported_media_type'
+  | 'body_too_large'
+  | 'not_found'
+  | 'method_not_allowed'
+  | 'unknown_tenant'
+  | 'unauthorized'
+  | 'forbidden'
+  | 'idempotency_conflict'
+  | 'too_many_requests'
+  | 'token_malformed'
+  | 'token_too_large'
+  | 'token_alg_refused'
+  | 'token_header_refused'
+  | 'token_unknown_key'
+  | 'token_signature_invalid'
+  | 'token_wrong_issuer'
+  | 'token_wrong_audience'
+  | 'token_wrong_type'
+  | 'token_claims_invalid'
+  | 'token_not_yet_valid'
+  | 'token_expired'
+  | 'token_too_long_lived'
+  | 'no_verification_key'
+  | 'issued_before_in_future'
+  | 'too_many_cutoffs'
+  | 'too_many_shapes'
+  | 'rule_too_large'
+  | 'unknown_revocation'
+  | 'store_unavailable'
+  | 'store_full'
+  | 'store_reserved'
+  | 'store_mismatch'
+  | 'store_epoch_changed'
+  | 'commit_too_old'
+  | 'broker_unavailable'
+  | 'broker_nacked'
+  | 'broker_topology'
+  | 'message_invalid'
+  | 'shutting_down'
+  | 'config_invalid'
+  | 'pull_failed'
+  | 'internal'
+
+interface CodeRow {
+  readonly status: number
+  readonly retryable: boolean
+}
+
 /**
  * Every code an error of Knell can carry, with the HTTP status it travels as and whether the same
  * call may succeed later without a change (`retryable`). One table: the HTTP layer, the clients
  * and the docs are all held to it.
  */
-export const errorCodes = {
+export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   // The caller's request
   invalid_request: { status: 400, retryable: false },
   invalid_json: { status: 400, retryable: false },
@@ -56,9 +109,7 @@ export const errorCodes = {
   config_invalid: { status: 500, retryable: false },
   pull_failed: { status: 503, retryable: true },
   internal: { status: 500, retryable: false },
-} as const satisfies Record<string, { status: number; retryable: boolean }>
-
-export type ErrorCode = keyof typeof errorCodes
+}
 
 /** The one error class of Knell. Decide by `code`, never by `message`; the cause, where there is one, is in `cause`. */
 export class KnellError extends Error {
