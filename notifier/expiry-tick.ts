@@ -1,0 +1,100 @@
+import { Queue, Worker, type Job } from 'bullmq'
+import type { Redis } from 'ioredis'
+import type { Logger } from 'pino'
+import type { Drained, Drainer } from '../shared/relay/drainer.ts'
+import type { RedisClient, Store } from '../shared/store/store.ts'
+import { thisMoment } from '../shared/store/store.ts'
+
+export const EXPIRY_QUEUE = 'knell-expiry'
+
+/**
+ * A BullMQ job each whole second of the store's clock, one across all notifiers, that drains
+ * whatever is due. The job's id is the second, so the same one added by another notifier is ignored.
+ * Nothing rests on a job: a second that no job drained is drained by the next one, or by the sweep.
+ */
+export class ExpiryTick {
+  readonly #store: Store
+  readonly #tenant: string
+  readonly #drainer: Drainer
+  readonly #log: Logger
+  readonly #queue: Queue
+  readonly #worker: Worker
+  #timer: NodeJS.Timeout | undefined
+  #stopped = true
+
+  constructor(options: {
+    store: Store
+    /** Any tenant: its shard 0 tells the store's time. */
+    tenant: string
+    drainer: Drainer
+    log: Logger
+    queueRedis: RedisClient
+    workerRedis: RedisClient
+  }) {
+    this.#store = options.store
+    this.#tenant = options.tenant
+    this.#drainer = options.drainer
+    this.#log = options.log
+    const prefix = this.#store.keys.bull
+    this.#queue = new Queue(EXPIRY_QUEUE, {
+      connection: options.queueRedis as Redis,
+      prefix,
+      defaultJobOptions: {
+        removeOnComplete: { age: 600, count: 300 },
+        removeOnFail: { age: 3600, count: 300 },
+      },
+    })
+    this.#worker = new Worker(EXPIRY_QUEUE, (job) => this.#run(job), {
+      connection: options.workerRedis as Redis,
+      prefix,
+      autorun: false,
+      concurrency: 1,
+      maxStalledCount: 10,
+      drainDelay: 2,
+    })
+    this.#queue.on('error', (error) => options.log.debug({ err: error }, 'expiry queue'))
+    this.#worker.on('error', (error) => options.log.debug({ err: error }, 'expiry worker'))
+    this.#worker.on('failed', (_job, error) => options.log.debug({ err: error }, 'expiry job'))
+  }
+
+  start(): void {
+    if (!this.#stopped) return
+    this.#stopped = false
+    void this.#worker.run()
+    this.#schedule()
+  }
+
+  async #run(job: Job): Promise<Drained> {
+    const drained = await this.#drainer.runOnce(0)
+    if (drained.announced > 0) this.#log.debug({ job: job.id, ...drained }, 'expiries announced')
+    return drained
+  }
+
+  /** Wakes just after the next whole second of the store's clock. */
+  #schedule(): void {
+    if (this.#stopped) return
+    const now = this.#store.clock.isSet ? this.#store.clock.earliest(thisMoment()) : Date.now()
+    this.#timer = setTimeout(() => void this.#tick(), 1000 - (now % 1000) + 1)
+  }
+
+  async #tick(): Promise<void> {
+    try {
+      const { at } = await this.#store.touch(this.#tenant, 0)
+      // A tick that is early by this clock would find nothing due, so it takes the second that has just begun.
+      const second = Math.round(at / 1000)
+      await this.#queue.add('drain', {}, { jobId: `second-${second}` })
+    } catch (error) {
+      this.#log.debug({ err: error }, 'no tick this second; the next one covers it')
+    }
+    this.#schedule()
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    clearTimeout(this.#timer)
+    const force = setTimeout(() => void this.#worker.close(true), 4000)
+    await this.#worker.close()
+    clearTimeout(force)
+    await this.#queue.close()
+  }
+}

@@ -1,0 +1,139 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { createHash } from 'node:crypto'
+import { z } from 'zod'
+import type { TenantSettings } from '../../shared/config/tenant-settings.ts'
+import { parseMatch, type Match } from '../../shared/domain/claims.ts'
+import { KnellError } from '../../shared/domain/errors.ts'
+import { largestTtl } from '../../shared/domain/max-token-ttl.ts'
+import { parseWith, reasonSchema, tenantSchema } from '../../shared/http/schemas.ts'
+import type { Services } from '../../shared/http/services.ts'
+import type { Idempotency } from '../../shared/store/rule-store.ts'
+import { tenantNamed } from '../tenant-named.ts'
+import { readDoomed } from '../token-reader.ts'
+
+const MAX_NUMERIC_DATE = 2 ** 33
+const noteSchema = z.string().max(1000).optional()
+
+const revokeBody = z.strictObject({
+  match: z.unknown().optional(),
+  token: z.string().optional(),
+  tenant: tenantSchema,
+  issuedBefore: z.number().int().min(0).max(MAX_NUMERIC_DATE).nullable().optional(),
+  reason: reasonSchema,
+  by: noteSchema,
+  note: noteSchema,
+  except: z.unknown().optional(),
+})
+
+const restoreBody = z.strictObject({
+  id: z
+    .string()
+    .regex(/^r\d{1,4}-\d{1,16}-\d{1,16}-\d{1,3}$/, 'must be an id that a revocation answered')
+    .optional(),
+  match: z.unknown().optional(),
+  tenant: tenantSchema,
+  by: noteSchema,
+  note: noteSchema,
+})
+
+/** Claims that narrow a match to one user, session or token: revoking by them is not a mass revocation. */
+const NARROW = ['jti', 'sid', 'sub']
+
+/** `POST /v1/revocations` and `POST /v1/revocations/restore`. */
+export function addRevocationRoutes(app: FastifyInstance, services: Services): void {
+  const { rules, log } = services
+
+  app.post('/v1/revocations', async (request, reply) => {
+    const body = parseWith(revokeBody, request.body, 'body')
+    if ((body.match === undefined) === (body.token === undefined)) {
+      throw new KnellError('invalid_request', 'Send either match or token.')
+    }
+    const name = tenantNamed(services.settings, body as { tenant?: string; token?: string })
+    const scopes = ['revocations:write', 'revocations:mass'] as const
+    const settings = app.auth.tenant(request, name, ...scopes)
+    const doomed = body.token === undefined ? undefined : readDoomed(settings, body.token)
+    const match: Match = doomed === undefined ? parseMatch(body.match) : { jti: doomed.jti }
+    const narrow = NARROW.some((claim) => claim in match)
+    app.auth.require(request, narrow ? 'revocations:write' : 'revocations:mass')
+    const except = body.except === undefined ? undefined : parseMatch(body.except, 'except')
+    if (except !== undefined && Object.keys(except).length === 0) {
+      throw new KnellError('invalid_match', 'except must name at least one claim.')
+    }
+    if (except !== undefined && 'kid' in except) {
+      throw new KnellError(
+        'invalid_match',
+        'except names payload claims; kid is a header parameter.',
+      )
+    }
+    const committed = await rules.revoke(
+      settings.tenant,
+      {
+        op: 'revoke',
+        match,
+        ...(body.reason === undefined ? {} : { reason: body.reason }),
+        ...(body.issuedBefore === undefined ? {} : { issuedBefore: body.issuedBefore }),
+        ...(except === undefined ? {} : { except }),
+        ...(doomed?.verifiedExp === undefined ? {} : { verifiedExp: doomed.verifiedExp }),
+        ttlSeconds: await longestOf(services, settings),
+        skewSeconds: settings.issuerSkewSeconds,
+      },
+      idempotencyOf(app, request, settings.tenant),
+    )
+    const { ids, shard, epoch, seq, issuedBefore, until } = committed
+    log.info({ id: ids[0], tenant: settings.tenant, reason: body.reason, by: body.by }, 'revoked')
+    return reply.status(201).send({ id: ids[0], shard, epoch, seq, issuedBefore, until })
+  })
+
+  app.post('/v1/revocations/restore', async (request) => {
+    const body = parseWith(restoreBody, request.body, 'body')
+    const { tenant } = app.auth.tenant(request, body.tenant, 'revocations:undo')
+    if ((body.match === undefined) === (body.id === undefined)) {
+      throw new KnellError('invalid_request', 'Send either id or match.')
+    }
+    const shard = Number(body.id?.slice(1).split('-')[0])
+    if (body.id !== undefined && shard >= services.store.shards) {
+      throw new KnellError('unknown_revocation', 'No live revocation is known by this id.')
+    }
+    const committed = await rules.restore(
+      tenant,
+      body.id === undefined
+        ? { op: 'restore', match: parseMatch(body.match) }
+        : { op: 'restore', id: body.id, shard },
+      idempotencyOf(app, request, tenant),
+    )
+    const { ids: lifted, match, epoch, seq } = committed
+    log.info({ lifted, tenant, by: body.by }, 'restored')
+    return { lifted, match, shard: committed.shard, epoch, seq }
+  })
+}
+
+async function longestOf({ feed, store }: Services, settings: TenantSettings): Promise<number> {
+  const steps = await feed.maxTokenTtl(settings.tenant)
+  const now = Math.floor((await store.now(settings.tenant)) / 1000)
+  return largestTtl(steps, now) ?? settings.maxTokenTtlSeconds
+}
+
+/** An `Idempotency-Key` belongs to API key, tenant and body for 10 minutes. */
+function idempotencyOf(
+  app: FastifyInstance,
+  request: FastifyRequest,
+  tenant: string,
+): Idempotency | undefined {
+  const sent = request.headers['idempotency-key']
+  if (sent === undefined) return undefined
+  if (typeof sent !== 'string' || !/^[\x21-\x7e]{1,128}$/.test(sent)) {
+    throw new KnellError(
+      'invalid_request',
+      'Idempotency-Key must be 1 to 128 characters of printable ASCII.',
+    )
+  }
+  const { name } = app.auth.caller(request)
+  return {
+    key: digest(`${name}\n${tenant}\n${sent}`),
+    body: digest(`${request.url}\n${JSON.stringify(request.body)}`),
+  }
+}
+
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 32)
+}

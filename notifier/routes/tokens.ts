@@ -1,0 +1,178 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { Readable } from 'node:stream'
+import { z } from 'zod'
+import type { TenantSettings } from '../../shared/config/tenant-settings.ts'
+import { isKnellError, KnellError } from '../../shared/domain/errors.ts'
+import { largestTtl } from '../../shared/domain/max-token-ttl.ts'
+import { readLines } from '../../shared/http/lines.ts'
+import { parseWith, tenantSchema } from '../../shared/http/schemas.ts'
+import type { Services } from '../../shared/http/services.ts'
+import { thisMoment } from '../../shared/store/store.ts'
+import { readClaims, readToken } from '../token-reader.ts'
+import { tenantNamed } from '../tenant-named.ts'
+
+const MAX_ITEMS = 5000
+/** 5,000 tokens of a common size; a single token is bounded by the verifier. */
+const BODY_LIMIT = 16 * 1024 * 1024
+const MAX_LINE = 65_536
+/** So many lines of an upload wait for the store at once. */
+const MAX_WAITING = 4000
+const MAX_LISTED = 10_000
+
+const itemSchema = z.union([
+  z.strictObject({ token: z.string(), tenant: tenantSchema }),
+  z.strictObject({ claims: z.record(z.string(), z.unknown()), tenant: tenantSchema }),
+])
+type Item = z.infer<typeof itemSchema>
+
+interface Rejected {
+  readonly index?: number
+  readonly line?: number
+  readonly code: string
+  readonly message: string
+}
+
+/** `POST /v1/tokens`: registers one token, an array of up to 5,000, or an NDJSON stream of any length. */
+export function addTokenRoutes(app: FastifyInstance, services: Services): void {
+  app.addContentTypeParser(
+    ['application/x-ndjson', 'application/ndjson'],
+    (_request, payload, done) => {
+      done(null, payload)
+    },
+  )
+  app.post('/v1/tokens', { bodyLimit: BODY_LIMIT }, async (request, reply) => {
+    app.auth.require(request, 'tokens:write', 'tokens:claims')
+    services.health.assertRoom()
+    const { body } = request
+    const register = createRegister(app, services, request)
+    void reply.status(201)
+    if (isStream(body)) return registerLines(body, register)
+    if (!Array.isArray(body)) {
+      await register(body)
+      return { registered: 1 }
+    }
+    if (body.length === 0 || body.length > MAX_ITEMS) {
+      throw new KnellError(
+        'invalid_request',
+        `An array holds 1 to ${MAX_ITEMS} tokens; got ${body.length}. Send NDJSON for more.`,
+      )
+    }
+    return registerAll(body, register)
+  })
+}
+
+type Register = (item: unknown) => Promise<void>
+
+function createRegister(
+  app: FastifyInstance,
+  services: Services,
+  request: FastifyRequest,
+): Register {
+  const longests = new Map<string, Promise<number>>()
+  const longestOf = async ({ tenant, maxTokenTtlSeconds }: TenantSettings): Promise<number> => {
+    const steps = await services.feed.maxTokenTtl(tenant)
+    const now = Math.floor((await services.store.now(tenant)) / 1000)
+    return largestTtl(steps, now) ?? maxTokenTtlSeconds
+  }
+  return async (raw) => {
+    const item: Item = parseWith(itemSchema, raw, 'token to register')
+    const name = tenantNamed(services.settings, item)
+    const settings = app.auth.tenant(
+      request,
+      name,
+      'token' in item ? 'tokens:write' : 'tokens:claims',
+    )
+    let longest = longests.get(settings.tenant)
+    if (longest === undefined) {
+      longest = longestOf(settings)
+      longests.set(settings.tenant, longest)
+    }
+    const most = await longest
+    const now = services.store.clock.earliest(thisMoment()) / 1000
+    const record =
+      'token' in item
+        ? readToken(settings, item.token, now, most)
+        : readClaims(settings, item.claims, now, most)
+    await services.tokens.register(settings.tenant, record)
+  }
+}
+
+async function registerAll(
+  items: readonly unknown[],
+  register: Register,
+): Promise<{ registered: number; rejected?: Rejected[] }> {
+  const rejected: Rejected[] = []
+  await Promise.all(
+    items.map(async (item, index) => {
+      try {
+        await register(item)
+      } catch (error) {
+        rejected.push({ index, ...rejectionOf(error) })
+      }
+    }),
+  )
+  rejected.sort((a, b) => (a.index ?? 0) - (b.index ?? 0))
+  const registered = items.length - rejected.length
+  return rejected.length > 0 ? { registered, rejected } : { registered }
+}
+
+/** A fault of the store is the whole call's: the caller sends it again. */
+function rejectionOf(error: unknown): { code: string; message: string } {
+  if (!isKnellError(error) || error.status >= 500) throw error
+  return { code: error.code, message: error.message }
+}
+
+/** The good lines are registered, the bad ones are listed (the first 10,000) and counted. Empty lines are passed over. */
+async function registerLines(
+  body: Readable,
+  register: Register,
+): Promise<{ registered: number; rejectedCount?: number; rejected?: Rejected[] }> {
+  const rejected: Rejected[] = []
+  let rejectedCount = 0
+  let registered = 0
+  let failure: unknown
+  const waiting = new Set<Promise<void>>()
+  const reject = (line: number, error: unknown): void => {
+    const why = rejectionOf(error)
+    rejectedCount += 1
+    if (rejected.length < MAX_LISTED) rejected.push({ line, ...why })
+  }
+  const one = async (line: number, text: string | undefined): Promise<void> => {
+    try {
+      await register(parseLine(text))
+      registered += 1
+    } catch (error) {
+      reject(line, error)
+    }
+  }
+  for await (const { number, text } of readLines(body, MAX_LINE)) {
+    if (failure !== undefined) break
+    if (text?.trim() === '') continue
+    const work: Promise<void> = one(number, text)
+      .catch((error: unknown) => {
+        failure = error
+      })
+      .finally(() => waiting.delete(work))
+    waiting.add(work)
+    if (waiting.size >= MAX_WAITING) await Promise.race(waiting)
+  }
+  await Promise.all(waiting)
+  if (failure !== undefined) throw failure
+  rejected.sort((a, b) => (a.line ?? 0) - (b.line ?? 0))
+  return rejectedCount > 0 ? { registered, rejectedCount, rejected } : { registered }
+}
+
+function parseLine(text: string | undefined): unknown {
+  if (text === undefined) {
+    throw new KnellError('body_too_large', `The line is longer than ${MAX_LINE} bytes.`)
+  }
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new KnellError('invalid_json', 'The line is not JSON.', { cause: error })
+  }
+}
+
+function isStream(body: unknown): body is Readable {
+  return typeof body === 'object' && body !== null && 'pipe' in body
+}

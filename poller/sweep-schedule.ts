@@ -1,0 +1,133 @@
+import { Queue, Worker } from 'bullmq'
+import type { Redis } from 'ioredis'
+import { createTask, type ScheduledTask } from 'node-cron'
+import type { Logger } from 'pino'
+import type { RedisClient, Store } from '../shared/store/store.ts'
+import type { UpkeepStore } from '../shared/store/upkeep-store.ts'
+import type { SweepReport, Sweeper } from './sweep.ts'
+
+export const SWEEP_QUEUE = 'knell-sweep'
+/** After so many firings without a new report in the store, BullMQ is taken to be stuck. */
+const MISSED_FIRINGS = 2
+
+/**
+ * node-cron fires, each firing becomes one BullMQ job however many pollers run, and a worker
+ * sweeps. A sweep covers everything due up to now, so a missed firing costs time only. Should no
+ * sweep be reported for two firings, this process sweeps without BullMQ.
+ */
+export class SweepSchedule {
+  readonly #sweeper: Sweeper
+  readonly #upkeep: UpkeepStore
+  readonly #log: Logger
+  readonly #queue: Queue
+  readonly #worker: Worker
+  readonly #task: ScheduledTask
+  #lastSeen = -1
+  #missed = 0
+  #direct: Promise<void> | undefined
+  #started = false
+
+  constructor(options: {
+    store: Store
+    upkeep: UpkeepStore
+    sweeper: Sweeper
+    cron: string
+    log: Logger
+    queueRedis: RedisClient
+    workerRedis: RedisClient
+  }) {
+    const { log } = options
+    this.#sweeper = options.sweeper
+    this.#upkeep = options.upkeep
+    this.#log = log
+    const prefix = options.store.keys.bull
+    this.#queue = new Queue(SWEEP_QUEUE, {
+      connection: options.queueRedis as Redis,
+      prefix,
+      defaultJobOptions: {
+        removeOnComplete: { age: 86_400, count: 1000 },
+        removeOnFail: { age: 86_400, count: 1000 },
+      },
+    })
+    this.#worker = new Worker(SWEEP_QUEUE, (job) => this.#sweep(`cron ${job.id}`), {
+      connection: options.workerRedis as Redis,
+      prefix,
+      autorun: false,
+      concurrency: 1,
+      maxStalledCount: 10,
+      drainDelay: 2,
+    })
+    this.#queue.on('error', (error) => log.debug({ err: error }, 'sweep queue'))
+    this.#worker.on('error', (error) => log.debug({ err: error }, 'sweep worker'))
+    this.#worker.on('failed', (_job, error) => log.warn({ err: error }, 'a sweep failed'))
+    this.#task = createTask(options.cron, ({ date }) => this.#fire(date), {
+      timezone: 'UTC',
+      name: 'sweep',
+      suppressMissedWarning: true,
+      logger: {
+        info: (message) => log.debug(message),
+        warn: (message) => log.debug(message),
+        error: (message) => log.warn({ err: message }, 'cron'),
+        debug: (message) => log.trace({ err: message }, 'cron'),
+      },
+    })
+  }
+
+  start(): void {
+    if (this.#started) return
+    this.#started = true
+    void this.#worker.run()
+    void this.#task.start()
+  }
+
+  async #sweep(trigger: string): Promise<SweepReport> {
+    const report = await this.#sweeper.runOnce(trigger)
+    const caught = report.overdueTokens + report.unsentEntries
+    this.#log[caught > 0 ? 'warn' : 'debug'](
+      report,
+      caught > 0 ? 'the sweep caught what the push path missed' : 'swept',
+    )
+    return report
+  }
+
+  /** The job's id is the second it was planned for, so the other pollers' firings add nothing. */
+  async #fire(planned: Date): Promise<void> {
+    const adding = this.#queue.add(
+      'sweep',
+      {},
+      { jobId: `sweep-${Math.round(planned.getTime() / 1000)}` },
+    )
+    adding.catch((error: unknown) => this.#log.debug({ err: error }, 'no sweep job'))
+    try {
+      await this.#watch()
+    } catch (error) {
+      this.#log.debug({ err: error }, 'the sweeps could not be watched')
+    }
+  }
+
+  async #watch(): Promise<void> {
+    const [newest] = await this.#upkeep.reports(1)
+    const at = newest === undefined ? 0 : (JSON.parse(newest) as SweepReport).at
+    this.#missed = at > this.#lastSeen ? 0 : this.#missed + 1
+    this.#lastSeen = at
+    if (this.#missed < MISSED_FIRINGS || this.#direct !== undefined) return
+    this.#log.warn('no sweep was reported for a while; sweeping without BullMQ')
+    this.#direct = this.#sweep('direct')
+      .then(
+        () => {},
+        (error: unknown) => this.#log.warn({ err: error }, 'the direct sweep failed'),
+      )
+      .finally(() => {
+        this.#direct = undefined
+      })
+  }
+
+  async stop(): Promise<void> {
+    await this.#task.destroy()
+    const force = setTimeout(() => void this.#worker.close(true), 4000)
+    await this.#worker.close()
+    clearTimeout(force)
+    await this.#direct
+    await this.#queue.close()
+  }
+}

@@ -1,0 +1,139 @@
+import type { ConfirmChannel, Message } from 'amqplib'
+import { KnellError } from '../domain/errors.ts'
+import type { Broker, Link } from './broker.ts'
+import { toBrokerError } from './broker-error.ts'
+
+export interface Outgoing {
+  readonly exchange: string
+  readonly routingKey: string
+  readonly type: string
+  readonly messageId?: string
+  readonly body: string
+  /** Persistent unless told otherwise: beats are worth nothing after a restart of the broker. */
+  readonly transient?: boolean
+}
+
+/** What became of a message that RabbitMQ confirmed. `unroutable`: no queue is bound for it. */
+export type Sent = 'routed' | 'unroutable'
+
+const CONFIRM_TIMEOUT_MS = 10_000
+
+interface Flight {
+  settle(result: Sent | KnellError): void
+}
+
+/**
+ * Publishes with confirms on a channel of its own. At most `window` messages are unconfirmed;
+ * further calls wait their turn, in order. A message without a confirm after 10 s fails as unknown
+ * and the connection is made anew; whoever published it publishes it again under the same id.
+ */
+export class Publisher {
+  readonly #window: number
+  #channel: ConfirmChannel | undefined
+  #link: Link | undefined
+  #inFlight = 0
+  readonly #flights = new Set<Flight>()
+  readonly #turns: (() => void)[] = []
+  readonly #returned = new Set<string>()
+  #number = 0
+
+  constructor(broker: Broker, options: { window?: number } = {}) {
+    this.#window = options.window ?? 100
+    broker.use((link) => this.#open(link))
+    broker.on('down', () => this.#lost())
+  }
+
+  /** Whether a message published now would go out at once. */
+  get isOpen(): boolean {
+    return this.#channel !== undefined
+  }
+
+  get unconfirmed(): number {
+    return this.#inFlight
+  }
+
+  async #open(link: Link): Promise<void> {
+    const channel = await link.createConfirmChannel()
+    channel.on('return', (message: Message) => {
+      this.#returned.add(String(message.properties.headers?.['knell-flight']))
+    })
+    this.#link = link
+    this.#channel = channel
+    for (const turn of this.#turns.splice(0)) turn()
+  }
+
+  #lost(): void {
+    this.#channel = undefined
+    this.#returned.clear()
+    const error = new KnellError(
+      'broker_unavailable',
+      'The connection to RabbitMQ was lost before the confirm.',
+    )
+    for (const flight of this.#flights) flight.settle(error)
+    for (const turn of this.#turns.splice(0)) turn()
+  }
+
+  /** @throws KnellError `broker_unavailable` (unknown: publish again), `broker_nacked` */
+  async publish(message: Outgoing): Promise<Sent> {
+    while (this.#channel !== undefined && this.#inFlight >= this.#window) {
+      await new Promise<void>((resolve) => {
+        this.#turns.push(resolve)
+      })
+    }
+    const channel = this.#channel
+    const link = this.#link
+    if (channel === undefined || link === undefined) {
+      throw new KnellError('broker_unavailable', 'There is no connection to RabbitMQ.')
+    }
+    this.#inFlight += 1
+    const flightId = String(++this.#number)
+    try {
+      return await new Promise<Sent>((resolve, reject) => {
+        const flight: Flight = {
+          settle: (result) => {
+            clearTimeout(timer)
+            this.#flights.delete(flight)
+            if (typeof result === 'string') resolve(result)
+            else reject(result)
+          },
+        }
+        const timer = setTimeout(() => {
+          flight.settle(new KnellError('broker_unavailable', 'RabbitMQ did not confirm in time.'))
+          link.fail(new Error('RabbitMQ did not confirm a message in time.'))
+        }, CONFIRM_TIMEOUT_MS)
+        this.#flights.add(flight)
+        try {
+          channel.publish(
+            message.exchange,
+            message.routingKey,
+            Buffer.from(message.body),
+            {
+              contentType: 'application/json',
+              persistent: message.transient !== true,
+              mandatory: true,
+              type: message.type,
+              appId: 'knell',
+              headers: { 'knell-flight': flightId },
+              ...(message.messageId === undefined ? {} : { messageId: message.messageId }),
+            },
+            (error: unknown) => {
+              const unroutable = this.#returned.delete(flightId)
+              if (error === null || error === undefined) {
+                flight.settle(unroutable ? 'unroutable' : 'routed')
+              } else {
+                flight.settle(
+                  new KnellError('broker_nacked', 'RabbitMQ refused a message.', { cause: error }),
+                )
+              }
+            },
+          )
+        } catch (error) {
+          flight.settle(toBrokerError(error))
+        }
+      })
+    } finally {
+      this.#inFlight -= 1
+      this.#turns.shift()?.()
+    }
+  }
+}

@@ -1,0 +1,131 @@
+import { DEFAULT_NAMESPACE } from '../domain/names.ts'
+import { DEFAULT_ISSUER_SKEW, DEFAULT_MAX_TOKEN_TTL } from './tenant-settings.ts'
+
+export type ProcessKind = 'notifier' | 'poller'
+
+/** One environment variable. */
+export interface SettingRow {
+  readonly name: string
+  /** The processes that act on it. Both check it, so one environment can serve both. */
+  readonly kinds: readonly ProcessKind[]
+  /** What holds when it is absent or empty. Undefined: nothing does. */
+  readonly default: string | undefined
+  readonly expects: string
+  /** Its value is never shown. */
+  readonly secret?: true
+}
+
+const both: readonly ProcessKind[] = ['notifier', 'poller']
+
+/** Every environment variable the two processes read, and no other. The docs are compared with it. */
+export const settingsTable: readonly SettingRow[] = [
+  {
+    name: 'AMQP_URL',
+    kinds: both,
+    default: undefined,
+    expects: 'amqp:// or amqps:// with a host',
+  },
+  {
+    name: 'REDIS_URL',
+    kinds: both,
+    default: undefined,
+    expects:
+      'redis:// or rediss://, a comma-separated list of them (a cluster), or redis+sentinel://h1,h2/<master>/<db>',
+  },
+  {
+    name: 'HOST',
+    kinds: both,
+    default: '127.0.0.1',
+    expects: 'a host name or an IP address to listen on',
+  },
+  {
+    name: 'PORT',
+    kinds: ['notifier'],
+    default: '7070',
+    expects: 'a whole number from 0 (any free port) to 65535',
+  },
+  {
+    name: 'PORT',
+    kinds: ['poller'],
+    default: '7071',
+    expects: 'a whole number from 0 (any free port) to 65535',
+  },
+  {
+    name: 'API_KEYS',
+    kinds: both,
+    default: undefined,
+    expects: 'name=secret:scope+scope, optionally @tenant+tenant at the end; several by spaces',
+    secret: true,
+  },
+  {
+    name: 'API_KEYS_FILE',
+    kinds: both,
+    default: undefined,
+    expects: 'the path of a file with keys in the form of API_KEYS, # beginning a comment',
+  },
+  {
+    name: 'TENANTS_FILE',
+    kinds: both,
+    default: undefined,
+    expects: 'the path of a JSON file that declares the tenants',
+  },
+  {
+    name: 'ISSUER',
+    kinds: both,
+    default: undefined,
+    expects: 'the exact "iss" of the tokens of the tenant "default"',
+  },
+  {
+    name: 'JWT_KEYS',
+    kinds: both,
+    default: undefined,
+    expects: 'a JWK set as JSON, or the path of a file with one',
+    secret: true,
+  },
+  {
+    name: 'MAX_TOKEN_TTL',
+    kinds: both,
+    default: DEFAULT_MAX_TOKEN_TTL,
+    expects: 'whole seconds from 1s to 366d',
+  },
+  {
+    name: 'ISSUER_SKEW',
+    kinds: both,
+    default: DEFAULT_ISSUER_SKEW,
+    expects: 'whole seconds from 0s to 60s',
+  },
+  {
+    name: 'SHARDS',
+    kinds: both,
+    default: '4',
+    expects: 'a whole number from 1 to 64',
+  },
+  { name: 'BEAT', kinds: both, default: '2s', expects: 'a duration from 100ms to 60s' },
+  {
+    name: 'SWEEP_CRON',
+    kinds: ['poller'],
+    default: '*/15 * * * * *',
+    expects: 'a cron expression of five fields, or six with seconds first (UTC)',
+  },
+  { name: 'SWEEP_GRACE', kinds: ['poller'], default: '5s', expects: 'a duration from 0s to 1h' },
+  { name: 'FEED_RETENTION', kinds: both, default: '24h', expects: 'a duration from 1s to 366d' },
+  {
+    name: 'BACKLOG_MAX',
+    kinds: both,
+    default: '10000',
+    expects: 'a whole number from 1 to 10000000',
+  },
+  {
+    name: 'LOG_LEVEL',
+    kinds: both,
+    default: 'info',
+    expects: 'fatal, error, warn, info, debug, trace or silent',
+  },
+  {
+    name: 'NAMESPACE',
+    kinds: both,
+    default: DEFAULT_NAMESPACE,
+    expects: '1 to 20 of a-z, 0-9 and -, a letter first',
+  },
+  { name: 'STORE_STRICT', kinds: both, default: '0', expects: '0 or 1' },
+]

@@ -1,0 +1,199 @@
+import { validate } from 'node-cron'
+import { createKeyRing, loadApiKeys, type KeyRing } from './api-keys.ts'
+import { parseDuration } from './duration.ts'
+import { nearMatch } from './near-match.ts'
+import { configInvalid, problemsOf } from './problems.ts'
+import { parseRedisUrl, type RedisTarget } from './redis-url.ts'
+import { settingsTable, type ProcessKind, type SettingRow } from './settings-table.ts'
+import { loadTenants, type Tenants } from './tenants.ts'
+
+export { settingsTable, type ProcessKind, type SettingRow }
+
+export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
+
+/** What a process runs with. Frozen. */
+export interface Settings {
+  readonly kind: ProcessKind
+  readonly amqpUrl: string
+  readonly redis: RedisTarget
+  readonly host: string
+  /** 0: any free port. */
+  readonly port: number
+  /** `open`: authentication is off, which only `--dev` on a loopback address can bring about. */
+  readonly apiKeys: KeyRing | 'open'
+  /** Where keys are read from besides `API_KEYS`; `loadApiKeys` reads them again. */
+  readonly apiKeysFile: string | undefined
+  readonly tenants: Tenants
+  readonly shards: number
+  readonly beatMs: number
+  readonly sweepCron: string
+  readonly sweepGraceMs: number
+  readonly feedRetentionMs: number
+  readonly backlogMax: number
+  readonly logLevel: LogLevel
+  /** The first part of every Redis key and AMQP name. */
+  readonly namespace: string
+  /** Whether a store that may lose what it acknowledged keeps the process from starting. */
+  readonly storeStrict: boolean
+}
+
+export type Env = Readonly<Record<string, string | undefined>>
+
+const LOG_LEVELS: readonly LogLevel[] = [
+  'fatal',
+  'error',
+  'warn',
+  'info',
+  'debug',
+  'trace',
+  'silent',
+]
+const HOST = /^[A-Za-z0-9.:_-]{1,253}$/
+const LOOPBACK = /^(?:127(?:\.\d{1,3}){3}|::1|localhost)$/i
+const NAMESPACE = /^[a-z][a-z0-9-]{0,19}$/
+const HOUR_MS = 3_600_000
+
+/** Undefined stands for a value other than the row of the table says it expects. */
+type Parse<T> = (text: string) => T | undefined
+
+function whole(least: number, most: number): Parse<number> {
+  return (text) => {
+    const value = /^\d{1,9}$/.test(text) ? Number(text) : NaN
+    return value >= least && value <= most ? value : undefined
+  }
+}
+
+function duration(leastMs: number, mostMs: number): Parse<number> {
+  return (text) => {
+    const value = parseDuration(text)
+    return value >= leastMs && value <= mostMs ? value : undefined
+  }
+}
+
+function oneOf<T extends string>(values: readonly T[]): Parse<T> {
+  return (text) => values.find((value) => value === text)
+}
+
+function matching(accepts: (text: string) => boolean): Parse<string> {
+  return (text) => (accepts(text) ? text : undefined)
+}
+
+function isAmqpUrl(text: string): boolean {
+  return /^amqps?:\/\//i.test(text) && URL.canParse(text) && new URL(text).hostname !== ''
+}
+
+/** What was found, as it may be shown: no secret, no credentials of a URL, nothing long. */
+function show(row: SettingRow, text: string): string {
+  if (row.secret) return 'a text (not shown)'
+  if (!row.name.endsWith('_URL')) return JSON.stringify(text.slice(0, 80))
+  // What is no URL at all may be a password in the wrong place.
+  const scheme = /^[a-z][a-z0-9+]*:\/\//i.exec(text)?.[0]
+  if (scheme === undefined) return `a text of ${text.length} characters (not shown)`
+  const rest = text.slice(scheme.length)
+  const masked = rest.replace(/^.*@/s, '***@').replace(/\?.*$/s, '?***')
+  return JSON.stringify(scheme + masked.slice(0, 80))
+}
+
+/** Variables of another name that one of ours, itself not set, was probably meant by. */
+function nearMisses(env: Env, missing: readonly string[]): string[] {
+  const known = new Set(settingsTable.map((row) => row.name))
+  return Object.keys(env).flatMap((name) => {
+    const near = known.has(name) ? undefined : nearMatch(name, missing)
+    if (near === undefined) return []
+    return [
+      `${name}: no such setting; did you mean ${near}? If another program uses it, set ${near} too`,
+    ]
+  })
+}
+
+/**
+ * Reads the settings of a process from its environment. An empty variable counts as absent.
+ * Without any API key it refuses, unless `dev` is given and `HOST` is a loopback address.
+ * @throws KnellError `config_invalid`; its message, and `details.problems`, list everything wrong:
+ *   the name, what was expected and what was found, with secrets masked
+ */
+export function loadSettings(
+  env: Env,
+  kind: ProcessKind,
+  flags: { readonly dev: boolean } = { dev: false },
+): Settings {
+  const problems: string[] = []
+  const rows = settingsTable.filter((row) => row.name !== 'PORT' || row.kinds.includes(kind))
+  const value = (name: string): string | undefined => env[name]?.trim() || undefined
+
+  /** Reads one variable. After a problem its result is never used, since the end is a throw. */
+  function read<T>(name: string, parse: Parse<T>): T {
+    const row = rows.find((one) => one.name === name)
+    if (!row) throw new TypeError(`${name} is not in the table of settings.`)
+    const text = value(name) ?? row.default
+    let parsed: T | undefined
+    let why = ''
+    try {
+      if (text !== undefined) parsed = parse(text)
+    } catch (error) {
+      why = `: ${problemsOf(error).join('; ')}`
+    }
+    if (parsed === undefined) {
+      const found = text === undefined ? 'nothing' : show(row, text)
+      problems.push(`${name}: expected ${row.expects}, found ${found}${why}`)
+    }
+    return parsed as T
+  }
+
+  /** Reads what reports its problems itself, each beginning with a variable's name. */
+  function load<T>(from: (env: Env) => T): T | undefined {
+    try {
+      return from(env)
+    } catch (error) {
+      problems.push(...problemsOf(error))
+      return undefined
+    }
+  }
+
+  const amqpUrl = read('AMQP_URL', matching(isAmqpUrl))
+  const redis = read('REDIS_URL', parseRedisUrl)
+  const host = read(
+    'HOST',
+    matching((text) => HOST.test(text)),
+  )
+  const port = read('PORT', whole(0, 65_535))
+  const keys = load(loadApiKeys)
+  const open = keys?.length === 0 && flags.dev && LOOPBACK.test(host)
+  if (keys?.length === 0 && !open) {
+    const hint = flags.dev
+      ? `--dev goes without only where HOST is a loopback address, such as 127.0.0.1`
+      : 'to try Knell out without, start it with --dev'
+    problems.push(`API_KEYS: expected a key here or in API_KEYS_FILE, found none; ${hint}`)
+  }
+  const tenants = load(loadTenants)
+  const settings = {
+    kind,
+    amqpUrl,
+    redis,
+    host,
+    port,
+    apiKeysFile: value('API_KEYS_FILE'),
+    shards: read('SHARDS', whole(1, 64)),
+    beatMs: read('BEAT', duration(100, 60_000)),
+    sweepCron: read('SWEEP_CRON', matching(validate)),
+    sweepGraceMs: read('SWEEP_GRACE', duration(0, HOUR_MS)),
+    feedRetentionMs: read('FEED_RETENTION', duration(1000, 366 * 24 * HOUR_MS)),
+    backlogMax: read('BACKLOG_MAX', whole(1, 10_000_000)),
+    logLevel: read('LOG_LEVEL', oneOf(LOG_LEVELS)),
+    namespace: read(
+      'NAMESPACE',
+      matching((text) => NAMESPACE.test(text)),
+    ),
+    storeStrict: read('STORE_STRICT', oneOf(['0', '1'])) === '1',
+  }
+  // Keys may come from either variable, or from neither where authentication is off.
+  const keyed = open || (keys?.length ?? 0) > 0
+  const missing = rows.flatMap(({ name }) =>
+    value(name) !== undefined || (keyed && name.startsWith('API_KEYS')) ? [] : [name],
+  )
+  problems.push(...nearMisses(env, missing))
+  if (problems.length > 0 || !keys || !tenants) {
+    throw configInvalid(`The settings of the ${kind} are unusable`, problems)
+  }
+  return Object.freeze({ ...settings, apiKeys: open ? 'open' : createKeyRing(keys), tenants })
+}

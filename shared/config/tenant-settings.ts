@@ -1,0 +1,119 @@
+import { problemOfId } from '../domain/claims.ts'
+import { KnellError } from '../domain/errors.ts'
+import { LEEWAY_SECONDS } from '../domain/max-token-ttl.ts'
+import type { KeyInput } from '../tokens/key-set.ts'
+import { createVerifier, type Verifier } from '../tokens/verifier.ts'
+import { parseDuration } from './duration.ts'
+import { problemsOf } from './problems.ts'
+
+export interface TenantSettings {
+  readonly tenant: string
+  /** The `iss` of the tenant's tokens. Always there where there are keys. */
+  readonly issuer?: string
+  /** Present where keys are configured. */
+  readonly verifier?: Verifier
+  /** The longest a token of the tenant lives (`exp - iat`). It only seeds the store, which keeps the truth. */
+  readonly maxTokenTtlSeconds: number
+  /** How long before `exp` to announce it, ascending. Empty: not at all. */
+  readonly expiringLeadSeconds: readonly number[]
+  /** How far the issuer's clock may run ahead of the store's: 0 to 60. */
+  readonly issuerSkewSeconds: number
+}
+
+/** What a tenant is made of, as configured. */
+export interface TenantMembers {
+  readonly issuer?: unknown
+  readonly keys?: unknown
+  readonly maxTokenTtl?: unknown
+  readonly expiringLead?: unknown
+  readonly issuerSkew?: unknown
+}
+
+/** Takes note of a problem with one member of a tenant. */
+export type Report = (member: keyof TenantMembers, problem: string) => void
+
+const DAY_SECONDS = 24 * 3600
+const MAX_TTL_SECONDS = 366 * DAY_SECONDS
+/** A token may lie at each of its announcements, and registering it looks at all of them. */
+const MAX_LEADS = 8
+
+export const DEFAULT_MAX_TOKEN_TTL = '24h'
+export const DEFAULT_ISSUER_SKEW = '0s'
+
+function parseSeconds(value: unknown, least: number, most: number): number {
+  const found = JSON.stringify(value)?.slice(0, 60)
+  if (typeof value !== 'string') {
+    throw new KnellError('config_invalid', `expected a text such as "15m", found ${found}`)
+  }
+  const seconds = parseDuration(value) / 1000
+  if (Number.isInteger(seconds) && seconds >= least && seconds <= most) return seconds
+  const highest = most < DAY_SECONDS ? `${most}s` : `${most / DAY_SECONDS}d`
+  throw new KnellError(
+    'config_invalid',
+    `expected whole seconds from ${least}s to ${highest}, found ${found}`,
+  )
+}
+
+function parseLeads(value: unknown): number[] {
+  if (!Array.isArray(value) || value.length > MAX_LEADS) {
+    throw new KnellError('config_invalid', `expected a list of at most ${MAX_LEADS} durations`)
+  }
+  const leads = value.map((one) => parseSeconds(one, 1, MAX_TTL_SECONDS))
+  return [...new Set(leads)].sort((a, b) => a - b)
+}
+
+/** Reads the longest life of a token: 1 s to 366 days. @throws KnellError `config_invalid` */
+export function parseMaxTokenTtl(value: unknown): number {
+  return parseSeconds(value, 1, MAX_TTL_SECONDS)
+}
+
+/** Reads how far an issuer's clock may run ahead: 0 to 60 s. @throws KnellError `config_invalid` */
+export function parseIssuerSkew(value: unknown): number {
+  return parseSeconds(value, 0, LEEWAY_SECONDS)
+}
+
+/**
+ * Makes the settings of one tenant. What is wrong with a member is reported and a harmless value
+ * put in its place, so that one reading finds every problem; after a report the result is not
+ * to be used.
+ */
+export function toTenantSettings(
+  tenant: string,
+  raw: TenantMembers,
+  report: Report,
+): TenantSettings {
+  function attempt<T>(member: keyof TenantMembers, fallback: T, read: () => T): T {
+    try {
+      return read()
+    } catch (error) {
+      for (const problem of problemsOf(error)) report(member, problem)
+      return fallback
+    }
+  }
+  const problem = raw.issuer === undefined ? undefined : problemOfId(raw.issuer)
+  if (problem) report('issuer', problem)
+  const issuer = typeof raw.issuer === 'string' && !problem ? raw.issuer : undefined
+  if (raw.keys !== undefined && raw.issuer === undefined) {
+    report('issuer', 'is missing; where there are keys, the exact "iss" of their tokens is needed')
+  }
+  const verifier = attempt('keys', undefined, () =>
+    // With a bad issuer the keys are read all the same, for the sake of their own problems.
+    raw.keys === undefined
+      ? undefined
+      : createVerifier({ keys: raw.keys as KeyInput, issuer: issuer ?? 'unknown' }),
+  )
+  return Object.freeze({
+    tenant,
+    ...(issuer !== undefined && { issuer }),
+    ...(verifier && { verifier }),
+    maxTokenTtlSeconds: attempt('maxTokenTtl', 1, () =>
+      parseMaxTokenTtl(raw.maxTokenTtl ?? DEFAULT_MAX_TOKEN_TTL),
+    ),
+    expiringLeadSeconds: Object.freeze(
+      attempt('expiringLead', [], () => parseLeads(raw.expiringLead ?? [])),
+    ),
+    issuerSkewSeconds: attempt('issuerSkew', 0, () =>
+      parseIssuerSkew(raw.issuerSkew ?? DEFAULT_ISSUER_SKEW),
+    ),
+  })
+}

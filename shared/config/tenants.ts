@@ -1,0 +1,185 @@
+import { dirname, resolve } from 'node:path'
+import { KnellError } from '../domain/errors.ts'
+import { DEFAULT_TENANT, isTenant } from '../domain/tenant.ts'
+import { nearMatch } from './near-match.ts'
+import { configInvalid, problemsOf } from './problems.ts'
+import { readText } from './read-text.ts'
+import {
+  parseIssuerSkew,
+  parseMaxTokenTtl,
+  toTenantSettings,
+  type TenantMembers,
+  type TenantSettings,
+} from './tenant-settings.ts'
+
+export type { TenantSettings }
+
+/** The declared tenants by name; any other does not exist. */
+export type Tenants = ReadonlyMap<string, TenantSettings>
+
+type Env = Readonly<Record<string, string | undefined>>
+type Members = Readonly<Record<string, unknown>>
+
+const members: readonly string[] = [
+  'issuer',
+  'keys',
+  'jwks',
+  'maxTokenTtl',
+  'expiringLead',
+  'issuerSkew',
+]
+
+/** The variable that sets a member of the one tenant there is without a file. */
+const variables: Readonly<Record<keyof TenantMembers, string>> = {
+  issuer: 'ISSUER',
+  keys: 'JWT_KEYS',
+  maxTokenTtl: 'MAX_TOKEN_TTL',
+  issuerSkew: 'ISSUER_SKEW',
+  expiringLead: 'TENANTS_FILE',
+}
+
+function isMembers(value: unknown): value is Members {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function readJson(path: string): unknown {
+  const text = readText(path)
+  try {
+    return JSON.parse(text)
+  } catch {
+    // The parser quotes what it read, which may be a key.
+    throw new KnellError('config_invalid', 'the file is not JSON')
+  }
+}
+
+/** Runs `read`; what is wrong goes to `problems`, each with `where` in front. */
+function attempt<T>(where: string, problems: string[], read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    problems.push(...problemsOf(error).map((problem) => `${where}: ${problem}`))
+    return undefined
+  }
+}
+
+/** The keys of a tenant in the file: its `keys`, or what the file its `jwks` names holds. */
+function keysInFile(raw: Members, path: string, at: string, problems: string[]): unknown {
+  const { keys, jwks } = raw
+  if (typeof keys === 'string') {
+    problems.push(`${at}: keys: is a text; to name a file, use "jwks"`)
+    return undefined
+  }
+  if (jwks === undefined) return keys
+  if (keys !== undefined) problems.push(`${at}: has both "keys" and "jwks"; keep one`)
+  if (typeof jwks === 'string') {
+    return attempt(`${at}: jwks`, problems, () => readJson(resolve(dirname(path), jwks)))
+  }
+  problems.push(`${at}: jwks: expected the path of a file with a JWK set`)
+  return undefined
+}
+
+function unknownMembers(raw: Members): string[] {
+  return Object.keys(raw).flatMap((name) => {
+    if (members.includes(name)) return []
+    const near = nearMatch(name, members)
+    const hint = near ? `did you mean "${near}"?` : `known are ${members.join(', ')}`
+    return [`unknown member ${JSON.stringify(name.slice(0, 60))}; ${hint}`]
+  })
+}
+
+function fromFile(path: string, defaults: TenantMembers, problems: string[]): TenantSettings[] {
+  // What holds a brace is not a path but JSON, keys and all, put there by mistake, so it is not shown.
+  const where = path.includes('{') ? 'TENANTS_FILE' : `TENANTS_FILE: ${path}`
+  const file = attempt(where, problems, () => {
+    const value = readJson(path)
+    if (isMembers(value) && Object.keys(value).length > 0) return value
+    throw new KnellError('config_invalid', 'expected an object with one member for each tenant')
+  })
+  return Object.entries(file ?? {}).flatMap(([tenant, raw]) => {
+    const at = `TENANTS_FILE: tenant ${JSON.stringify(tenant.slice(0, 60))}`
+    if (!isTenant(tenant)) {
+      problems.push(`${at}: a name is 1 to 40 of A-Z, a-z, 0-9, _ and -, and not "_all"`)
+      return []
+    }
+    if (!isMembers(raw)) {
+      problems.push(`${at}: expected an object of ${members.join(', ')}`)
+      return []
+    }
+    problems.push(...unknownMembers(raw).map((problem) => `${at}: ${problem}`))
+    const keys = keysInFile(raw, path, at, problems)
+    return [
+      toTenantSettings(tenant, { ...defaults, ...raw, keys }, (member, problem) =>
+        problems.push(`${at}: ${member}: ${problem}`),
+      ),
+    ]
+  })
+}
+
+/** `JWT_KEYS` is JSON, or else the path of a file that holds it. It is not quoted: it may be a secret, put there by mistake. */
+function keysInEnv(text: string): unknown {
+  if (/^[[{]/.test(text)) return text
+  try {
+    return readJson(resolve(text))
+  } catch (error) {
+    const why = problemsOf(error).join('; ')
+    throw new KnellError('config_invalid', `expected a JWK set or the path of one: ${why}`)
+  }
+}
+
+function assertOneTenantEach(tenants: readonly TenantSettings[], problems: string[]): void {
+  const byIssuer = new Map<string, string>()
+  for (const { tenant, issuer } of tenants) {
+    if (issuer === undefined) continue
+    const other = byIssuer.get(issuer)
+    if (other !== undefined) {
+      problems.push(`TENANTS_FILE: tenants "${other}" and "${tenant}" have the same issuer`)
+    }
+    byIssuer.set(issuer, tenant)
+  }
+}
+
+/**
+ * Reads the tenants: those of `TENANTS_FILE`, a JSON object `{ "<tenant>": { issuer?, keys? or
+ * jwks? (a path relative to the file), maxTokenTtl?, expiringLead?, issuerSkew? } }`, or without
+ * it one tenant `default` from `ISSUER` and `JWT_KEYS` (both optional). `MAX_TOKEN_TTL` (default
+ * 24h) and `ISSUER_SKEW` (default 0s) hold for every tenant that does not say otherwise.
+ * @throws KnellError `config_invalid`; its `details.problems` lists everything wrong with any
+ *   tenant, each problem beginning with the name of the variable
+ */
+export function loadTenants(env: Env): Tenants {
+  const problems: string[] = []
+  const value = (name: string): string | undefined => env[name]?.trim() || undefined
+  const path = value('TENANTS_FILE')
+  const issuer = value('ISSUER')
+  const keysText = value('JWT_KEYS')
+  let defaults: TenantMembers = {}
+  // A bad default is reported once, not once for each tenant that it would hold for.
+  const maxTokenTtl = value('MAX_TOKEN_TTL')
+  const issuerSkew = value('ISSUER_SKEW')
+  if (maxTokenTtl && attempt('MAX_TOKEN_TTL', problems, () => parseMaxTokenTtl(maxTokenTtl))) {
+    defaults = { maxTokenTtl }
+  }
+  if (issuerSkew && attempt('ISSUER_SKEW', problems, () => `${parseIssuerSkew(issuerSkew)}s`)) {
+    defaults = { ...defaults, issuerSkew }
+  }
+
+  let tenants: readonly TenantSettings[]
+  if (path === undefined) {
+    const keys = keysText && attempt('JWT_KEYS', problems, () => keysInEnv(keysText))
+    tenants = [
+      toTenantSettings(
+        DEFAULT_TENANT,
+        { ...defaults, ...(issuer && { issuer }), ...(keys ? { keys } : {}) },
+        (member, problem) => problems.push(`${variables[member]}: ${problem}`),
+      ),
+    ]
+  } else {
+    for (const name of ['ISSUER', 'JWT_KEYS']) {
+      if (value(name)) problems.push(`${name}: is not read beside TENANTS_FILE; remove one of them`)
+    }
+    tenants = fromFile(resolve(path), defaults, problems)
+    assertOneTenantEach(tenants, problems)
+  }
+  if (problems.length > 0) throw configInvalid('The tenants are unusable', problems)
+  return new Map(tenants.map((tenant) => [tenant.tenant, tenant]))
+}

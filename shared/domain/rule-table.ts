@@ -1,0 +1,252 @@
+import { audiencesOf, shapeOf, type Claims, type Header, type Match } from './claims.ts'
+import type { RuleSource } from './decision.ts'
+import { PackedJtis } from './packed-jtis.ts'
+import { comparePositions, type Position } from './position.ts'
+import { reasons, type Reason } from './reasons.ts'
+import {
+  addVersion,
+  effectOf,
+  isLive,
+  verdictOf,
+  type Effect,
+  type Rule,
+  type RuleVersion,
+} from './rule.ts'
+
+/** All rules of one match, as versions of one term each, and what they amount to. */
+interface Row {
+  versions: readonly RuleVersion[]
+  effect: Effect
+  live: boolean
+}
+
+/** All rules whose matches name the same claims. */
+interface Shape {
+  readonly names: readonly string[]
+  readonly rows: Map<unknown, Row>
+  live: number
+}
+
+const MAX_TERMS = 16
+const JTI = 'jti'
+
+/**
+ * Every rule of one tenant, held for look-up by claims: one look-up per distinct set of claim
+ * names that a live rule uses. Plain revocations of a uuid `jti`, by far the most, are packed.
+ * The content depends only on the set of versions ever put in, not on their order.
+ */
+export class RuleTable implements RuleSource {
+  readonly #shapes = new Map<string, Shape>()
+  /** The shapes with at least one live rule: what a check walks. */
+  #liveShapes: readonly Shape[] = []
+  readonly #packed: PackedJtis
+  readonly #packs: boolean
+  readonly #terms: number[] = []
+  #pruning: Iterator<[Shape, unknown, Row]> | undefined
+
+  /** `packed: false` keeps every rule as it came: for a few rules that are asked once. */
+  constructor(options: { seed?: number; packed?: boolean } = {}) {
+    this.#packed = new PackedJtis(options)
+    this.#packs = options.packed !== false
+  }
+
+  get size(): number {
+    let size = this.#packed.size
+    for (const shape of this.#shapes.values()) size += shape.rows.size
+    return size
+  }
+
+  get packedBytes(): number {
+    return this.#packed.bytes
+  }
+
+  /** Puts in one version of a rule. Returns whether it was new. */
+  put(shard: number, position: Position, rule: Rule): boolean {
+    const jti = jtiOf(rule.match)
+    const record = jti === undefined ? -1 : this.#packed.find(jti)
+    if (jti !== undefined) {
+      const packed = record === -1 ? undefined : this.#unpack(shard, jti, record)
+      const term = this.#termIndex(position.term)
+      const sameTerm = packed?.position.term === position.term
+      if (sameTerm && packed.position.seq >= position.seq) return false
+      const alone = packed === undefined ? !this.#hasRow(jti) : sameTerm
+      if (this.#packs && alone && term !== undefined && isPlain(rule, shard, position)) {
+        const reason = reasons.indexOf(rule.reason ?? 'other')
+        this.#packed.set(jti, rule.until ?? 0, reason, term, position.seq)
+        return true
+      }
+      if (packed !== undefined) {
+        this.#packed.delete(jti)
+        this.#put(packed.rule.match, packed)
+      }
+    }
+    return this.#put(rule.match, { position, rule })
+  }
+
+  #hasRow(jti: string): boolean {
+    return this.#shapes.get(JTI)?.rows.has(jti) ?? false
+  }
+
+  #termIndex(term: number): number | undefined {
+    const found = this.#terms.indexOf(term)
+    if (found !== -1) return found
+    if (this.#terms.length === MAX_TERMS) return undefined
+    return this.#terms.push(term) - 1
+  }
+
+  #unpack(shard: number, jti: string, record: number): RuleVersion {
+    const packed = this.#packed.read(record)
+    const position = { term: this.#terms[packed.termIndex] ?? 0, seq: packed.seq }
+    const reason = reasons[packed.reason] ?? 'other'
+    const id = plainIdPrefix(shard, position)
+    const cutoffs = [{ id, issuedBefore: null }]
+    return { position, rule: { match: { jti }, cutoffs, until: packed.until, reason } }
+  }
+
+  #put(match: Match, version: RuleVersion): boolean {
+    const name = shapeOf(match)
+    let shape = this.#shapes.get(name)
+    if (shape === undefined) {
+      shape = { names: name === '' ? [] : name.split(','), rows: new Map(), live: 0 }
+      this.#shapes.set(name, shape)
+    }
+    const key = rowKey(shape.names, match)
+    const row = shape.rows.get(key)
+    const versions = addVersion(row?.versions ?? [], version)
+    if (versions === row?.versions) return false
+    const effect = effectOf(versions)
+    const live = isLive(effect)
+    shape.rows.set(key, { versions, effect, live })
+    this.#count(shape, Number(live) - Number(row?.live ?? false))
+    return true
+  }
+
+  #count(shape: Shape, change: number): void {
+    const before = shape.live
+    shape.live += change
+    if (before > 0 === shape.live > 0) return
+    this.#liveShapes = [...this.#shapes.values()].filter((each) => each.live > 0)
+  }
+
+  verdict(
+    claims: Claims,
+    header: Header | undefined,
+  ): { code: 'revoked' | 'held' | 'header_needed'; reason?: Reason } | undefined {
+    const { jti } = claims
+    if (typeof jti === 'string' && this.#packed.size > 0) {
+      const record = this.#packed.find(jti)
+      if (record !== -1) {
+        return { code: 'revoked', reason: reasons[this.#packed.reason(record)] ?? 'other' }
+      }
+    }
+    let mildest: { code: 'held' | 'header_needed'; reason?: Reason } | undefined
+    for (const shape of this.#liveShapes) {
+      if (header === undefined && shape.names.includes('kid')) {
+        mildest ??= { code: 'header_needed' }
+        continue
+      }
+      for (const key of keysOf(shape.names, claims, header)) {
+        const row = shape.rows.get(key)
+        const verdict = row && verdictOf(row.effect, claims, header)
+        if (verdict?.code === 'revoked') return { ...verdict, code: 'revoked' }
+        if (verdict !== undefined) mildest = { ...verdict, code: 'held' }
+      }
+    }
+    return mildest
+  }
+
+  /** What the versions of one match amount to, or undefined where none is known. */
+  effect(shard: number, match: Match): Effect | undefined {
+    const jti = jtiOf(match)
+    const record = jti === undefined ? -1 : this.#packed.find(jti)
+    if (jti !== undefined && record !== -1) return effectOf([this.#unpack(shard, jti, record)])
+    const shape = this.#shapes.get(shapeOf(match))
+    return shape?.rows.get(rowKey(shape.names, match))?.effect
+  }
+
+  /** Drops rules whose `until` lies before `now` (NumericDate), looking at up to `limit` of each kind. */
+  prune(now: number, limit: number): number {
+    let { removed } = this.#packed.prune(now, limit)
+    this.#pruning ??= this.#walk()
+    for (let looked = 0; looked < limit; looked++) {
+      const next = this.#pruning.next()
+      if (next.done === true) {
+        this.#pruning = undefined
+        break
+      }
+      const [shape, key, row] = next.value
+      if (row.effect.until === null || row.effect.until >= now) continue
+      shape.rows.delete(key)
+      this.#count(shape, row.live ? -1 : 0)
+      removed += 1
+    }
+    return removed
+  }
+
+  *#walk(): Generator<[Shape, unknown, Row]> {
+    for (const shape of this.#shapes.values()) {
+      for (const [key, row] of shape.rows) yield [shape, key, row]
+    }
+  }
+}
+
+function jtiOf(match: Match): string | undefined {
+  const { jti } = match
+  return typeof jti === 'string' && Object.keys(match).length === 1 ? jti : undefined
+}
+
+/** Ids of cut-offs are made of the place they were committed at: `r<shard>-<term>-<seq>-<index>`. */
+function plainIdPrefix(shard: number, position: Position): string {
+  return `r${shard}-${position.term}-${position.seq}-`
+}
+
+/** Whether a rule says no more than "dead", so that a packed record says it all. */
+function isPlain(rule: Rule, shard: number, position: Position): boolean {
+  const cutoff = rule.cutoffs?.[0]
+  return (
+    rule.cutoffs?.length === 1 &&
+    cutoff !== undefined &&
+    cutoff.issuedBefore === null &&
+    cutoff.except === undefined &&
+    rule.held !== true &&
+    rule.lifted === undefined &&
+    rule.until !== null &&
+    rule.until < 2 ** 32 - 256 &&
+    position.seq < 2 ** 32 &&
+    comparePositions(position, { term: 0, seq: 0 }) > 0 &&
+    cutoff.id.startsWith(plainIdPrefix(shard, position)) &&
+    PackedJtis.fits(rule.match['jti'] as string)
+  )
+}
+
+/** One claim is looked up by its bare value: a Map tells 5 from "5". Several make one JSON text. */
+function rowKey(names: readonly string[], match: Match): unknown {
+  if (names.length === 1) return match[names[0] as string]
+  let key = ''
+  for (const name of names) key += `${JSON.stringify(match[name])},`
+  return key
+}
+
+/** The row keys under which a rule of this shape would cover the token: several only where it has several audiences. */
+function keysOf(
+  names: readonly string[],
+  claims: Claims,
+  header: Header | undefined,
+): readonly unknown[] {
+  const [first] = names
+  if (names.length === 1 && first !== 'aud') {
+    const value = first === 'kid' ? header?.['kid'] : claims[first as string]
+    return value === undefined ? [] : [value]
+  }
+  let keys: string[] | undefined
+  if (names.length === 1) return audiencesOf(claims)
+  keys = ['']
+  for (const name of names) {
+    const values =
+      name === 'aud' ? audiencesOf(claims) : [name === 'kid' ? header?.['kid'] : claims[name]]
+    keys = keys.flatMap((key) =>
+      values.flatMap((value) => (value === undefined ? [] : [`${key}${JSON.stringify(value)},`])),
+    )
+  }
+  return keys
+}

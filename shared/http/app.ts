@@ -1,0 +1,105 @@
+import Fastify, { type FastifyError, type FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import { errorCodes, isKnellError, KnellError } from '../domain/errors.ts'
+import { createAuth, type Auth } from './auth.ts'
+import type { Settings } from '../config/settings.ts'
+
+const BODY_LIMIT = 262_144
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    readonly auth: Auth
+  }
+}
+
+/** The body of an error (RFC 9457), with a stable `code`. */
+export interface Problem {
+  readonly type: 'about:blank'
+  readonly status: number
+  readonly code: string
+  readonly title: string
+  readonly detail: string
+  readonly requestId?: string
+}
+
+/** An HTTP server with authentication, limits and errors as problem documents; routes are added by its user. */
+export function createApp(settings: Settings, log: Logger): FastifyInstance {
+  const app = Fastify({
+    bodyLimit: BODY_LIMIT,
+    requestTimeout: 60_000,
+    keepAliveTimeout: 30_000,
+    forceCloseConnections: 'idle',
+    return503OnClosing: true,
+    routerOptions: { maxParamLength: 200 },
+    genReqId: () => crypto.randomUUID(),
+  })
+  app.decorate('auth', createAuth(settings))
+  app.setErrorHandler((error: FastifyError | KnellError, request, reply) => {
+    const known = toKnellError(error)
+    if (known.status >= 500) {
+      log[known.code === 'internal' ? 'error' : 'warn'](
+        { err: error, requestId: request.id },
+        known.code,
+      )
+    }
+    if (known.code === 'unauthorized') void reply.header('www-authenticate', 'Bearer realm="knell"')
+    if (known.retryable) void reply.header('retry-after', '1')
+    void reply
+      .status(known.status)
+      .header('content-type', 'application/problem+json')
+      .send(JSON.stringify(problemOf(known, request.id)))
+  })
+  app.setNotFoundHandler((request) => {
+    throw new KnellError(
+      'not_found',
+      `There is nothing at ${request.method} ${request.url.split('?')[0]?.slice(0, 100)}.`,
+    )
+  })
+  return app
+}
+
+/** What a caller is told: for faults of ours only the code and the id under which the log knows more. */
+export function problemOf(
+  error: KnellError,
+  requestId?: string,
+): Problem & Record<string, unknown> {
+  const own = error.code === 'internal'
+  return {
+    type: 'about:blank',
+    status: error.status,
+    code: error.code,
+    title: error.code.replaceAll('_', ' '),
+    detail: own
+      ? 'Something went wrong on our side; the log has more under this requestId.'
+      : error.message,
+    ...(own ? {} : error.details),
+    ...(requestId === undefined ? {} : { requestId }),
+  }
+}
+
+/** Maps what Fastify throws for a bad request to our codes. */
+function toKnellError(error: FastifyError | KnellError): KnellError {
+  if (isKnellError(error)) return error
+  const cause = { cause: error }
+  switch (error.code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new KnellError(
+        'body_too_large',
+        'The body is over the limit; send less at a time, or NDJSON for bulk.',
+        cause,
+      )
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return new KnellError('unsupported_media_type', 'Send content-type application/json.', cause)
+    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
+    case 'FST_ERR_CTP_INVALID_JSON_BODY':
+      return new KnellError('invalid_json', 'The body is not JSON.', cause)
+    default:
+      if (error instanceof SyntaxError || error.statusCode === 400) {
+        return new KnellError('invalid_json', 'The body is not acceptable JSON.', cause)
+      }
+      return new KnellError('internal', 'Internal error', cause)
+  }
+}
+
+/** Every code with its status, for the docs. */
+export const problemCodes: typeof errorCodes = errorCodes

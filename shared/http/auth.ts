@@ -1,0 +1,71 @@
+import type { FastifyRequest } from 'fastify'
+import type { ApiKey, Scope } from '../config/api-keys.ts'
+import type { Settings } from '../config/settings.ts'
+import type { TenantSettings } from '../config/tenant-settings.ts'
+import { KnellError } from '../domain/errors.ts'
+import { tenantOf } from './services.ts'
+
+type NamedScope = Exclude<Scope, '*'>
+
+export interface Auth {
+  /** Who calls. @throws KnellError `unauthorized` */
+  caller(request: FastifyRequest): ApiKey
+  /** The tenant, where the caller has one of the scopes and may use it. @throws KnellError `unauthorized`, `forbidden`, `unknown_tenant` */
+  tenant(
+    request: FastifyRequest,
+    tenant: string | undefined,
+    ...scopes: NamedScope[]
+  ): TenantSettings
+  /** @throws KnellError `unauthorized`, `forbidden` */
+  require(request: FastifyRequest, ...scopes: NamedScope[]): ApiKey
+}
+
+/** Everybody, where authentication is off. */
+const ANYBODY: ApiKey = {
+  name: 'dev',
+  scopes: new Set<Scope>(['*']),
+  tenants: '*',
+  allows: () => true,
+  mayUse: () => true,
+}
+
+/** Bearer authentication (RFC 6750, section 2.1) against the configured API keys. */
+export function createAuth(settings: Settings): Auth {
+  const known = new WeakMap<FastifyRequest, ApiKey>()
+  const caller = (request: FastifyRequest): ApiKey => {
+    if (settings.apiKeys === 'open') return ANYBODY
+    const found = known.get(request)
+    if (found !== undefined) return found
+    const secret = /^Bearer ([\x21-\x7e]+)$/i.exec(request.headers.authorization ?? '')?.[1]
+    const key = secret === undefined ? undefined : settings.apiKeys.authenticate(secret)
+    if (key === undefined) {
+      throw new KnellError(
+        'unauthorized',
+        'Send "Authorization: Bearer <secret>" with the secret of an API key.',
+      )
+    }
+    known.set(request, key)
+    return key
+  }
+  const require = (request: FastifyRequest, ...scopes: NamedScope[]): ApiKey => {
+    const key = caller(request)
+    if (scopes.some((scope) => key.allows(scope))) return key
+    throw new KnellError(
+      'forbidden',
+      `The API key "${key.name}" needs the scope ${scopes.join(' or ')} for this.`,
+    )
+  }
+  return {
+    caller,
+    require,
+    tenant(request, tenant, ...scopes) {
+      const key = require(request, ...scopes)
+      // A key learns nothing of tenants it may not use, not even which exist.
+      const name = tenant ?? 'default'
+      if (!key.mayUse(name)) {
+        throw new KnellError('forbidden', `The API key "${key.name}" is not for this tenant.`)
+      }
+      return tenantOf(settings, name)
+    },
+  }
+}

@@ -1,0 +1,106 @@
+import type { FastifyInstance } from 'fastify'
+import { z } from 'zod'
+import {
+  audiencesOf,
+  matchKey,
+  STANDING_SHAPES,
+  type Claims,
+  type Header,
+  type Match,
+} from '../../domain/claims.ts'
+import { judge, type Decision } from '../../domain/decision.ts'
+import { KnellError } from '../../domain/errors.ts'
+import { termOf } from '../../domain/position.ts'
+import { RuleTable } from '../../domain/rule-table.ts'
+import { shardOfMatch } from '../../domain/shard.ts'
+import { parseWith, tenantSchema } from '../schemas.ts'
+import type { Services } from '../services.ts'
+
+const checkBody = z.strictObject({
+  claims: z.record(z.string(), z.unknown()),
+  header: z.record(z.string(), z.unknown()).optional(),
+  tenant: tenantSchema,
+})
+
+/** `POST /v1/check`: the decision of the store itself, for callers without a view. */
+export function addCheckRoute(app: FastifyInstance, services: Services): void {
+  app.post('/v1/check', async (request, reply) => {
+    const { claims, header, tenant: named } = parseWith(checkBody, request.body, 'body')
+    const { tenant, issuer } = app.auth.tenant(request, named, 'feed:read')
+    if (issuer !== undefined && claims['iss'] !== undefined && claims['iss'] !== issuer) {
+      throw new KnellError(
+        'token_wrong_issuer',
+        'The claims are of another issuer than this tenant’s.',
+      )
+    }
+    return reply
+      .header('cache-control', 'no-store')
+      .send(await decide(services, tenant, claims, header))
+  })
+}
+
+async function decide(
+  { store, rules, feed }: Services,
+  tenant: string,
+  claims: Claims,
+  header: Header | undefined,
+): Promise<Decision> {
+  const [steps, uncommon] = await Promise.all([feed.maxTokenTtl(tenant), rules.shapes(tenant)])
+  const shapes = new Set([...STANDING_SHAPES, ...uncommon])
+  const byShard = new Map<number, Match[]>([[0, []]])
+  for (const match of matchesOf(claims, header, shapes)) {
+    const shard = shardOfMatch(match, store.shards)
+    byShard.set(shard, [...(byShard.get(shard) ?? []), match])
+  }
+  // Shard 0's time is read before any other shard, so the whole answer is at least as new.
+  const first = await rules.get(tenant, 0, byShard.get(0) ?? [])
+  byShard.delete(0)
+  const table = new RuleTable({ packed: false })
+  const answers = await Promise.all(
+    [...byShard].map(async ([shard, matches]) => ({
+      shard,
+      ...(await rules.get(tenant, shard, matches)),
+    })),
+  )
+  for (const { shard, rules: found } of [{ shard: 0, ...first }, ...answers]) {
+    for (const stored of found) {
+      if (stored === undefined) continue
+      table.put(shard, { term: termOf(stored.epoch) ?? 0, seq: stored.seq }, stored.rule)
+    }
+  }
+  const verdict = judge(claims, header, first.at / 1000, steps, table)
+  const needed = header === undefined && verdict.code === 'active' && uncommon.includes('kid')
+  return {
+    active: verdict.code === 'active' && !needed,
+    ...verdict,
+    ...(needed ? { code: 'header_needed' as const } : {}),
+    asOf: first.at,
+    staleMs: 0,
+    decidedBy: 'store',
+  }
+}
+
+/** Every match of these shapes that would cover the token: several per shape only for several audiences. */
+function matchesOf(
+  claims: Claims,
+  header: Header | undefined,
+  shapes: Iterable<string>,
+): readonly Match[] {
+  const found = new Map<string, Match>()
+  for (const shape of shapes) {
+    let partial: Match[] = [{}]
+    for (const name of shape === '' ? [] : shape.split(',')) {
+      const source = name === 'kid' ? [header?.['kid']] : [claims[name]]
+      const values = name === 'aud' ? audiencesOf(claims).slice(0, 17) : source
+      partial = partial.flatMap((match) =>
+        values.flatMap((value) => (isValue(value) ? [{ ...match, [name]: value }] : [])),
+      )
+    }
+    for (const match of partial) found.set(matchKey(match), match)
+  }
+  return [...found.values()]
+}
+
+function isValue(value: unknown): value is string | number | boolean {
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
+}

@@ -1,0 +1,159 @@
+import type { FastifyInstance } from 'fastify'
+import { Readable } from 'node:stream'
+import { z } from 'zod'
+import { WIRE_VERSION } from '../../domain/entry.ts'
+import { KnellError } from '../../domain/errors.ts'
+import { parsePosition, type Log, type Position } from '../../domain/position.ts'
+import type { FeedAnswer, TenantState } from '../../store/feed-store.ts'
+import { joinInstance, readSnapshot } from '../../store/snapshot.ts'
+import { countSchema, instanceSchema, parseWith, serviceSchema, tenantSchema } from '../schemas.ts'
+import type { Services } from '../services.ts'
+
+const MAX_WAIT_MS = 30_000
+/** Snapshots are read at most so many at a time; the others wait for their turn. */
+const MAX_SNAPSHOTS = 8
+
+const whoSchema = {
+  tenant: tenantSchema,
+  service: serviceSchema.optional(),
+  instance: instanceSchema.optional(),
+  maxStalenessMs: z.union([z.literal('null'), z.string().regex(/^\d{1,12}$/)]).optional(),
+}
+
+const snapshotQuery = z.strictObject(whoSchema)
+
+const feedQuery = z.strictObject({
+  ...whoSchema,
+  log: z.enum(['revocations', 'expiries']).default('revocations'),
+  after: z.string().max(4096).optional(),
+  limit: countSchema(1, 1000, 100),
+  waitMs: countSchema(0, MAX_WAIT_MS, 0),
+})
+
+interface Who {
+  readonly service?: string | undefined
+  readonly instance?: string | undefined
+  readonly maxStalenessMs?: string | undefined
+}
+
+function instanceOf(
+  who: Who,
+): { service: string; instance: string; maxStalenessMs: number | null } | undefined {
+  const { service, instance, maxStalenessMs } = who
+  if (service === undefined || instance === undefined) return undefined
+  const finite = maxStalenessMs !== undefined && maxStalenessMs !== 'null'
+  return { service, instance, maxStalenessMs: finite ? Number(maxStalenessMs) : null }
+}
+
+/** `GET /v1/snapshot` and `GET /v1/feed`: the pull path. */
+export function addFeedRoutes(app: FastifyInstance, services: Services): void {
+  const { store, feed, watch, health } = services
+  let reading = 0
+  const turns: (() => void)[] = []
+
+  app.get('/v1/snapshot', async (request, reply) => {
+    const query = parseWith(snapshotQuery, request.query, 'query')
+    const { tenant } = app.auth.tenant(request, query.tenant, 'feed:read')
+    if (reading >= MAX_SNAPSHOTS) await new Promise<void>((resolve) => turns.push(resolve))
+    reading += 1
+    reply.raw.once('close', () => {
+      reading -= 1
+      turns.shift()?.()
+    })
+    // Joining is a write that comes before the tails are read.
+    const state = await joinInstance(store, feed, tenant, instanceOf(query))
+    return reply
+      .header('content-type', 'application/x-ndjson')
+      .header('cache-control', 'no-store')
+      .send(Readable.from(snapshotLines(services, tenant, state)))
+  })
+
+  app.get('/v1/feed', async (request, reply) => {
+    const query = parseWith(feedQuery, request.query, 'query')
+    const { tenant } = app.auth.tenant(request, query.tenant, 'feed:read')
+    const after = parseAfter(query.after, store.shards)
+    const gone = new AbortController()
+    reply.raw.once('close', () => gone.abort())
+    const deadline = performance.now() + query.waitMs
+    for (;;) {
+      const answer = await feed.read(tenant, query.log, after, query.limit)
+      const left = deadline - performance.now()
+      if (!isQuiet(answer, after) || left <= 0 || gone.signal.aborted || health.isStopping) {
+        return reply
+          .header('content-type', 'application/json')
+          .header('cache-control', 'no-store')
+          .send(pageOf(tenant, query.log, answer))
+      }
+      await watch.news(tenant, left, gone.signal)
+    }
+  })
+
+  app.addHook('onClose', async () => {
+    watch.stop()
+    for (const turn of turns.splice(0)) turn()
+    await Promise.resolve()
+  })
+}
+
+/** One position per shard, parted by commas; an empty one, or none at all, asks for the tail only. */
+function parseAfter(text: string | undefined, shards: number): (Position | undefined)[] {
+  if (text === undefined || text === '') return []
+  const parts = text.split(',')
+  if (parts.length !== shards) {
+    throw new KnellError(
+      'invalid_position',
+      `after needs ${shards} positions, one per shard, parted by commas; got ${parts.length}.`,
+    )
+  }
+  return parts.map((part) => (part === '' ? undefined : parsePosition(part)))
+}
+
+/** Nothing new for this caller: no entries, nothing trimmed away, and no shard in a later epoch than it knows. */
+function isQuiet(answer: FeedAnswer, after: readonly (Position | undefined)[]): boolean {
+  if (after.length === 0 || answer.bodies.length > 0 || answer.trimmed.length > 0) return false
+  return answer.tails.every((tail, shard) => {
+    const known = after[shard]
+    return known === undefined || tail.epoch.startsWith(`${known.term}.`)
+  })
+}
+
+function pageOf(tenant: string, log: Log, answer: FeedAnswer): string {
+  const { at, tails, more, trimmed, bodies } = answer
+  const head = JSON.stringify({
+    v: WIRE_VERSION,
+    tenant,
+    log,
+    at,
+    epochs: tails.map(({ epoch }) => epoch),
+    tails,
+    more,
+    ...(trimmed.length > 0 ? { trimmed } : {}),
+  })
+  return `${head.slice(0, -1)},"entries":[${bodies.join(',')}]}`
+}
+
+async function* snapshotLines(
+  { store, log }: Services,
+  tenant: string,
+  state: TenantState,
+): AsyncGenerator<string> {
+  const { at, tails, maxTokenTtl } = state
+  const epochs = tails.revocations.map(({ epoch }) => epoch)
+  yield `${JSON.stringify({ v: WIRE_VERSION, tenant, at, epochs, tails, maxTokenTtl })}\n`
+  let count = 0
+  try {
+    for await (const rules of readSnapshot(store, tenant, state)) {
+      count += rules.length
+      let lines = ''
+      for (const { shard, epoch, seq, rule } of rules) {
+        lines += `{"shard":${shard},"epoch":"${epoch}","seq":${seq},"rule":${rule}}\n`
+      }
+      yield lines
+    }
+  } catch (error) {
+    // The stream ends without its `end` line, which tells the reader to discard it.
+    log.warn({ err: error, tenant }, 'snapshot broken off')
+    return
+  }
+  yield `${JSON.stringify({ end: true, count })}\n`
+}

@@ -1,0 +1,21 @@
+import type { FastifyInstance } from 'fastify'
+import { z } from 'zod'
+import { countSchema, parseWith } from '../schemas.ts'
+import type { Services } from '../services.ts'
+
+const sweepsQuery = z.strictObject({ limit: countSchema(1, 1000, 50) })
+
+/** Health for probes, and what the sweeps caught. */
+export function addOpsRoutes(app: FastifyInstance, { upkeep, health }: Services): void {
+  app.get('/livez', () => ({ status: 'ok' }))
+  app.get('/readyz', (_request, reply) => {
+    const report = health.report()
+    return reply.status(report.status === 'failing' ? 503 : 200).send(report)
+  })
+  app.get('/v1/sweeps', async (request) => {
+    app.auth.require(request, 'ops:read')
+    const { limit } = parseWith(sweepsQuery, request.query, 'query')
+    const reports = await upkeep.reports(limit)
+    return { sweeps: reports.map((report) => JSON.parse(report) as unknown) }
+  })
+}

@@ -1,0 +1,42 @@
+import { z } from 'zod'
+import { KnellError } from '../domain/errors.ts'
+import { reasons } from '../domain/reasons.ts'
+import { isInstance, isService, isTenant } from '../domain/tenant.ts'
+
+export const tenantSchema: z.ZodType<string | undefined> = z
+  .string()
+  .refine(isTenant, '1 to 40 characters of A-Z, a-z, 0-9, _ and -, and not "_all"')
+  .optional()
+
+export const serviceSchema: z.ZodType<string> = z
+  .string()
+  .refine(isService, '1 to 40 characters of a-z, 0-9 and -')
+
+export const instanceSchema: z.ZodType<string> = z
+  .string()
+  .refine(isInstance, '1 to 64 characters of A-Z, a-z, 0-9, _ and -')
+
+export const reasonSchema: z.ZodType<(typeof reasons)[number] | undefined> = z
+  .enum(reasons)
+  .optional()
+
+/** A whole number in a query string. */
+export function countSchema(least: number, most: number, fallback: number): z.ZodType<number> {
+  return z
+    .string()
+    .regex(/^\d{1,9}$/, 'must be a whole number')
+    .transform(Number)
+    .refine((value) => value >= least && value <= most, `must be from ${least} to ${most}`)
+    .default(fallback)
+}
+
+/** Checks a value that came over HTTP. @throws KnellError `invalid_request` that lists every problem */
+export function parseWith<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  const problems = result.error.issues.slice(0, 10).map((issue) => {
+    const path = issue.path.map(String).join('.')
+    return path === '' ? issue.message : `${path}: ${issue.message}`
+  })
+  throw new KnellError('invalid_request', `The ${what} is not acceptable: ${problems.join('; ')}.`)
+}

@@ -1,0 +1,41 @@
+import type { Logger } from 'pino'
+import type { Broker } from '../broker/broker.ts'
+import type { Settings } from '../config/settings.ts'
+import type { TenantSettings } from '../config/tenant-settings.ts'
+import { KnellError } from '../domain/errors.ts'
+import { DEFAULT_TENANT } from '../domain/tenant.ts'
+import type { Relay } from '../relay/relay.ts'
+import type { FeedStore } from '../store/feed-store.ts'
+import type { RuleStore } from '../store/rule-store.ts'
+import type { Store } from '../store/store.ts'
+import type { TokenStore } from '../store/token-store.ts'
+import type { UpkeepStore } from '../store/upkeep-store.ts'
+import type { FeedWatch } from './feed-watch.ts'
+import type { Health } from './health.ts'
+
+/** What the routes work with. */
+export interface Services {
+  readonly settings: Settings
+  readonly log: Logger
+  readonly store: Store
+  readonly rules: RuleStore
+  readonly tokens: TokenStore
+  readonly feed: FeedStore
+  readonly upkeep: UpkeepStore
+  readonly relay: Relay
+  readonly broker: Broker
+  readonly health: Health
+  readonly watch: FeedWatch
+}
+
+/** @throws KnellError `unknown_tenant` */
+export function tenantOf(settings: Settings, tenant: string = DEFAULT_TENANT): TenantSettings {
+  const found = settings.tenants.get(tenant)
+  if (found === undefined) {
+    throw new KnellError(
+      'unknown_tenant',
+      `No tenant is called "${tenant.slice(0, 40)}"; declare it in TENANTS_FILE.`,
+    )
+  }
+  return found
+}

@@ -1,0 +1,91 @@
+import type { Logger } from 'pino'
+import { Broker } from '../broker/broker.ts'
+import { ensureExchanges } from '../broker/topology.ts'
+import type { Settings } from '../config/settings.ts'
+import { isKnellError, KnellError } from '../domain/errors.ts'
+import { namesOf, type Names } from '../domain/names.ts'
+import { FeedWatch } from '../http/feed-watch.ts'
+import { Health } from '../http/health.ts'
+import type { Services } from '../http/services.ts'
+import { Relay } from '../relay/relay.ts'
+import { assertFacts, seedMaxTokenTtl, storeWarnings } from '../store/facts.ts'
+import { FeedStore } from '../store/feed-store.ts'
+import { createRedis } from '../store/redis.ts'
+import { RuleStore } from '../store/rule-store.ts'
+import { Store } from '../store/store.ts'
+import { TokenStore } from '../store/token-store.ts'
+import { UpkeepStore } from '../store/upkeep-store.ts'
+
+export interface Process extends Services {
+  readonly names: Names
+  /** Resolves once the store has been seen and fits; rejects, once, where it never can. */
+  readonly storeChecked: Promise<void>
+}
+
+/** Opens the store and the broker and puts what both processes share on top. Neither needs to be up. */
+export function createServices(settings: Settings, log: Logger): Process {
+  const { namespace, shards, tenants } = settings
+  const names = namesOf(namespace)
+  const redis = createRedis(settings.redis, (error) =>
+    log.debug({ err: error }, 'store connection'),
+  )
+  const store = new Store(redis, { namespace, shards })
+  const broker = new Broker(settings.amqpUrl, `knell ${settings.kind}`)
+  broker.use((link) => ensureExchanges(link, names))
+  broker.on('up', () => log.info('RabbitMQ is connected'))
+  broker.on('down', (error) => log.warn({ err: error }, 'RabbitMQ was lost; connecting again'))
+  broker.on('problem', (error) => log.warn({ code: error.code }, error.message))
+  const feed = new FeedStore(store, (tenant) => tenants.get(tenant)?.maxTokenTtlSeconds ?? 86_400)
+  const relay = new Relay({ feed, broker, names, tenants: [...tenants.keys()], shards, log })
+  const watch = new FeedWatch(feed)
+  const rules = new RuleStore(store, (entries) => {
+    relay.send(entries)
+    for (const tenant of new Set(entries.map((entry) => entry.tenant))) watch.wake(tenant)
+  })
+  const health = new Health(store, broker, log)
+  return {
+    settings,
+    log,
+    names,
+    store,
+    rules,
+    tokens: new TokenStore(store),
+    feed,
+    upkeep: new UpkeepStore(store),
+    relay,
+    broker,
+    health,
+    watch,
+    storeChecked: checkStore(store, settings, log),
+  }
+}
+
+/** Each time the store (re)appears it may be another one, so it is looked at again; the first look decides whether the process may run. */
+function checkStore(store: Store, settings: Settings, log: Logger): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const look = async (): Promise<void> => {
+      try {
+        await assertFacts(store)
+        const warnings = await storeWarnings(store)
+        for (const warning of warnings) log.warn(warning)
+        if (settings.storeStrict && warnings.length > 0) {
+          throw new KnellError('store_mismatch', `STORE_STRICT is on. ${warnings.join(' ')}`)
+        }
+        for (const { tenant, maxTokenTtlSeconds } of settings.tenants.values()) {
+          const steps = await seedMaxTokenTtl(store, tenant, maxTokenTtlSeconds)
+          const kept = steps.at(-1)?.seconds
+          if (kept === maxTokenTtlSeconds) continue
+          log.warn(
+            { tenant, kept, set: maxTokenTtlSeconds },
+            'MAX_TOKEN_TTL differs from what the store keeps; the store’s value holds',
+          )
+        }
+        resolve()
+      } catch (error) {
+        if (isKnellError(error, 'store_mismatch')) reject(error)
+        else log.warn({ err: error }, 'the store cannot be checked yet')
+      }
+    }
+    store.redis.on('ready', () => void look())
+  })
+}

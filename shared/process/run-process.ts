@@ -1,0 +1,89 @@
+import type { FastifyInstance } from 'fastify'
+import { pino, type Logger } from 'pino'
+import { loadSettings, type Env, type ProcessKind, type Settings } from '../config/settings.ts'
+import { isKnellError } from '../domain/errors.ts'
+import { createApp } from '../http/app.ts'
+import { createServices, type Process } from './create-services.ts'
+
+/** How long a stop may take before the process ends all the same. */
+const STOP_MS = 10_000
+/** `EX_CONFIG` of sysexits: starting again without a change is no use. */
+const EXIT_CONFIG = 78
+
+/** The parts of one kind of process. */
+export interface Parts {
+  /** Starts the background parts; called once the HTTP server listens. */
+  start(): void
+  /** Stops them, in an order that leaves nothing half done. */
+  stop(): Promise<void>
+}
+
+/** What a `main.ts` gives: routes and background parts on top of what both processes share. */
+export type Compose = (app: FastifyInstance, process: Process) => Parts
+
+/** Runs a process from its environment until a signal ends it. Sets the exit code; never throws. */
+export async function runProcess(
+  kind: ProcessKind,
+  host: NodeJS.Process,
+  compose: Compose,
+): Promise<void> {
+  let settings: Settings
+  try {
+    settings = loadSettings(host.env as Env, kind, { dev: host.argv.includes('--dev') })
+  } catch (error) {
+    host.stderr.write(`${isKnellError(error) ? error.message : String(error)}\n`)
+    host.exitCode = EXIT_CONFIG
+    return
+  }
+  const log = pino({ level: settings.logLevel, base: { name: `knell ${kind}` } })
+  const shared = createServices(settings, log)
+  const app = createApp(settings, log)
+  const parts = compose(app, shared)
+  let stopping: Promise<void> | undefined
+  const stop = (code: number): Promise<void> => {
+    stopping ??= stopAll(app, shared, parts, log).then(() => {
+      host.exitCode = code
+    })
+    const timer = setTimeout(() => {
+      log.error('The stop took too long; ending now.')
+      host.exit(1)
+    }, STOP_MS)
+    timer.unref()
+    return stopping
+  }
+  host.on('SIGTERM', () => void stop(0))
+  host.on('SIGINT', () => void stop(0))
+  shared.storeChecked.catch((error: unknown) => {
+    log.fatal(error instanceof Error ? error.message : String(error))
+    void stop(EXIT_CONFIG)
+  })
+  try {
+    await shared.broker.start()
+    shared.health.start()
+    await shared.health.runOnce()
+    const url = await app.listen({ host: settings.host, port: settings.port })
+    parts.start()
+    log.info({ url }, 'listening')
+  } catch (error) {
+    log.fatal({ err: error }, 'cannot start')
+    await stop(1)
+  }
+}
+
+async function stopAll(
+  app: FastifyInstance,
+  shared: Process,
+  parts: Parts,
+  log: Logger,
+): Promise<void> {
+  log.info('stopping')
+  shared.health.markStopping()
+  shared.watch.stop()
+  await app.close()
+  await parts.stop()
+  await shared.relay.stop()
+  await shared.health.stop()
+  await shared.broker.close()
+  shared.store.close()
+  log.info('stopped')
+}

@@ -1,0 +1,76 @@
+import type { Log } from '../domain/position.ts'
+
+/** The keys of one shard of one tenant. They share a Redis Cluster hash tag, so one script may touch any of them. */
+export interface ShardKeys {
+  readonly tenant: string
+  readonly shard: number
+  /** Hash: epoch, server identity, last recorded time, tails, trim marks; in shard 0 also the beat claim and the token life. */
+  readonly meta: string
+  /** Hash: canonical match text → rule. */
+  readonly rules: string
+  /** Sorted set: canonical match text by `until`. */
+  readonly until: string
+  /** Hash: id of a revocation → canonical match text. */
+  readonly ids: string
+  /** Stream per log: `<term>-<seq>` → body. */
+  readonly feed: Readonly<Record<Log, string>>
+  /** Sorted set per log: positions not yet confirmed by RabbitMQ, by time of the last try. */
+  readonly unsent: Readonly<Record<Log, string>>
+  /** Sorted set: the non-empty seconds of the wheel. */
+  readonly wheel: string
+  /** Sorted set in shard 0: shapes in use, by `until`. */
+  readonly shapes: string
+  /** Hash in shard 0: instances of subscribers. */
+  readonly instances: string
+  /** Hash: the tokens due in one second. */
+  second(second: number): string
+  /** String: the answers of a commit, kept for a minute. */
+  commit(id: string): string
+  /** String: the answer to a request with an idempotency key, kept for 10 minutes. */
+  idempotency(key: string): string
+}
+
+export interface KeySpace {
+  shard(tenant: string, shard: number): ShardKeys
+  /** Hash: schema version and number of shards. */
+  readonly facts: string
+  /** Sorted set: reports of sweeps by time. */
+  readonly sweeps: string
+  /** The prefix of every BullMQ key. */
+  readonly bull: string
+}
+
+/** Every Redis key of Knell begins with the namespace, in braces for BullMQ's. */
+export function keySpaceOf(namespace: string): KeySpace {
+  const cache = new Map<string, ShardKeys>()
+  return {
+    facts: `${namespace}:{store}:facts`,
+    sweeps: `${namespace}:{store}:sweeps`,
+    bull: `{${namespace}}`,
+    shard(tenant, shard) {
+      const tag = `${tenant}.${shard}`
+      let keys = cache.get(tag)
+      if (keys === undefined) {
+        const base = `${namespace}:{${tag}}:`
+        keys = {
+          tenant,
+          shard,
+          meta: `${base}meta`,
+          rules: `${base}rules`,
+          until: `${base}until`,
+          ids: `${base}ids`,
+          feed: { revocations: `${base}feed:r`, expiries: `${base}feed:e` },
+          unsent: { revocations: `${base}unsent:r`, expiries: `${base}unsent:e` },
+          wheel: `${base}wheel`,
+          shapes: `${base}shapes`,
+          instances: `${base}instances`,
+          second: (second) => `${base}w:${second}`,
+          commit: (id) => `${base}c:${id}`,
+          idempotency: (key) => `${base}i:${key}`,
+        }
+        cache.set(tag, keys)
+      }
+      return keys
+    },
+  }
+}

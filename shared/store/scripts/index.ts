@@ -1,0 +1,49 @@
+import { commit } from './commit.ts'
+import { claimUnsent, getRules, readFeed, snapshotPage, touch } from './feed.ts'
+import { prelude } from './prelude.ts'
+import { drain, due, register } from './tokens.ts'
+import { admitShape, join, pruneRules, replaceTtl, seedTtl, trimFeed } from './upkeep.ts'
+
+export type ScriptName =
+  | 'commit'
+  | 'register'
+  | 'due'
+  | 'drain'
+  | 'readFeed'
+  | 'touch'
+  | 'snapshotPage'
+  | 'getRules'
+  | 'claimUnsent'
+  | 'pruneRules'
+  | 'trimFeed'
+  | 'admitShape'
+  | 'seedTtl'
+  | 'replaceTtl'
+  | 'join'
+
+const bodies: Readonly<Record<ScriptName, string>> = {
+  commit,
+  register,
+  due,
+  drain,
+  readFeed,
+  touch,
+  snapshotPage,
+  getRules,
+  claimUnsent,
+  pruneRules,
+  trimFeed,
+  admitShape,
+  seedTtl,
+  replaceTtl,
+  join,
+}
+
+/** The name under which a script is defined on the client: some of the short ones are Redis commands. */
+export function commandName(name: ScriptName): string {
+  return `knell:${name}`
+}
+
+export const scripts: ReadonlyMap<string, string> = new Map(
+  Object.entries(bodies).map(([name, body]) => [commandName(name as ScriptName), prelude + body]),
+)

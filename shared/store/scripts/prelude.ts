@@ -1,0 +1,36 @@
+/**
+ * Prepended to every script. KEYS[1] is always the shard's `meta`, ARGV[1] a fresh random for a new
+ * epoch. `open()` compares the server with the one the shard was last written by and starts a new
+ * epoch where they differ; it also moves the shard's clock on, so that every script that hands out
+ * a time, a tail or a page has written: an isolated old primary can do neither.
+ *
+ * Numbers are written with %.0f, since Lua's own form loses digits past 14, and claims are spliced
+ * as the JSON text the caller made, never re-encoded.
+ */
+export const prelude = `
+local META, RANDOM = KEYS[1], ARGV[1]
+local function int(n) return string.format('%.0f', n) end
+local function open()
+  local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+  local repl = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
+  local time = redis.call('TIME')
+  local ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  local m = redis.call('HMGET', META, 'term', 'rand', 'run', 'repl', 'now', 'rev', 'exp')
+  local last = tonumber(m[5] or '0')
+  local now = ms
+  if last > now then now = last end
+  local term, rand, rev, exp = tonumber(m[1] or '0'), m[2], tonumber(m[6] or '0'), tonumber(m[7] or '0')
+  if not m[1] or m[3] ~= run or m[4] ~= repl then
+    term = math.max(term + 1, ms)
+    rand, rev, exp = RANDOM, 0, 0
+    redis.call('HSET', META, 'term', int(term), 'rand', rand, 'run', run, 'repl', repl, 'rev', '0', 'exp', '0', 'now', int(now))
+  elseif now > last then
+    redis.call('HSET', META, 'now', int(now))
+  end
+  return { now = now, sec = math.floor(now / 1000), term = term, rand = rand, epoch = int(term) .. '.' .. rand, rev = rev, exp = exp }
+end
+local function head(tenant, log, shard, s, seq, kind)
+  return '{"v":1,"tenant":"' .. tenant .. '","log":"' .. log .. '","shard":' .. shard .. ',"epoch":"' .. s.epoch ..
+    '","seq":' .. int(seq) .. ',"at":' .. int(s.now) .. ',"kind":"' .. kind .. '","events":['
+end
+`

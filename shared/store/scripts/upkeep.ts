@@ -1,0 +1,78 @@
+/** Drops rules whose `until` has passed, with their ids. KEYS: meta, rules, until, ids. ARGV: random, most rules. Answers how many went. */
+export const pruneRules = `
+local s = open()
+local dead = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', '(' .. int(s.sec), 'LIMIT', 0, tonumber(ARGV[2]))
+for _, m in ipairs(dead) do
+  local text = redis.call('HGET', KEYS[2], m)
+  if text then
+    for id in string.gmatch(text, '"(r%d+%-%d+%-%d+%-%d+)"') do
+      if redis.call('HGET', KEYS[4], id) == m then redis.call('HDEL', KEYS[4], id) end
+    end
+  end
+end
+if #dead > 0 then
+  redis.call('HDEL', KEYS[2], unpack(dead))
+  redis.call('ZREM', KEYS[3], unpack(dead))
+end
+return #dead
+`
+
+/**
+ * Trims a feed of entries older than the retention, never of one that is unsent. KEYS: meta, feed,
+ * unsent. ARGV: random, log, retention in ms, most entries, most entries to keep. Answers how many went.
+ */
+export const trimFeed = `
+local s = open()
+local before = s.now - tonumber(ARGV[3])
+local surplus = redis.call('XLEN', KEYS[2]) - tonumber(ARGV[5])
+local page = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', tonumber(ARGV[4]))
+local gone, last = {}, nil
+for i, item in ipairs(page) do
+  local at = tonumber(string.match(item[2][2], '"at":(%d+)'))
+  if at >= before and i > surplus then break end
+  if redis.call('ZSCORE', KEYS[3], item[1]) then break end
+  gone[#gone + 1] = item[1]
+  last = item[1]
+end
+if last then
+  redis.call('XDEL', KEYS[2], unpack(gone))
+  redis.call('HSET', META, 'trimmed:' .. ARGV[2], last)
+end
+return #gone
+`
+
+/**
+ * Admits the shape of a match (its claim names) for as long as a rule of it may live. KEYS: shard
+ * 0's meta, shapes. ARGV: random, shape, until (NumericDate or +inf), most shapes. Answers 1, or 0 where the tenant has too many; `kid` is only recorded, not counted.
+ */
+export const admitShape = `
+local s = open()
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. int(s.sec))
+local score = redis.call('ZSCORE', KEYS[2], ARGV[2])
+local count = redis.call('ZCARD', KEYS[2]) - (redis.call('ZSCORE', KEYS[2], 'kid') and 1 or 0)
+if not score and ARGV[2] ~= 'kid' and count >= tonumber(ARGV[4]) then return 0 end
+if not score or ARGV[3] == '+inf' or tonumber(score) < tonumber(ARGV[3]) then redis.call('ZADD', KEYS[2], ARGV[3], ARGV[2]) end
+return 1
+`
+
+/** Seeds the tenant's longest token life where none is kept. KEYS: shard 0's meta. ARGV: random, steps as JSON. Answers what is kept. */
+export const seedTtl = `
+open()
+redis.call('HSETNX', META, 'ttl', ARGV[2])
+return redis.call('HGET', META, 'ttl')
+`
+
+/** Replaces the tenant's steps if they are still what the caller read. KEYS: shard 0's meta. ARGV: random, old, new. Answers 1 or 0. */
+export const replaceTtl = `
+open()
+if (redis.call('HGET', META, 'ttl') or '') ~= ARGV[2] then return 0 end
+redis.call('HSET', META, 'ttl', ARGV[3])
+return 1
+`
+
+/** Records an instance of a service before the tails are read. KEYS: shard 0's meta, instances. ARGV: random, instance key, details as JSON without its last brace. */
+export const join = `
+local s = open()
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[3] .. ',"seen":' .. int(s.now) .. '}')
+return int(s.now)
+`
