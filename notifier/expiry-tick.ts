@@ -1,5 +1,4 @@
 import { Queue, Worker, type Job } from 'bullmq'
-import type { Redis } from 'ioredis'
 import type { Logger } from 'pino'
 import type { Drained, Drainer } from '../shared/relay/drainer.ts'
 import type { RedisClient, Store } from '../shared/store/store.ts'
@@ -37,7 +36,7 @@ export class ExpiryTick {
     this.#log = options.log
     const prefix = this.#store.keys.bull
     this.#queue = new Queue(EXPIRY_QUEUE, {
-      connection: options.queueRedis as Redis,
+      connection: options.queueRedis,
       prefix,
       defaultJobOptions: {
         removeOnComplete: { age: 600, count: 300 },
@@ -45,7 +44,7 @@ export class ExpiryTick {
       },
     })
     this.#worker = new Worker(EXPIRY_QUEUE, (job) => this.#run(job), {
-      connection: options.workerRedis as Redis,
+      connection: options.workerRedis,
       prefix,
       autorun: false,
       concurrency: 1,

@@ -1,5 +1,4 @@
 import { Queue, Worker } from 'bullmq'
-import type { Redis } from 'ioredis'
 import { createTask, type ScheduledTask } from 'node-cron'
 import type { Logger } from 'pino'
 import type { RedisClient, Store } from '../shared/store/store.ts'
@@ -42,7 +41,7 @@ export class SweepSchedule {
     this.#log = log
     const prefix = options.store.keys.bull
     this.#queue = new Queue(SWEEP_QUEUE, {
-      connection: options.queueRedis as Redis,
+      connection: options.queueRedis,
       prefix,
       defaultJobOptions: {
         removeOnComplete: { age: 86_400, count: 1000 },
@@ -50,7 +49,7 @@ export class SweepSchedule {
       },
     })
     this.#worker = new Worker(SWEEP_QUEUE, (job) => this.#sweep(`cron ${job.id}`), {
-      connection: options.workerRedis as Redis,
+      connection: options.workerRedis,
       prefix,
       autorun: false,
       concurrency: 1,
@@ -112,14 +111,17 @@ export class SweepSchedule {
     this.#lastSeen = at
     if (this.#missed < MISSED_FIRINGS || this.#direct !== undefined) return
     this.#log.warn('no sweep was reported for a while; sweeping without BullMQ')
-    this.#direct = this.#sweep('direct')
-      .then(
-        () => {},
-        (error: unknown) => this.#log.warn({ err: error }, 'the direct sweep failed'),
-      )
-      .finally(() => {
-        this.#direct = undefined
-      })
+    this.#direct = this.#sweepDirectly()
+  }
+
+  async #sweepDirectly(): Promise<void> {
+    try {
+      await this.#sweep('direct')
+    } catch (error) {
+      this.#log.warn({ err: error }, 'the direct sweep failed')
+    } finally {
+      this.#direct = undefined
+    }
   }
 
   async stop(): Promise<void> {

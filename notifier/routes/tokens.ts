@@ -4,7 +4,7 @@ import { z } from 'zod'
 import type { TenantSettings } from '../../shared/config/tenant-settings.ts'
 import { isKnellError, KnellError } from '../../shared/domain/errors.ts'
 import { largestTtl } from '../../shared/domain/max-token-ttl.ts'
-import { readLines } from '../../shared/http/lines.ts'
+import { readLines } from '../../shared/domain/lines.ts'
 import { parseWith, tenantSchema } from '../../shared/http/schemas.ts'
 import type { Services } from '../../shared/http/services.ts'
 import { thisMoment } from '../../shared/store/store.ts'
@@ -130,7 +130,7 @@ async function registerLines(
   const rejected: Rejected[] = []
   let rejectedCount = 0
   let registered = 0
-  let failure: unknown
+  let failure: Error | undefined
   const waiting = new Set<Promise<void>>()
   const reject = (line: number, error: unknown): void => {
     const why = rejectionOf(error)
@@ -150,7 +150,7 @@ async function registerLines(
     if (text?.trim() === '') continue
     const work: Promise<void> = one(number, text)
       .catch((error: unknown) => {
-        failure = error
+        failure = error instanceof Error ? error : new Error(String(error))
       })
       .finally(() => waiting.delete(work))
     waiting.add(work)

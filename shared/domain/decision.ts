@@ -1,4 +1,5 @@
 import { audiencesOf, MAX_AUDIENCES, type Claims, type Header } from './claims.ts'
+import type { ErrorCode } from './errors.ts'
 import { LEEWAY_SECONDS, ttlAt, type TtlStep } from './max-token-ttl.ts'
 import type { Reason } from './reasons.ts'
 
@@ -17,6 +18,10 @@ export type DecisionCode =
   | 'exp_required'
   | 'too_many_audiences'
   | 'unknown_issuer'
+  | TokenErrorCode
+
+/** Why `verify` refused a token before any rule was asked (RFC 8725). */
+export type TokenErrorCode = Extract<ErrorCode, `token_${string}`>
 
 export interface Decision {
   /** Whether to let the token in. In `observe` mode always true. */

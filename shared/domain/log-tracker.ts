@@ -28,6 +28,15 @@ const MAX_AHEAD = 100_000
 /** Follows the highest contiguous position of each shard of one log. */
 export class LogTracker {
   readonly #shards: ShardState[] = []
+  readonly #keepsEarly: boolean
+
+  /**
+   * `keepsEarly`: whether positions of an epoch not yet entered count once it is. They may where
+   * what they bring is state, merged on arrival; they must not where it is announced in order.
+   */
+  constructor(options: { keepsEarly: boolean }) {
+    this.#keepsEarly = options.keepsEarly
+  }
 
   #shard(shard: number): ShardState {
     let state = this.#shards[shard]
@@ -43,7 +52,7 @@ export class LogTracker {
     const state = this.#shard(shard)
     if (epoch !== state.epoch) {
       if ((termOf(epoch) ?? 0) < state.term) return 'known'
-      if (state.early.length < MAX_AHEAD) state.early.push({ epoch, seq })
+      if (this.#keepsEarly && state.early.length < MAX_AHEAD) state.early.push({ epoch, seq })
       return 'foreign'
     }
     if (seq <= state.seq || state.ahead.has(seq)) return 'known'

@@ -52,8 +52,8 @@ const MAX_PENDING_BEATS = 16
 export class View {
   readonly tenant: string
   readonly rules: RuleTable
-  readonly revocations: LogTracker = new LogTracker()
-  readonly expiries: LogTracker = new LogTracker()
+  readonly revocations: LogTracker = new LogTracker({ keepsEarly: true })
+  readonly expiries: LogTracker = new LogTracker({ keepsEarly: false })
   #shards = 0
   #steps: readonly TtlStep[] = []
   #asOf = 0
@@ -121,6 +121,11 @@ export class View {
   endSnapshot(head: SnapshotHead): void {
     this.#shards = head.tails.revocations.length
     this.#steps = head.maxTokenTtl
+    if (head.tails.revocations[0]?.epoch !== this.revocations.epoch(0)) {
+      // Another store, perhaps with another clock: times of the old one say nothing about this one.
+      this.#asOf = 0
+      this.#pending = []
+    }
     for (const [shard, tail] of head.tails.revocations.entries())
       this.revocations.reach(shard, tail)
     this.#ready = true

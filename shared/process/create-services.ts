@@ -33,7 +33,9 @@ export function createServices(settings: Settings, log: Logger): Process {
   const broker = new Broker(settings.amqpUrl, `knell ${settings.kind}`)
   broker.use((link) => ensureExchanges(link, names))
   broker.on('up', () => log.info('RabbitMQ is connected'))
-  broker.on('down', (error) => log.warn({ err: error }, 'RabbitMQ was lost; connecting again'))
+  broker.on('down', (error) => {
+    if (error !== undefined) log.warn({ err: error }, 'RabbitMQ was lost; connecting again')
+  })
   broker.on('problem', (error) => log.warn({ code: error.code }, error.message))
   const feed = new FeedStore(store, (tenant) => tenants.get(tenant)?.maxTokenTtlSeconds ?? 86_400)
   const relay = new Relay({ feed, broker, names, tenants: [...tenants.keys()], shards, log })

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { pino, type Logger } from 'pino'
-import { loadSettings, type Env, type ProcessKind, type Settings } from '../config/settings.ts'
+import { loadSettings, type ProcessKind, type Settings } from '../config/settings.ts'
 import { isKnellError } from '../domain/errors.ts'
 import { createApp } from '../http/app.ts'
 import { createServices, type Process } from './create-services.ts'
@@ -29,7 +29,7 @@ export async function runProcess(
 ): Promise<void> {
   let settings: Settings
   try {
-    settings = loadSettings(host.env as Env, kind, { dev: host.argv.includes('--dev') })
+    settings = loadSettings(host.env, kind, { dev: host.argv.includes('--dev') })
   } catch (error) {
     host.stderr.write(`${isKnellError(error) ? error.message : String(error)}\n`)
     host.exitCode = EXIT_CONFIG
@@ -41,9 +41,8 @@ export async function runProcess(
   const parts = compose(app, shared)
   let stopping: Promise<void> | undefined
   const stop = (code: number): Promise<void> => {
-    stopping ??= stopAll(app, shared, parts, log).then(() => {
-      host.exitCode = code
-    })
+    host.exitCode ??= code
+    stopping ??= stopAll(app, shared, parts, log)
     const timer = setTimeout(() => {
       log.error('The stop took too long; ending now.')
       host.exit(1)

@@ -4,7 +4,7 @@ import { isKnellError, KnellError } from '../domain/errors.ts'
 export function toStoreError(error: unknown): KnellError {
   if (isKnellError(error)) return error
   const text = error instanceof Error ? error.message : String(error)
-  const word = /^(?:ReplyError: )?([A-Z]+)\b/.exec(text)?.[1]
+  const word = /^(?:ReplyError: )?([A-Z]+)\b/.exec(text)?.[1] ?? ''
   switch (word) {
     case 'OOM':
       return new KnellError(

@@ -65,7 +65,7 @@ async function livePage(
   from: string,
   limit: number,
 ): Promise<{ rules: unknown[]; next?: string }> {
-  let [shard = 0, cursor = '0'] = splitCursor(from)
+  let [shard, cursor] = splitCursor(from)
   const found: Match[] = []
   while (shard < store.shards) {
     const keys = store.keys.shard(tenant, shard)

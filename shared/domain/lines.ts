@@ -1,5 +1,3 @@
-import type { Readable } from 'node:stream'
-
 export interface Line {
   /** Counted from 1. */
   readonly number: number
@@ -8,24 +6,24 @@ export interface Line {
 }
 
 /** The lines of a stream of UTF-8 text, each at most `maxBytes` long; memory is bounded by one line and one chunk. */
-export async function* readLines(body: Readable, maxBytes: number): AsyncGenerator<Line> {
+export async function* readLines(body: AsyncIterable<Uint8Array>, maxBytes: number): AsyncGenerator<Line> {
   let number = 0
-  let parts: Buffer[] = []
+  let parts: Uint8Array[] = []
   let length = 0
+  const decoder = new TextDecoder()
   const end = (): Line => {
     number += 1
-    const text = length > maxBytes ? undefined : Buffer.concat(parts).toString('utf8')
+    const text = length > maxBytes ? undefined : decode(decoder, parts)
     parts = []
     length = 0
     return { number, text }
   }
-  const add = (part: Buffer): void => {
+  const add = (part: Uint8Array): void => {
     length += part.length
     if (length <= maxBytes) parts.push(part)
     else parts = []
   }
-  for await (const chunk of body) {
-    const bytes = Buffer.isBuffer(chunk) ? chunk : Buffer.from(String(chunk))
+  for await (const bytes of body) {
     let from = 0
     for (let at = bytes.indexOf(10); at !== -1; at = bytes.indexOf(10, from)) {
       add(bytes.subarray(from, at))
@@ -35,4 +33,9 @@ export async function* readLines(body: Readable, maxBytes: number): AsyncGenerat
     add(bytes.subarray(from))
   }
   if (length > 0) yield end()
+}
+
+function decode(decoder: InstanceType<typeof TextDecoder>, parts: readonly Uint8Array[]): string {
+  if (parts.length === 1) return decoder.decode(parts[0])
+  return parts.map((part) => decoder.decode(part, { stream: true })).join('') + decoder.decode()
 }

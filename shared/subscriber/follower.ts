@@ -1,0 +1,264 @@
+import type { Beat, Tail } from '../domain/beat.ts'
+import type { Entry } from '../domain/entry.ts'
+import { readLines } from '../domain/lines.ts'
+import { formatPosition, logs, type Log } from '../domain/position.ts'
+import type { StoreClock, Moment } from '../domain/store-clock.ts'
+import { View, type Applied, type FeedPage, type Standing } from '../domain/view.ts'
+import { parseFeedPage, parseSnapshotHead, parseSnapshotLine } from './messages.ts'
+import type { PullClient } from './pull-client.ts'
+import { PullLoop } from './pull-loop.ts'
+
+/** A hole may only be a reordering, so it is given this long to close, and as much again at random. */
+const HOLE_MS = 250
+const MAX_LINE_BYTES = 262_144
+
+export interface FollowerEvents {
+  onApplied(entry: Entry, applied: Applied): void
+  onReady(): void
+  onPull(what: 'snapshot' | Log, entries: number): void
+  onInvalid(count: number): void
+  /** The feed no longer reaches back to where this instance stood: expiries were missed for good. */
+  onTrimmed(log: Log): void
+  onProblem(error: unknown): void
+}
+
+/** What names this instance to the store when it pulls. */
+export interface Identity {
+  readonly service: string
+  readonly instance: string
+  readonly maxStalenessMs: string
+}
+
+export function moment(): Moment {
+  return { mono: performance.now(), wall: Date.now() }
+}
+
+/** Keeps the view of one tenant complete: applies what is pushed, and pulls what is missing. */
+export class Follower {
+  readonly view: View
+  readonly #client: PullClient
+  readonly #clock: StoreClock
+  readonly #identity: Identity
+  readonly #events: FollowerEvents
+  readonly #loops: Readonly<Record<Log, PullLoop>>
+  #holeTimer: NodeJS.Timeout | undefined
+  /** The newest tails heard of while something before them was missing. */
+  readonly #awaited = new Map<Log, readonly Tail[]>()
+  #expiries: 'off' | 'starting' | 'on' = 'off'
+  #early: Entry[] = []
+
+  constructor(options: {
+    tenant: string
+    client: PullClient
+    clock: StoreClock
+    identity: Identity
+    isPushed: () => boolean
+    events: FollowerEvents
+  }) {
+    this.view = new View(options.tenant, { seed: Math.floor(Math.random() * 2 ** 32) })
+    this.#client = options.client
+    this.#clock = options.clock
+    this.#identity = options.identity
+    this.#events = options.events
+    const onProblem = (error: unknown): void => options.events.onProblem(error)
+    this.#loops = {
+      revocations: new PullLoop({
+        isPushed: options.isPushed,
+        pull: (waitMs, signal) => this.#pullRevocations(waitMs, signal),
+        onProblem,
+      }),
+      expiries: new PullLoop({
+        isPushed: options.isPushed,
+        pull: (waitMs, signal) => this.#pullExpiries(waitMs, signal),
+        onProblem,
+      }),
+    }
+  }
+
+  start(): void {
+    this.#loops.revocations.start()
+  }
+
+  async stop(): Promise<void> {
+    clearTimeout(this.#holeTimer)
+    await Promise.all([this.#loops.revocations.stop(), this.#loops.expiries.stop()])
+  }
+
+  /** From now on expiries are followed, from the present tail on. */
+  followExpiries(): void {
+    if (this.#expiries !== 'off') return
+    this.#expiries = 'starting'
+    this.#loops.expiries.start()
+  }
+
+  /** The push path came or went: either way something may be missing. */
+  pushChanged(): void {
+    this.#loops.revocations.wake()
+    this.#loops.expiries.wake()
+  }
+
+  onEntry(entry: Entry): void {
+    if (entry.log === 'expiries' && this.#expiries !== 'on') {
+      // It is not known yet whether this lies before or after the tail this listener starts at.
+      if (this.#expiries === 'starting' && this.#early.length < 10_000) this.#early.push(entry)
+      return
+    }
+    this.#applied(entry, this.view.apply(entry))
+  }
+
+  #applied(entry: Entry, applied: Applied): void {
+    if (applied.arrival === 'foreign') this.#loops[entry.log].wake()
+    if (applied.arrival === 'ahead') this.#awaitHole()
+    if (applied.rules.length > 0 || applied.expiries.length > 0) {
+      this.#events.onApplied(entry, applied)
+    }
+  }
+
+  onBeat(beat: Beat): void {
+    const standing = this.view.hear(beat)
+    if (standing === 'foreign') this.#loops.revocations.wake()
+    if (standing === 'behind') this.#awaitTails('revocations', beat.tails.revocations)
+    if (this.#expiries !== 'on') return
+    const expiries = this.view.expiries.compare(beat.tails.expiries)
+    if (expiries === 'foreign') this.#loops.expiries.wake()
+    if (expiries === 'behind') this.#awaitTails('expiries', beat.tails.expiries)
+  }
+
+  #awaitTails(log: Log, tails: readonly Tail[]): void {
+    this.#awaited.set(log, tails)
+    this.#awaitHole()
+  }
+
+  /** Looks again after a moment, and pulls what has still not come: delivery reorders. */
+  #awaitHole(): void {
+    if (this.#holeTimer !== undefined) return
+    const delay = HOLE_MS * (1 + Math.random())
+    this.#holeTimer = setTimeout(() => {
+      this.#holeTimer = undefined
+      for (const log of logs) {
+        const tracker = this.view.tracker(log)
+        const tails = this.#awaited.get(log)
+        const behind = tails !== undefined && tracker.compare(tails) === 'behind'
+        if (behind || tracker.hasHole) this.#loops[log].wake()
+      }
+      this.#awaited.clear()
+    }, delay)
+  }
+
+  async #pullRevocations(waitMs: number, signal: AbortSignal): Promise<boolean> {
+    if (this.view.needsSnapshot) return this.#snapshot(signal)
+    const { page, standing } = await this.#pull('revocations', waitMs, signal)
+    if (standing === 'older') {
+      this.#client.rotate()
+      return false
+    }
+    return !page.more && standing === 'reached'
+  }
+
+  async #pullExpiries(waitMs: number, signal: AbortSignal): Promise<boolean> {
+    if (!this.view.ready) return false
+    if (this.#expiries === 'starting') {
+      const { page } = await this.#fetchPage('expiries', '', 0, signal)
+      this.view.startExpiries(page.tails)
+      this.#expiries = 'on'
+      for (const entry of this.#early.splice(0)) this.onEntry(entry)
+      return true
+    }
+    const { page } = await this.#pull('expiries', waitMs, signal)
+    if (page.trimmed.length > 0) this.#events.onTrimmed('expiries')
+    return !page.more
+  }
+
+  async #pull(
+    log: Log,
+    waitMs: number,
+    signal: AbortSignal,
+  ): Promise<{ page: FeedPage; standing: Standing }> {
+    const after = this.view.positions(log).map(formatPosition).join(',')
+    const { page, invalid } = await this.#fetchPage(log, after, waitMs, signal)
+    if (invalid > 0) this.#events.onInvalid(invalid)
+    const { standing, applied } = this.view.applyPage(page)
+    this.#events.onPull(log, page.entries.length)
+    for (const [i, entry] of page.entries.entries()) {
+      const one = applied[i]
+      if (one !== undefined && (one.rules.length > 0 || one.expiries.length > 0)) {
+        this.#events.onApplied(entry, one)
+      }
+    }
+    return { page, standing }
+  }
+
+  async #fetchPage(
+    log: Log,
+    after: string,
+    waitMs: number,
+    signal: AbortSignal,
+  ): Promise<{ page: FeedPage; invalid: number }> {
+    const { tenant } = this.view
+    const sent = moment()
+    const value = await this.#client.json({
+      path: '/v1/feed',
+      query: { tenant, log, after, waitMs: String(waitMs), ...this.#identity },
+      waitMs,
+      signal,
+    })
+    const received = moment()
+    const read = parseFeedPage(value, tenant, log)
+    // Only an answer that did not wait bounds the store's clock closely, and only one at least as new as the view.
+    const older = log === 'revocations' && this.view.revocations.isBefore(read.page.tails)
+    if (waitMs === 0 && !older) this.#setClock(read.page.at, sent, received)
+    return read
+  }
+
+  #setClock(at: number, sent: Moment, received: Moment): void {
+    this.#clock.set(at, sent, received)
+  }
+
+  /** Reads a snapshot whole. What comes of a broken one is merged too, since a rule is true wherever it stands, but only a whole one counts. */
+  async #snapshot(signal: AbortSignal): Promise<boolean> {
+    const { view } = this
+    // A fleet that sees a new epoch at once must not ask at once.
+    if (view.ready) await pause(Math.random() * 500, signal)
+    const wasReady = view.ready
+    const sent = moment()
+    const response = await this.#client.open({
+      path: '/v1/snapshot',
+      query: { tenant: view.tenant, ...this.#identity },
+      signal,
+    })
+    let count = 0
+    let head
+    for await (const { text } of readLines(response, MAX_LINE_BYTES)) {
+      if (text === undefined) throw new Error('A line of the snapshot is too long.')
+      if (head === undefined) {
+        head = parseSnapshotHead(text, view.tenant)
+        this.#setClock(head.at, sent, moment())
+        continue
+      }
+      const line = parseSnapshotLine(text)
+      if (line.end) {
+        if (line.count !== count) break
+        view.endSnapshot(head)
+        this.#events.onPull('snapshot', count)
+        if (!wasReady) this.#events.onReady()
+        return !view.needsSnapshot
+      }
+      view.putRule(line.shard, line.position, line.rule)
+      count += 1
+    }
+    this.#client.rotate()
+    throw new Error('The snapshot broke off before its end.')
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    const timer = setTimeout(done, ms)
+    signal.addEventListener('abort', done)
+  })
+}

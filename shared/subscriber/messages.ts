@@ -1,0 +1,82 @@
+import { parseTails, parseTtlSteps } from '../domain/beat.ts'
+import { isCount, isRecord, parseEntry, parseJson, parseRule, type Entry } from '../domain/entry.ts'
+import { KnellError } from '../domain/errors.ts'
+import { termOf, type Log, type Position } from '../domain/position.ts'
+import type { Rule } from '../domain/rule.ts'
+import type { FeedPage, SnapshotHead } from '../domain/view.ts'
+
+function fail(what: string): never {
+  throw new KnellError('message_invalid', `An answer does not follow the contract: ${what}.`)
+}
+
+/**
+ * Reads a page of the feed. Entries that cannot be read are left out and counted: their position
+ * is then not passed, so the view never counts as fresh beyond them.
+ */
+export function parseFeedPage(
+  value: unknown,
+  tenant: string,
+  log: Log,
+): { page: FeedPage; invalid: number } {
+  if (!isRecord(value)) fail('a page is not an object')
+  const { at, tails, entries, more, trimmed } = value
+  if (value['tenant'] !== tenant || value['log'] !== log) fail('a page of another tenant or log')
+  if (!isCount(at)) fail('at is not a time in ms')
+  if (!Array.isArray(entries)) fail('entries are missing')
+  const read: Entry[] = []
+  for (const raw of entries) {
+    try {
+      const entry = parseEntry(raw)
+      if (entry.tenant === tenant && entry.log === log) read.push(entry)
+    } catch {
+      // Left out: see above.
+    }
+  }
+  return {
+    page: {
+      tenant,
+      log,
+      at,
+      tails: parseTails(tails),
+      entries: read,
+      more: more === true,
+      trimmed: Array.isArray(trimmed) ? trimmed.filter(isCount) : [],
+    },
+    invalid: entries.length - read.length,
+  }
+}
+
+export function parseSnapshotHead(text: string, tenant: string): SnapshotHead {
+  const value = parseJson(text)
+  if (!isRecord(value) || value['tenant'] !== tenant) fail('a snapshot of another tenant')
+  const { at, tails, maxTokenTtl } = value
+  if (!isCount(at) || !isRecord(tails)) fail('a snapshot without at and tails')
+  return {
+    tenant,
+    at,
+    tails: {
+      revocations: parseTails(tails['revocations']),
+      expiries: parseTails(tails['expiries']),
+    },
+    maxTokenTtl: parseTtlSteps(maxTokenTtl),
+  }
+}
+
+export type SnapshotLine =
+  | { readonly end: true; readonly count: number }
+  | {
+      readonly end: false
+      readonly shard: number
+      readonly position: Position
+      readonly rule: Rule
+    }
+
+export function parseSnapshotLine(text: string): SnapshotLine {
+  const value = parseJson(text)
+  if (!isRecord(value)) fail('a line of a snapshot is not an object')
+  if (value['end'] === true) return { end: true, count: Number(value['count']) }
+  const { shard, epoch, seq, rule } = value
+  const term = typeof epoch === 'string' ? termOf(epoch) : undefined
+  if (!isCount(shard) || term === undefined || !isCount(seq)) fail('a rule without its position')
+  return { end: false, shard, position: { term, seq }, rule: parseRule(rule) }
+}

@@ -1,0 +1,149 @@
+import { DEFAULT_NAMESPACE } from '../domain/names.ts'
+import { DEFAULT_TENANT, isService, isTenant } from '../domain/tenant.ts'
+import type { VerifyOptions } from '../tokens/verifier.ts'
+
+/** Where a subscriber tells what it does; a pino logger fits. */
+export interface SubscriberLog {
+  debug(facts: object, message: string): void
+  info(facts: object, message: string): void
+  warn(facts: object, message: string): void
+}
+
+export interface ConnectOptions {
+  /** The name of the consuming service: 1 to 40 characters of a-z, 0-9 and `-`. All its instances share it. */
+  readonly service: string
+  /** `amqp://` or `amqps://` URL of RabbitMQ. */
+  readonly amqp: string
+  /** Base URLs of notifiers and pollers, tried in order. */
+  readonly pull: readonly string[]
+  /** The secret of an API key with the scope `feed:read`. */
+  readonly apiKey: string
+  /** The tenants to follow. Default: `default`. */
+  readonly tenants?: readonly string[]
+  /** How to verify tokens: for `verify()`. With several tenants one per tenant; its `issuer` tells a token's tenant. */
+  readonly verify?: VerifyOptions | Readonly<Record<string, VerifyOptions>>
+  /** `observe` decides, counts and logs but refuses nothing for a rule's sake. Default: `enforce`. */
+  readonly mode?: 'enforce' | 'observe'
+  /** ms after which the view's state counts as stale. Default: 60,000. Must exceed the store's fail-over time. */
+  readonly maxStaleness?: number
+  /** What a stale or not yet ready view answers for a token that no known rule covers. Default: `reject`. */
+  readonly whenStale?: 'reject' | 'allow' | 'ask'
+  /** Whether `connect` waits for the first snapshot. Default: true. */
+  readonly waitReady?: boolean
+  /** First part of every AMQP name, where it is not `knell`. */
+  readonly namespace?: string
+  readonly log?: SubscriberLog
+}
+
+/** The options with their defaults. */
+export interface Settled {
+  readonly service: string
+  readonly amqp: string
+  readonly pull: readonly URL[]
+  readonly apiKey: string
+  readonly tenants: readonly string[]
+  readonly verify: ReadonlyMap<string, VerifyOptions>
+  readonly observe: boolean
+  readonly maxStaleness: number
+  readonly whenStale: 'reject' | 'allow' | 'ask'
+  readonly namespace: string
+  readonly log: SubscriberLog
+}
+
+const KNOWN: readonly (keyof ConnectOptions)[] = [
+  'service',
+  'amqp',
+  'pull',
+  'apiKey',
+  'tenants',
+  'verify',
+  'mode',
+  'maxStaleness',
+  'whenStale',
+  'waitReady',
+  'namespace',
+  'log',
+]
+
+const SILENT: SubscriberLog = { debug() {}, info() {}, warn() {} }
+
+/** In `observe` mode what would have been refused must be seen somewhere, so without a log it goes to the console. */
+const CONSOLE: SubscriberLog = {
+  debug() {},
+  info() {},
+  // oxlint-disable-next-line no-console
+  warn: (facts, message) => console.warn(`knell: ${message}`, JSON.stringify(facts)),
+}
+
+/** Checks the options and lists everything that is wrong with them at once. @throws TypeError */
+export function settle(options: ConnectOptions): Settled {
+  const problems: string[] = []
+  const expect = (fine: boolean, problem: string): void => {
+    if (!fine) problems.push(problem)
+  }
+  const given: Partial<ConnectOptions> = options
+  for (const name of Object.keys(given)) {
+    expect((KNOWN as readonly string[]).includes(name), `${name} is not an option`)
+  }
+  const tenants = given.tenants ?? [DEFAULT_TENANT]
+  const { maxStaleness = 60_000, whenStale = 'reject', mode = 'enforce' } = given
+  expect(isService(given.service), 'service must be 1 to 40 characters of a-z, 0-9 and -')
+  expect(/^amqps?:\/\//.test(given.amqp ?? ''), 'amqp must be an amqp:// or amqps:// URL')
+  const pull = (given.pull ?? []).flatMap((text) => {
+    if (/^https?:\/\//.test(text) && URL.canParse(text)) return [new URL(text)]
+    problems.push('pull must hold http:// or https:// URLs')
+    return []
+  })
+  expect((given.pull ?? []).length > 0, 'pull must name at least one notifier or poller')
+  expect(
+    typeof given.apiKey === 'string' && given.apiKey !== '',
+    'apiKey must be the secret of an API key',
+  )
+  expect(tenants.length > 0 && tenants.every(isTenant), 'tenants must be a list of tenant names')
+  expect(
+    Number.isFinite(maxStaleness) && maxStaleness > 0,
+    'maxStaleness must be a number of ms above 0',
+  )
+  expect(
+    ['reject', 'allow', 'ask'].includes(whenStale),
+    "whenStale must be 'reject', 'allow' or 'ask'",
+  )
+  expect(['enforce', 'observe'].includes(mode), "mode must be 'enforce' or 'observe'")
+  const verify = verifyByTenant(given.verify, tenants, problems)
+  if (problems.length > 0) {
+    throw new TypeError(`connect: ${problems.join('; ')}.`)
+  }
+  return Object.freeze({
+    service: options.service,
+    amqp: options.amqp,
+    pull,
+    apiKey: options.apiKey,
+    tenants: [...new Set(tenants)],
+    verify,
+    observe: mode === 'observe',
+    maxStaleness,
+    whenStale,
+    namespace: given.namespace ?? DEFAULT_NAMESPACE,
+    log: given.log ?? (mode === 'observe' ? CONSOLE : SILENT),
+  })
+}
+
+function verifyByTenant(
+  verify: ConnectOptions['verify'],
+  tenants: readonly string[],
+  problems: string[],
+): Map<string, VerifyOptions> {
+  const found = new Map<string, VerifyOptions>()
+  if (verify === undefined) return found
+  if ('keys' in verify && 'issuer' in verify) {
+    const [only] = tenants
+    if (tenants.length === 1 && only !== undefined) found.set(only, verify as VerifyOptions)
+    else problems.push('verify must be given per tenant where there are several')
+    return found
+  }
+  for (const [tenant, options] of Object.entries(verify as Record<string, VerifyOptions>)) {
+    if (tenants.includes(tenant)) found.set(tenant, options)
+    else problems.push(`verify names ${tenant}, which is not among tenants`)
+  }
+  return found
+}

@@ -1,0 +1,125 @@
+import http from 'node:http'
+import https from 'node:https'
+import type { IncomingMessage } from 'node:http'
+import { KnellError } from '../domain/errors.ts'
+
+const CONNECT_TIMEOUT_MS = 3000
+/** An answer that stops coming for this long is given up. */
+const SILENCE_MS = 15_000
+
+export interface PullRequest {
+  readonly method?: 'GET' | 'POST'
+  readonly path: string
+  readonly query?: Readonly<Record<string, string>>
+  readonly body?: string
+  /** How long the server may take to begin its answer, beyond the time to connect. */
+  readonly waitMs?: number
+  readonly signal?: AbortSignal
+}
+
+/** Calls notifiers and pollers over HTTP: stays with the one that answers, turns to the next when it does not. */
+export class PullClient {
+  readonly #urls: readonly URL[]
+  readonly #apiKey: string
+  readonly #agents = {
+    http: new http.Agent({ keepAlive: true }),
+    https: new https.Agent({ keepAlive: true }),
+  }
+  #current = 0
+
+  constructor(urls: readonly URL[], apiKey: string) {
+    this.#urls = urls
+    this.#apiKey = apiKey
+  }
+
+  /** Turns to the next URL: the present one answered, but not well enough. */
+  rotate(): void {
+    this.#current = (this.#current + 1) % this.#urls.length
+  }
+
+  /** The answer of the first URL that gives one, as a stream. @throws KnellError `pull_failed` */
+  async open(request: PullRequest): Promise<IncomingMessage> {
+    let last: unknown
+    for (let tried = 0; tried < this.#urls.length; tried++) {
+      const base = this.#urls[this.#current] as URL
+      try {
+        const response = await this.#send(base, request)
+        if (response.statusCode === 200) return response
+        last = await refusalOf(response)
+      } catch (error) {
+        if (request.signal?.aborted === true) throw toPullError(error)
+        last = error
+      }
+      this.rotate()
+    }
+    throw toPullError(last)
+  }
+
+  /** @throws KnellError `pull_failed` */
+  async json(request: PullRequest): Promise<unknown> {
+    const response = await this.open(request)
+    try {
+      return JSON.parse(await textOf(response)) as unknown
+    } catch (error) {
+      this.rotate()
+      throw toPullError(error)
+    }
+  }
+
+  #send(base: URL, request: PullRequest): Promise<IncomingMessage> {
+    const url = new URL(base.pathname.replace(/\/$/, '') + request.path, base)
+    for (const [name, value] of Object.entries(request.query ?? {}))
+      url.searchParams.set(name, value)
+    const secure = url.protocol === 'https:'
+    return new Promise((resolve, reject) => {
+      const sent = (secure ? https : http).request(
+        url,
+        {
+          method: request.method ?? 'GET',
+          agent: secure ? this.#agents.https : this.#agents.http,
+          headers: {
+            authorization: `Bearer ${this.#apiKey}`,
+            ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
+          },
+          timeout: SILENCE_MS + (request.waitMs ?? 0),
+          ...(request.signal === undefined ? {} : { signal: request.signal }),
+        },
+        (response) => {
+          clearTimeout(timer)
+          resolve(response)
+        },
+      )
+      const timer = setTimeout(
+        () => sent.destroy(new Error('No answer in time.')),
+        CONNECT_TIMEOUT_MS + (request.waitMs ?? 0),
+      )
+      sent.on('timeout', () => sent.destroy(new Error('The answer stopped coming.')))
+      sent.on('error', (error) => {
+        clearTimeout(timer)
+        reject(error)
+      })
+      sent.end(request.body)
+    })
+  }
+
+  close(): void {
+    this.#agents.http.destroy()
+    this.#agents.https.destroy()
+  }
+}
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  for await (const chunk of response) chunks.push(chunk as Buffer)
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+async function refusalOf(response: IncomingMessage): Promise<Error> {
+  const text = (await textOf(response)).slice(0, 500)
+  return new Error(`HTTP ${response.statusCode}: ${text}`)
+}
+
+function toPullError(error: unknown): KnellError {
+  const why = error instanceof Error ? error.message : String(error)
+  return new KnellError('pull_failed', `No pull URL gave a usable answer: ${why}`, { cause: error })
+}

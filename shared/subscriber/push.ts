@@ -1,0 +1,118 @@
+import type { Channel, ConsumeMessage } from 'amqplib'
+import { Broker, type Link } from '../broker/broker.ts'
+import { declareInstanceQueue } from '../broker/topology.ts'
+import { parseBeat, type Beat } from '../domain/beat.ts'
+import { MAX_ENTRY_BYTES, parseEntry, parseJson, type Entry } from '../domain/entry.ts'
+import { KnellError } from '../domain/errors.ts'
+import { beatKey, type Names } from '../domain/names.ts'
+
+/** A beat of a tenant with very many shards is the largest message besides entries. */
+const MAX_MESSAGE_BYTES = 4 * MAX_ENTRY_BYTES
+
+export interface PushEvents {
+  onUp(): void
+  onDown(): void
+  onEntry(entry: Entry): void
+  onBeat(beat: Beat): void
+  /** A message that follows no contract; it is dropped. */
+  onInvalid(error: unknown): void
+  onProblem(error: KnellError): void
+}
+
+/** The push path: an exclusive queue of this instance, bound to what it follows, made anew with every connection. */
+export class Push {
+  readonly #broker: Broker
+  readonly #names: Names
+  readonly #tenants: readonly string[]
+  readonly #events: PushEvents
+  #channel: Channel | undefined
+  #queue = ''
+  #expiries = false
+
+  constructor(options: {
+    url: string
+    service: string
+    names: Names
+    tenants: readonly string[]
+    events: PushEvents
+  }) {
+    this.#names = options.names
+    this.#tenants = options.tenants
+    this.#events = options.events
+    this.#broker = new Broker(options.url, `knell subscriber ${options.service}`)
+    this.#broker.use((link) => this.#setup(link))
+    this.#broker.on('up', () => options.events.onUp())
+    this.#broker.on('down', () => {
+      this.#channel = undefined
+      options.events.onDown()
+    })
+    this.#broker.on('problem', (error) => options.events.onProblem(error))
+  }
+
+  get isUp(): boolean {
+    return this.#broker.isUp
+  }
+
+  start(): Promise<void> {
+    return this.#broker.start()
+  }
+
+  close(): Promise<void> {
+    return this.#broker.close()
+  }
+
+  async #setup(link: Link): Promise<void> {
+    const channel = await link.createChannel()
+    const queue = await declareInstanceQueue(channel)
+    for (const tenant of this.#tenants) {
+      await channel.bindQueue(queue, this.#names.revocations, `${tenant}.*`)
+      await channel.bindQueue(queue, this.#names.control, beatKey(tenant))
+    }
+    if (this.#expiries) await this.#bindExpiries(channel, queue)
+    await channel.consume(
+      queue,
+      (message) => {
+        if (message === null) link.fail(new Error('The broker cancelled the consumer.'))
+        else this.#receive(message)
+      },
+      { noAck: true, exclusive: true },
+    )
+    this.#channel = channel
+    this.#queue = queue
+  }
+
+  /** From now on expiries are pushed as well. */
+  async followExpiries(): Promise<void> {
+    this.#expiries = true
+    if (this.#channel !== undefined) await this.#bindExpiries(this.#channel, this.#queue)
+  }
+
+  async #bindExpiries(channel: Channel, queue: string): Promise<void> {
+    for (const tenant of this.#tenants) {
+      await channel.bindQueue(queue, this.#names.expiries, `${tenant}.*`)
+    }
+  }
+
+  /** Never throws: a bad message must not stop the consumer. */
+  #receive(message: ConsumeMessage): void {
+    const { fields, content } = message
+    let entry: Entry | undefined
+    let beat: Beat | undefined
+    try {
+      if (content.length > MAX_MESSAGE_BYTES) {
+        throw new KnellError(
+          'message_invalid',
+          `A message of ${content.length} bytes is too large.`,
+        )
+      }
+      const value = parseJson(content.toString('utf8'))
+      if (fields.exchange === this.#names.control) beat = parseBeat(value)
+      else entry = parseEntry(value)
+    } catch (error) {
+      this.#events.onInvalid(error)
+      return
+    }
+    if (beat !== undefined) this.#events.onBeat(beat)
+    if (entry !== undefined) this.#events.onEntry(entry)
+  }
+}

@@ -1,0 +1,405 @@
+import { randomBytes } from 'node:crypto'
+import { EventEmitter } from 'node:events'
+import type { Claims, Header } from '../domain/claims.ts'
+import type { Decision, DecisionCode, Verdict } from '../domain/decision.ts'
+import type { Entry, ExpiryEvent, Kind } from '../domain/entry.ts'
+import { isRecord } from '../domain/entry.ts'
+import { isKnellError, KnellError } from '../domain/errors.ts'
+import { namesOf } from '../domain/names.ts'
+import type { Rule } from '../domain/rule.ts'
+import { StoreClock } from '../domain/store-clock.ts'
+import { createVerifier, type Verifier } from '../tokens/verifier.ts'
+import { readUnverified } from '../tokens/read-unverified.ts'
+import { Follower, moment } from './follower.ts'
+import type { Settled } from './options.ts'
+import { PullClient } from './pull-client.ts'
+import { Push } from './push.ts'
+
+/** Where an event comes from. */
+export interface EventSource {
+  readonly tenant: string
+  readonly kind: Kind
+  readonly shard: number
+  readonly epoch: string
+  readonly seq: number
+  /** The store's time of the commit (ms). */
+  readonly at: number
+}
+
+export interface SubscriberEvents {
+  revoked: [Rule, EventSource]
+  held: [Rule, EventSource]
+  released: [Rule, EventSource]
+  restored: [Rule, EventSource]
+  /** A registered token's `exp` has come. Heard by every instance that listens. */
+  expired: [ExpiryEvent, EventSource]
+  expiring: [ExpiryEvent, EventSource]
+  /** The first snapshot of a tenant has been applied. */
+  ready: [string]
+  /** A tenant's view is older than `maxStaleness`. */
+  stale: [string, number]
+  /** It no longer is. */
+  fresh: [string]
+  /** The push path came up, or went down (pulling goes on). */
+  push: ['up' | 'down']
+  /** Something went wrong that is being dealt with. */
+  problem: [KnellError]
+}
+
+/** What `verify` found: a decision, with the claims where the signature was good. */
+export interface VerifyResult extends Decision {
+  readonly claims?: Claims
+  readonly header?: Header
+}
+
+export interface SubscriberStats {
+  readonly instance: string
+  readonly checks: Readonly<Partial<Record<DecisionCode, number>>>
+  readonly pushed: number
+  readonly pulled: number
+  readonly snapshots: number
+  readonly invalid: number
+  readonly trimmed: number
+  readonly rules: number
+  /** Bytes of the packed part of the views: rules that only revoke a uuid `jti`. */
+  readonly packedBytes: number
+}
+
+const TICK_MS = 1000
+const PRUNE_PER_TICK = 20_000
+const ASK_TIMEOUT_MS = 2000
+
+/** A service instance's local memory of what has died, kept up to date by push and pull. Made by `connect`. */
+export class Subscriber extends EventEmitter<SubscriberEvents> {
+  /** Random per connect: how this instance is known to the store. */
+  readonly instance: string = randomBytes(9).toString('base64url')
+  readonly #settings: Settled
+  readonly #clock = new StoreClock()
+  readonly #followers = new Map<string, Follower>()
+  readonly #only: Follower | undefined
+  readonly #verifiers = new Map<string, Verifier>()
+  readonly #client: PullClient
+  readonly #push: Push
+  readonly #stale = new Set<string>()
+  readonly #checks: Partial<Record<DecisionCode, number>> = {}
+  readonly #counts = { pushed: 0, pulled: 0, snapshots: 0, invalid: 0, trimmed: 0 }
+  #timer: NodeJS.Timeout | undefined
+  #closing: Promise<void> | undefined
+  #followsExpiries = false
+
+  constructor(settings: Settled) {
+    super()
+    this.#settings = settings
+    this.#client = new PullClient(settings.pull, settings.apiKey)
+    const { service, tenants } = settings
+    for (const [tenant, options] of settings.verify)
+      this.#verifiers.set(tenant, createVerifier(options))
+    this.#push = new Push({
+      url: settings.amqp,
+      service,
+      names: namesOf(settings.namespace),
+      tenants,
+      events: {
+        onUp: () => this.#pushChanged('up'),
+        onDown: () => this.#pushChanged('down'),
+        onEntry: (entry) => {
+          this.#counts.pushed += 1
+          this.#followers.get(entry.tenant)?.onEntry(entry)
+        },
+        onBeat: (beat) => this.#followers.get(beat.tenant)?.onBeat(beat),
+        onInvalid: (error) => this.#invalid(1, error),
+        onProblem: (error) => this.#problem(error),
+      },
+    })
+    for (const tenant of tenants) this.#followers.set(tenant, this.#createFollower(tenant))
+    const [only] = this.#followers.values()
+    this.#only = tenants.length === 1 ? only : undefined
+    // The first listener for expiries makes this instance follow them, from then on.
+    ;(this as unknown as EventEmitter).on('newListener', (event: string) => {
+      if (event === 'expired' || event === 'expiring') this.#followExpiries()
+    })
+  }
+
+  #createFollower(tenant: string): Follower {
+    const { service, maxStaleness, whenStale, observe } = this.#settings
+    const mayAnswerStale = whenStale === 'allow' || observe
+    return new Follower({
+      tenant,
+      client: this.#client,
+      clock: this.#clock,
+      identity: {
+        service,
+        instance: this.instance,
+        maxStalenessMs: mayAnswerStale ? 'null' : String(Math.round(maxStaleness)),
+      },
+      isPushed: () => this.#push.isUp,
+      events: {
+        onApplied: (entry, { rules, expiries }) => this.#announce(entry, rules, expiries),
+        onReady: () => {
+          this.#settings.log.info({ tenant }, 'the view is ready')
+          this.emit('ready', tenant)
+        },
+        onPull: (what, count) => {
+          if (what === 'snapshot') this.#counts.snapshots += 1
+          else this.#counts.pulled += count
+        },
+        onInvalid: (count) => this.#invalid(count, undefined),
+        onTrimmed: (log) => {
+          this.#counts.trimmed += 1
+          this.#settings.log.warn({ tenant, log }, 'the feed was trimmed past this instance')
+        },
+        onProblem: (error) => this.#problem(error),
+      },
+    })
+  }
+
+  /** Begins to follow; `connect` calls it. Returns once the background parts run, not once the view is ready. */
+  async start(): Promise<void> {
+    for (const follower of this.#followers.values()) follower.start()
+    this.#timer = setInterval(() => this.#tick(), TICK_MS)
+    await this.#push.start()
+  }
+
+  /** Whether every tenant's view has its first snapshot. */
+  get isReady(): boolean {
+    for (const { view } of this.#followers.values()) if (!view.ready) return false
+    return true
+  }
+
+  /** Resolves when every tenant's view has its first snapshot; rejects with the reason of `signal` where that comes first. */
+  ready(signal?: AbortSignal): Promise<void> {
+    if (this.isReady) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      const onReady = (): void => {
+        if (!this.isReady) return
+        this.off('ready', onReady)
+        signal?.removeEventListener('abort', onAbort)
+        resolve()
+      }
+      const onAbort = (): void => {
+        this.off('ready', onReady)
+        reject(signal?.reason instanceof Error ? signal.reason : new Error('Not ready in time.'))
+      }
+      this.on('ready', onReady)
+      signal?.addEventListener('abort', onAbort)
+    })
+  }
+
+  /**
+   * Decides from memory, with no network call, whether a token whose signature has been verified
+   * may be let in. Never throws.
+   * @param claims the verified payload (RFC 7519, section 4)
+   * @param header the verified JOSE header; needed while a live rule names `kid`
+   * @param tenant needed only where several are followed and `verify` does not tell them apart by `iss`
+   */
+  check(claims: Claims, header?: Header, tenant?: string): Decision {
+    const now = moment()
+    const follower = tenant === undefined ? this.#followerOf(claims) : this.#followers.get(tenant)
+    const { maxStaleness, whenStale } = this.#settings
+    if (follower === undefined)
+      return this.#refuse({ code: 'unknown_issuer' }, 0, Infinity, 'policy')
+    const { view } = follower
+    if (!view.ready) {
+      const allow = whenStale === 'allow'
+      return this.#refuse({ code: 'not_ready' }, 0, Infinity, 'policy', allow)
+    }
+    const { asOf } = view
+    const staleMs = Math.max(0, Math.round(this.#clock.latest(now) - asOf))
+    const verdict = view.judge(claims, header, this.#clock.earliest(now) / 1000)
+    if (verdict.code !== 'active') return this.#refuse(verdict, asOf, staleMs, 'view')
+    if (staleMs > maxStaleness) {
+      return this.#refuse({ code: 'stale' }, asOf, staleMs, 'policy', whenStale === 'allow')
+    }
+    this.#count('active')
+    return { active: true, code: 'active', asOf, staleMs, decidedBy: 'view' }
+  }
+
+  #followerOf(claims: Claims): Follower | undefined {
+    if (this.#only !== undefined) return this.#only
+    const { iss } = claims
+    for (const [tenant, verifier] of this.#verifiers) {
+      if (verifier.issuer === iss) return this.#followers.get(tenant)
+    }
+    return undefined
+  }
+
+  #count(code: DecisionCode): void {
+    this.#checks[code] = (this.#checks[code] ?? 0) + 1
+  }
+
+  #refuse(
+    verdict: Verdict,
+    asOf: number,
+    staleMs: number,
+    decidedBy: 'view' | 'policy',
+    allow = false,
+  ): Decision {
+    this.#count(verdict.code)
+    const decision: Decision = { active: allow, ...verdict, asOf, staleMs, decidedBy }
+    if (!this.#settings.observe || allow) return decision
+    this.#settings.log.warn({ code: verdict.code }, 'observed: this token would have been refused')
+    return { ...decision, active: true, observed: true }
+  }
+
+  /**
+   * Verifies a token under the rules of RFC 8725 and checks it. Where the view is stale or not
+   * ready and `whenStale` is `ask`, the store is asked. Never throws for a bad token: its `code` says what is wrong.
+   * @throws TypeError where no `verify` options were given
+   */
+  async verify(token: string, tenant?: string): Promise<VerifyResult> {
+    let verified
+    try {
+      const found = this.#verifierOf(token, tenant)
+      if (found === undefined) return this.#invalidToken('unknown_issuer')
+      const now = this.#clock.isSet ? this.#clock.earliest(moment()) : Date.now()
+      verified = {
+        ...found[1].verify(token, { ignoreExpiration: true, now: now / 1000 }),
+        tenant: found[0],
+      }
+    } catch (error) {
+      if (!isKnellError(error)) throw error
+      return this.#invalidToken(error.code as DecisionCode)
+    }
+    const { claims, header } = verified
+    let decision = this.check(claims, header, verified.tenant)
+    const open = decision.code === 'stale' || decision.code === 'not_ready'
+    if (open && this.#settings.whenStale === 'ask') {
+      decision = (await this.#ask(claims, header, verified.tenant)) ?? decision
+    }
+    return { ...decision, claims, header }
+  }
+
+  /** A token that is not what it claims to be is refused whatever the mode. */
+  #invalidToken(code: DecisionCode): Decision {
+    this.#count(code)
+    return { active: false, code, asOf: 0, staleMs: Infinity, decidedBy: 'policy' }
+  }
+
+  #verifierOf(token: string, tenant: string | undefined): [string, Verifier] | undefined {
+    if (this.#verifiers.size === 0) {
+      throw new TypeError('verify() needs the option verify: keys and issuer, per tenant.')
+    }
+    const all = [...this.#verifiers]
+    if (tenant !== undefined) return all.find(([name]) => name === tenant)
+    if (all.length === 1) return all[0]
+    const { iss } = readUnverified(token).claims
+    return all.find(([, verifier]) => verifier.issuer === iss)
+  }
+
+  /** Asks a notifier or poller. Undefined where none answers in time: the policy for stale views then stands. */
+  async #ask(claims: Claims, header: Header, tenant: string): Promise<Decision | undefined> {
+    try {
+      const answer = await this.#client.json({
+        method: 'POST',
+        path: '/v1/check',
+        body: JSON.stringify({ claims, header, tenant }),
+        signal: AbortSignal.timeout(ASK_TIMEOUT_MS),
+      })
+      if (!isRecord(answer) || typeof answer['active'] !== 'boolean') return undefined
+      return answer as unknown as Decision
+    } catch (error) {
+      this.#problem(error)
+      return undefined
+    }
+  }
+
+  /** How fresh a tenant's view is: the store time (ms) it provably contains, and its age. */
+  freshness(tenant: string = this.#settings.tenants[0] ?? ''): { asOf: number; staleMs: number } {
+    const view = this.#followers.get(tenant)?.view
+    if (view === undefined || !view.ready) return { asOf: 0, staleMs: Infinity }
+    const staleMs = Math.max(0, Math.round(this.#clock.latest(moment()) - view.asOf))
+    return { asOf: view.asOf, staleMs }
+  }
+
+  get stats(): SubscriberStats {
+    let rules = 0
+    let packedBytes = 0
+    for (const { view } of this.#followers.values()) {
+      rules += view.rules.size
+      packedBytes += view.rules.packedBytes
+    }
+    return {
+      instance: this.instance,
+      checks: { ...this.#checks },
+      ...this.#counts,
+      rules,
+      packedBytes,
+    }
+  }
+
+  #announce(entry: Entry, rules: readonly Rule[], expiries: readonly ExpiryEvent[]): void {
+    const { tenant, kind, shard, epoch, seq, at } = entry
+    const source = { tenant, kind, shard, epoch, seq, at }
+    for (const event of entry.log === 'expiries' ? expiries : rules) {
+      try {
+        this.#emitEvent(kind, event, source)
+      } catch (error) {
+        // A listener's fault must not stop the view.
+        this.#problem(new KnellError('internal', `A listener for ${kind} threw.`, { cause: error }))
+      }
+    }
+  }
+
+  /** Kind and event belong together, which the types cannot see across the two logs. */
+  #emitEvent(kind: Kind, event: unknown, source: EventSource): void {
+    ;(this as unknown as EventEmitter).emit(kind, event, source)
+  }
+
+  #followExpiries(): void {
+    if (this.#followsExpiries) return
+    this.#followsExpiries = true
+    for (const follower of this.#followers.values()) follower.followExpiries()
+    this.#push.followExpiries().catch((error: unknown) => this.#problem(error))
+  }
+
+  #pushChanged(state: 'up' | 'down'): void {
+    this.#settings.log.info({ push: state }, `the push path is ${state}`)
+    for (const follower of this.#followers.values()) follower.pushChanged()
+    this.emit('push', state)
+  }
+
+  #tick(): void {
+    const now = moment()
+    for (const [tenant, { view }] of this.#followers) {
+      if (!view.ready) continue
+      const staleMs = this.#clock.latest(now) - view.asOf
+      const stale = staleMs > this.#settings.maxStaleness
+      if (stale && !this.#stale.has(tenant)) {
+        this.#stale.add(tenant)
+        this.#settings.log.warn({ tenant, staleMs }, 'the view is stale')
+        this.emit('stale', tenant, Math.round(staleMs))
+      } else if (!stale && this.#stale.delete(tenant)) {
+        this.emit('fresh', tenant)
+      }
+      view.rules.prune(Math.floor(this.#clock.earliest(now) / 1000), PRUNE_PER_TICK)
+    }
+  }
+
+  #invalid(count: number, error: unknown): void {
+    this.#counts.invalid += count
+    this.#settings.log.warn({ count, err: error }, 'a message that follows no contract was dropped')
+  }
+
+  #problem(error: unknown): void {
+    const known = isKnellError(error)
+      ? error
+      : new KnellError('pull_failed', error instanceof Error ? error.message : String(error), {
+          cause: error,
+        })
+    this.#settings.log.debug({ code: known.code, err: known }, known.message)
+    this.emit('problem', known)
+  }
+
+  /** Stops following and lets go of every connection. Later checks answer from what was known, ever staler. Twice is fine. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    clearInterval(this.#timer)
+    await Promise.all([...this.#followers.values()].map((follower) => follower.stop()))
+    await this.#push.close()
+    this.#client.close()
+  }
+}
