@@ -117,7 +117,7 @@ export function parseRule(value: unknown): Rule {
     ...(isCount(reviewBy) ? { reviewBy } : {}),
     ...(outcome === 'release' || outcome === 'revoke' ? { outcome } : {}),
     ...(isReason(reason) ? { reason } : {}),
-    ...(Array.isArray(lifted) && lifted.length > 0 ? { lifted: lifted as string[] } : {}),
+    ...(Array.isArray(lifted) && lifted.length > 0 ? { lifted } : {}),
   }
 }
 

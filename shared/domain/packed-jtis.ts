@@ -14,22 +14,24 @@ export interface PackedRecord {
 // growing copies a segment from front to back, and only one 256th of the table grows at a time.
 const SEGMENT_BITS = 8
 const SEGMENTS = 1 << SEGMENT_BITS
-const FRACTION_BITS = 32 - SEGMENT_BITS
-const FRACTION = 1 << FRACTION_BITS
-const FRACTION_MASK = FRACTION - 1
+const KEY_BITS = 32 - SEGMENT_BITS
+const KEYS = 1 << KEY_BITS
 /** The number of a record is its segment, then its slot there. */
 const SLOT_BITS = 22
 const MAX_SLOTS = 1 << SLOT_BITS
 
-// A record is six words. One is in `keys`: the key without its highest bits, plus one bit above,
-// so that 0 means an empty slot. The others are in `bodies`: the last three words of the id;
-// until (24 bits) | reason (4) | term index (4); seq.
+// A record is six words. One is in `keys`: the key without its highest bits. The others are in
+// `bodies`: the last three words of the id; until (24 bits) | reason (4) | term index (4); seq.
 const BODY_WORDS = 5
+/** The key of an empty slot, above every other, so that a scan for a place stops there. */
+const VOID = 0x7fffffff
 
 // Between a growth and the next a segment is full by 0.8 to 0.9: 24 / 0.8 = 30 bytes per record.
 const MAX_LOAD = 0.9
 const GROWTH = 1.125
 const MIN_CAPACITY = 4
+/** A segment less full than this shrinks when a pruning pass has gone through it. */
+const MIN_LOAD = 0.5
 /** Slots beyond those that keys point to. The last of all stays empty, so that every scan ends. */
 const TAIL = 4
 
@@ -42,8 +44,8 @@ interface Segment {
 
 const EMPTY: Segment = {
   capacity: 0,
-  keys: new Int32Array(1),
-  bodies: new Int32Array(BODY_WORDS),
+  keys: new Int32Array(1).fill(VOID),
+  bodies: new Int32Array(0),
   count: 0,
 }
 
@@ -59,6 +61,9 @@ const NO_DIGIT = 0x10000
 const DIGITS: Int32Array = new Int32Array(256).fill(NO_DIGIT)
 for (let digit = 0; digit < 16; digit++) DIGITS[digit.toString(16).charCodeAt(0)] = digit
 const DASH = 0x2d
+const HEX_BYTES: readonly string[] = Array.from({ length: 256 }, (_, byte) =>
+  (byte + 0x100).toString(16).slice(1),
+)
 /** Where each four digits begin. */
 const QUADS: Int32Array = Int32Array.of(0, 4, 9, 14, 19, 24, 28, 32)
 
@@ -129,21 +134,22 @@ function hashParsed(seed: number): number {
   return mix(rest ^ (words[0] as number))
 }
 
-function keyOf(hash: number): number {
-  return (hash & FRACTION_MASK) + FRACTION
-}
-
 /** The slot in proportion to a key. */
 function homeOf(key: number, capacity: number): number {
-  return (((key & FRACTION_MASK) * capacity) / FRACTION) | 0
+  return ((key * capacity) / KEYS) | 0
 }
 
 function toUntil(unit: number): number {
   return unit === LAST_UNIT ? MAX_UINT32 : unit * UNTIL_UNIT
 }
 
+/** The four digits of the lowest 16 bits. */
+function hex4(bits: number): string {
+  return (HEX_BYTES[(bits >>> 8) & 255] as string) + (HEX_BYTES[bits & 255] as string)
+}
+
 function hex8(word: number): string {
-  return (word >>> 0).toString(16).padStart(8, '0')
+  return hex4(word >>> 16) + hex4(word)
 }
 
 function assertUint(name: string, value: number, max: number): void {
@@ -153,12 +159,12 @@ function assertUint(name: string, value: number, max: number): void {
 }
 
 /**
- * Revoked token ids that are canonical lower-case UUIDs, each with one plain revocation, in about
- * 28 bytes apiece outside the JavaScript heap. Ids are compared whole, so there are no false
+ * Revoked token ids that are canonical lower-case UUIDs, each with one plain revocation, in 27 to
+ * 30 bytes apiece outside the JavaScript heap. Ids are compared whole, so there are no false
  * positives; any other string is simply absent.
  *
  * The number of a record is its place, and places shift: it means nothing after the next `set`,
- * `delete`, `prune` or `clear`. Memory is kept for later ids; `clear` gives it back.
+ * `delete`, `prune` or `clear`.
  */
 export class PackedJtis {
   readonly #seed: number
@@ -249,7 +255,7 @@ export class PackedJtis {
     bodies[body + 4] = seq
   }
 
-  /** Whether there was such an id. */
+  /** Whether there was such an id. Its memory serves later ids, until `prune` gives it back. */
   delete(jti: string): boolean {
     const record = this.find(jti)
     if (record < 0) return false
@@ -258,10 +264,11 @@ export class PackedJtis {
   }
 
   /**
-   * Removes records whose stored `until` is before `now`: at most `limit` of them, looking at 64
-   * times as many at most. The next call goes on where this one stopped; `done` says that a pass
-   * is complete, and that the next call starts another. A pass sees every record that is there all
-   * the time it takes, whatever else changes meanwhile.
+   * Removes records whose stored `until` is before `now`: at most `limit` of them, looking at about
+   * 64 times as many places at most. The next call goes on where this one stopped; `done` says that
+   * a pass is complete, and that the next call starts another. A pass sees every record that is
+   * there all the time it takes, whatever else changes meanwhile. It also gives back memory, so
+   * that after it at least half of what the table holds is in use.
    */
   prune(now: number, limit: number): { removed: number; done: boolean } {
     let removed = 0
@@ -269,22 +276,28 @@ export class PackedJtis {
     let { index, key: start } = this.#cursor
     for (; index < SEGMENTS; index++, start = 0) {
       const segment = this.#segments[index] as Segment
+      if (segment === EMPTY) continue
       const { keys, bodies } = segment
       let slot = lowerBound(segment, start)
       while (slot < keys.length) {
         const key = keys[slot] as number
-        if (key !== 0) {
-          if (removed >= limit || visits-- <= 0) {
-            this.#cursor = { index, key }
-            return { removed, done: false }
-          }
-          if (toUntil((bodies[slot * BODY_WORDS + 3] as number) >>> 8) < now) {
-            this.#remove(segment, slot)
-            removed++
-            continue
-          }
+        if (key !== VOID && (removed >= limit || visits <= 0)) {
+          this.#cursor = { index, key }
+          return { removed, done: false }
         }
-        slot++
+        visits--
+        if (key !== VOID && toUntil((bodies[slot * BODY_WORDS + 3] as number) >>> 8) < now) {
+          // The next record of the run, if there is one, moves into this slot.
+          this.#remove(segment, slot)
+          removed++
+        } else {
+          slot++
+        }
+      }
+      this.#segments[index] = shrunk(segment)
+      if (visits < 0) {
+        this.#cursor = { index: index + 1, key: 0 }
+        return { removed, done: false }
       }
     }
     this.#cursor = { index: 0, key: 0 }
@@ -296,7 +309,7 @@ export class PackedJtis {
     for (const [index, { keys }] of this.#segments.entries()) {
       // From the end, since deleting a record moves only later ones.
       for (let slot = keys.length - 1; slot >= 0; slot--) {
-        if (keys[slot] !== 0) fn(this.#jti(index, slot), index * MAX_SLOTS + slot)
+        if (keys[slot] !== VOID) fn(this.#jti(index, slot), index * MAX_SLOTS + slot)
       }
     }
   }
@@ -318,20 +331,20 @@ export class PackedJtis {
 
   #jti(index: number, slot: number): string {
     const { keys, bodies } = this.#segments[index] as Segment
-    const hash = (index << FRACTION_BITS) | ((keys[slot] as number) & FRACTION_MASK)
+    const hash = (index << KEY_BITS) | (keys[slot] as number)
     const b = bodies[slot * BODY_WORDS] as number
     const c = bodies[slot * BODY_WORDS + 1] as number
     const d = bodies[slot * BODY_WORDS + 2] as number
-    const middle = hex8(b) + hex8(c)
-    return `${hex8(unmix(hash) ^ salt(this.#seed, b, c, d))}-${middle.slice(0, 4)}-${middle.slice(4, 8)}-${middle.slice(8, 12)}-${middle.slice(12)}${hex8(d)}`
+    const a = unmix(hash) ^ salt(this.#seed, b, c, d)
+    return `${hex8(a)}-${hex4(b >>> 16)}-${hex4(b)}-${hex4(c >>> 16)}-${hex4(c)}${hex8(d)}`
   }
 
   /** The record of the parsed id, or -1. */
   #locate(hash: number): number {
-    const index = hash >>> FRACTION_BITS
+    const index = hash >>> KEY_BITS
     const segment = this.#segments[index] as Segment
     const { keys, bodies } = segment
-    const key = keyOf(hash)
+    const key = hash & (KEYS - 1)
     for (let slot = lowerBound(segment, key); keys[slot] === key; slot++) {
       const body = slot * BODY_WORDS
       if (
@@ -347,21 +360,21 @@ export class PackedJtis {
 
   /** Makes a record of the parsed id, which is not in the table. */
   #insert(hash: number): number {
-    const index = hash >>> FRACTION_BITS
-    const key = keyOf(hash)
+    const index = hash >>> KEY_BITS
     let segment = this.#segments[index] as Segment
-    if (segment.count + 1 > segment.capacity * MAX_LOAD) {
-      const capacity = Math.max(MIN_CAPACITY, Math.ceil(segment.capacity * GROWTH))
-      this.#segments[index] = segment = respread(segment, capacity)
-    }
-    let slot = lowerBound(segment, key)
-    let end = endOfRun(segment, slot)
-    if (end === segment.keys.length - 1) {
-      this.#segments[index] = segment = respread(segment, segment.capacity)
-      slot = lowerBound(segment, key)
-      end = endOfRun(segment, slot)
+    if (segment.count >= segment.capacity * MAX_LOAD) {
+      segment = respread(segment, Math.max(MIN_CAPACITY, Math.ceil(segment.capacity * GROWTH)))
+      this.#segments[index] = segment
     }
     const { keys, bodies } = segment
+    const key = hash & (KEYS - 1)
+    const slot = lowerBound(segment, key)
+    let end = slot
+    while (keys[end] !== VOID) end++
+    if (end === keys.length - 1) {
+      this.#segments[index] = respread(segment, segment.capacity)
+      return this.#insert(hash)
+    }
     const body = slot * BODY_WORDS
     keys.copyWithin(slot + 1, slot, end)
     bodies.copyWithin(body + BODY_WORDS, body, end * BODY_WORDS)
@@ -378,10 +391,10 @@ export class PackedJtis {
     const { capacity, keys, bodies } = segment
     // The rest of the run, up to the first record that is at home, moves one slot nearer to it.
     let end = slot + 1
-    while (keys[end] !== 0 && homeOf(keys[end] as number, capacity) < end) end++
+    while (keys[end] !== VOID && homeOf(keys[end] as number, capacity) < end) end++
     keys.copyWithin(slot, slot + 1, end)
     bodies.copyWithin(slot * BODY_WORDS, (slot + 1) * BODY_WORDS, end * BODY_WORDS)
-    keys[end - 1] = 0
+    keys[end - 1] = VOID
     segment.count--
     this.#size--
   }
@@ -391,28 +404,22 @@ export class PackedJtis {
 function lowerBound({ capacity, keys }: Segment, key: number): number {
   let slot = homeOf(key, capacity)
   let other = keys[slot] as number
-  while (other !== 0 && other < key) other = keys[++slot] as number
+  while (other < key) other = keys[++slot] as number
   return slot
-}
-
-function endOfRun({ keys }: Segment, slot: number): number {
-  let end = slot
-  while (keys[end] !== 0) end++
-  return end
 }
 
 /** The same records over a new capacity, with a fresh tail behind wherever the last one comes to lie. */
 function respread({ keys, bodies, count }: Segment, capacity: number): Segment {
   let end = 0
-  for (const key of keys) if (key !== 0) end = Math.max(end, homeOf(key, capacity)) + 1
+  for (const key of keys) if (key !== VOID) end = Math.max(end, homeOf(key, capacity)) + 1
   const length = Math.max(end, capacity) + TAIL
   if (length > MAX_SLOTS) throw new RangeError('the table is full')
-  const newKeys = new Int32Array(length)
+  const newKeys = new Int32Array(length).fill(VOID)
   const newBodies = new Int32Array(length * BODY_WORDS)
   let to = 0
   for (let from = 0; from < keys.length; from++) {
     const key = keys[from] as number
-    if (key === 0) continue
+    if (key === VOID) continue
     to = Math.max(to, homeOf(key, capacity))
     newKeys[to] = key
     for (let word = 0; word < BODY_WORDS; word++) {
@@ -421,4 +428,12 @@ function respread({ keys, bodies, count }: Segment, capacity: number): Segment {
     to++
   }
   return { capacity, keys: newKeys, bodies: newBodies, count }
+}
+
+/** The segment itself, unless it is so sparse that it should be smaller. */
+function shrunk(segment: Segment): Segment {
+  const { capacity, count } = segment
+  if (count === 0) return EMPTY
+  if (capacity <= MIN_CAPACITY || count >= capacity * MIN_LOAD) return segment
+  return respread(segment, Math.max(MIN_CAPACITY, Math.ceil((count / MAX_LOAD) * GROWTH)))
 }

@@ -125,7 +125,8 @@ export class RuleTable implements RuleSource {
     const before = shape.live
     shape.live += change
     if (before > 0 === shape.live > 0) return
-    this.#liveShapes = [...this.#shapes.values()].filter((each) => each.live > 0)
+    // In a fixed order, so that of several reasons the same one is told wherever the rules came from.
+    this.#liveShapes = [...this.#shapes.values()].filter((each) => each.live > 0).sort(mostTelling)
   }
 
   verdict(
@@ -188,6 +189,13 @@ export class RuleTable implements RuleSource {
       for (const [key, row] of shape.rows) yield [shape, key, row]
     }
   }
+}
+
+/** The token's own rule first, as the packed ones are, then the narrower ones. */
+function mostTelling(a: Shape, b: Shape): number {
+  const rank = ({ names }: Shape): string =>
+    `${names.length === 1 && names[0] === JTI ? 0 : 4 - names.length} ${names.join(',')}`
+  return rank(a) < rank(b) ? -1 : 1
 }
 
 function jtiOf(match: Match): string | undefined {

@@ -1,0 +1,51 @@
+import { randomBytes } from 'node:crypto'
+import { parseRedisUrl } from '../../shared/config/redis-url.ts'
+import { createRedis } from '../../shared/store/redis.ts'
+import { FeedStore } from '../../shared/store/feed-store.ts'
+import { RuleStore, type StoredEntry } from '../../shared/store/rule-store.ts'
+import { Store } from '../../shared/store/store.ts'
+import { TokenStore } from '../../shared/store/token-store.ts'
+
+/** The engine of this run, or a plain error where a test was started without `npm test`. */
+export function engineUrl(name: 'AMQP_URL' | 'REDIS_URL'): string {
+  const url = process.env[name]
+  if (url === undefined) throw new Error(`${name} is not set; run the tests with npm test.`)
+  return url
+}
+
+/** A name nobody else uses, for everything one test makes. */
+export function freshNamespace(): string {
+  return `t-${randomBytes(5).toString('hex')}`
+}
+
+export interface TestStore {
+  readonly store: Store
+  readonly rules: RuleStore
+  readonly tokens: TokenStore
+  readonly feed: FeedStore
+  /** Everything committed so far, in order. */
+  readonly entries: StoredEntry[]
+  close(): Promise<void>
+}
+
+/** A store of its own on the real Redis; `close` deletes its keys. */
+export function openTestStore(
+  options: { shards?: number; url?: string; namespace?: string } = {},
+): TestStore {
+  const { shards = 4, url = engineUrl('REDIS_URL'), namespace = freshNamespace() } = options
+  const redis = createRedis(parseRedisUrl(url), () => {})
+  const store = new Store(redis, { namespace, shards })
+  const entries: StoredEntry[] = []
+  return {
+    store,
+    rules: new RuleStore(store, (committed) => entries.push(...committed)),
+    tokens: new TokenStore(store),
+    feed: new FeedStore(store, () => 86_400),
+    entries,
+    async close() {
+      const keys = await redis.keys(`${namespace}:*`)
+      if (keys.length > 0) await redis.del(...keys)
+      store.close()
+    },
+  }
+}
