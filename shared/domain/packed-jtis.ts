@@ -31,7 +31,7 @@ const MAX_LOAD = 0.9
 const GROWTH = 1.125
 const MIN_CAPACITY = 4
 /** A segment less full than this shrinks when a pruning pass has gone through it. */
-const MIN_LOAD = 0.5
+const MIN_LOAD = 0.7
 /** Slots beyond those that keys point to. The last of all stays empty, so that every scan ends. */
 const TAIL = 4
 
@@ -48,6 +48,7 @@ const EMPTY: Segment = {
   bodies: new Int32Array(0),
   count: 0,
 }
+const NO_SEGMENTS: readonly Segment[] = Array.from({ length: SEGMENTS }, () => EMPTY)
 
 const UNTIL_UNIT = 256
 /** Stands for any time that a smaller unit cannot reach, so that rounding never ends a revocation early. */
@@ -168,7 +169,7 @@ function assertUint(name: string, value: number, max: number): void {
  */
 export class PackedJtis {
   readonly #seed: number
-  readonly #segments: Segment[]
+  #segments: Segment[]
   #size: number
   /** The key where the next pruning step begins, and its segment. */
   #cursor: { index: number; key: number }
@@ -176,7 +177,7 @@ export class PackedJtis {
   /** `seed`: any number, kept secret from whoever chooses ids; absent: a random one. */
   constructor(options: { seed?: number } = {}) {
     this.#seed = mix(options.seed ?? Math.floor(Math.random() * 0x100000000))
-    this.#segments = Array.from({ length: SEGMENTS }, () => EMPTY)
+    this.#segments = NO_SEGMENTS.slice()
     this.#size = 0
     this.#cursor = { index: 0, key: 0 }
   }
@@ -268,7 +269,7 @@ export class PackedJtis {
    * 64 times as many places at most. The next call goes on where this one stopped; `done` says that
    * a pass is complete, and that the next call starts another. A pass sees every record that is
    * there all the time it takes, whatever else changes meanwhile. It also gives back memory, so
-   * that after it at least half of what the table holds is in use.
+   * that after it some two thirds of what the table holds is in use.
    */
   prune(now: number, limit: number): { removed: number; done: boolean } {
     let removed = 0
@@ -316,7 +317,7 @@ export class PackedJtis {
 
   /** Removes every record and gives the memory back. */
   clear(): void {
-    for (let index = 0; index < SEGMENTS; index++) this.#segments[index] = EMPTY
+    this.#segments = NO_SEGMENTS.slice()
     this.#size = 0
     this.#cursor = { index: 0, key: 0 }
   }

@@ -54,6 +54,7 @@ export interface VerifyResult extends Decision {
 
 export interface SubscriberStats {
   readonly instance: string
+  readonly push: 'up' | 'down'
   readonly checks: Readonly<Partial<Record<DecisionCode, number>>>
   readonly pushed: number
   readonly pulled: number
@@ -320,6 +321,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     }
     return {
       instance: this.instance,
+      push: this.#push.isUp ? 'up' : 'down',
       checks: { ...this.#checks },
       ...this.#counts,
       rules,
