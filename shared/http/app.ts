@@ -1,10 +1,12 @@
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
-import { errorCodes, isKnellError, KnellError } from '../domain/errors.ts'
+import { isKnellError, KnellError } from '../domain/errors.ts'
 import { createAuth, type Auth } from './auth.ts'
 import type { Settings } from '../config/settings.ts'
 
 const BODY_LIMIT = 262_144
+/** Probes have no key. */
+const OPEN_PATHS: ReadonlySet<string> = new Set(['/livez', '/readyz'])
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -26,7 +28,9 @@ export interface Problem {
 export function createApp(settings: Settings, log: Logger): FastifyInstance {
   const app = Fastify({
     bodyLimit: BODY_LIMIT,
-    requestTimeout: 60_000,
+    // A bulk upload takes as long as it takes; what says nothing for a while is cut off all the same.
+    requestTimeout: 0,
+    connectionTimeout: 75_000,
     keepAliveTimeout: 30_000,
     forceCloseConnections: 'idle',
     return503OnClosing: true,
@@ -34,6 +38,11 @@ export function createApp(settings: Settings, log: Logger): FastifyInstance {
     genReqId: () => crypto.randomUUID(),
   })
   app.decorate('auth', createAuth(settings))
+  // Before any body is read, so that a stranger cannot make us wait for one.
+  app.addHook('onRequest', async (request) => {
+    if (!OPEN_PATHS.has(request.routeOptions.url ?? '')) app.auth.caller(request)
+    await Promise.resolve()
+  })
   app.setErrorHandler((error: FastifyError | KnellError, request, reply) => {
     const known = toKnellError(error)
     if (known.status >= 500) {
@@ -100,6 +109,3 @@ function toKnellError(error: FastifyError | KnellError): KnellError {
       return new KnellError('internal', 'Internal error', cause)
   }
 }
-
-/** Every code with its status, for the docs. */
-export const problemCodes: typeof errorCodes = errorCodes

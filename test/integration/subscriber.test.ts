@@ -1,0 +1,287 @@
+import { connect as connectAmqp, type ConfirmChannel, type ChannelModel } from 'amqplib'
+import { expect } from 'chai'
+import { generateKeyPairSync } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import jwt from 'jsonwebtoken'
+import type { KnellProcess } from '../../shared/cli/processes.ts'
+import { connect } from '../../shared/subscriber/index.ts'
+import { eventually } from '../support/eventually.ts'
+import { openTestStore, type TestStore } from '../support/store.ts'
+import { call, createSystem, dies, now, oldToken, type TestSystem } from '../support/system.ts'
+
+/** No beat, no sweep: only what the test does happens. */
+const QUIET = { BEAT: '60s', SWEEP_CRON: '0 0 1 1 *' }
+
+describe('a subscriber', function () {
+  this.timeout(60_000)
+  let system: TestSystem
+  let store: TestStore
+  let model: ChannelModel
+  let channel: ConfirmChannel
+
+  beforeEach(async () => {
+    system = createSystem(QUIET)
+    store = openTestStore({ namespace: system.namespace })
+    model = await connectAmqp(String(system.env['AMQP_URL']), { noDelay: true })
+    channel = await model.createConfirmChannel()
+  })
+  afterEach(async () => {
+    await system.stop()
+    store.store.close()
+    await model.close()
+  })
+
+  /** Commits without publishing, as a process would that died in between. */
+  const commit = (sub: string) =>
+    store.rules.revoke('default', {
+      op: 'revoke',
+      match: { sub },
+      ttlSeconds: 3600,
+      skewSeconds: 0,
+    })
+
+  async function publish(exchange: string, key: string, body: string | Buffer): Promise<void> {
+    channel.publish(`${system.namespace}.${exchange}`, key, Buffer.from(body as string))
+    await channel.waitForConfirms()
+  }
+
+  const revoke = (process: KnellProcess, sub: string) =>
+    call(process, system.apiKey, '/v1/revocations', { match: { sub } })
+
+  it('lets no malformed message stop its consumer', async () => {
+    const notifier = await system.start('notifier')
+    const service = await system.subscribe()
+    await eventually(() => service.stats.push === 'up')
+    const good = await revoke(notifier, 'first')
+    await dies(service, { sub: 'first' })
+    const { epoch } = good.body as { epoch: string }
+    const entry = {
+      v: 1,
+      tenant: 'default',
+      log: 'revocations',
+      shard: 0,
+      epoch,
+      seq: 9,
+      at: 1,
+      kind: 'revoked',
+    }
+    const event = { match: { sub: 'x' }, cutoffs: [{ id: 'a', issuedBefore: null }], until: 5 }
+    const bad: (string | Buffer)[] = [
+      '',
+      '{',
+      'null',
+      '[]',
+      '"text"',
+      '\ufeff{}',
+      Buffer.from([0xff, 0xfe, 0x00]),
+      '['.repeat(50_000),
+      'x'.repeat(1_000_000),
+      JSON.stringify({ ...entry, events: [] }),
+      JSON.stringify({ ...entry, events: [event], v: 2 }),
+      JSON.stringify({ ...entry, events: [event], seq: -1 }),
+      JSON.stringify({ ...entry, events: [event], epoch: 'nonsense' }),
+      JSON.stringify({ ...entry, events: [event], kind: 'expired' }),
+      JSON.stringify({ ...entry, events: [{ ...event, match: { sub: { a: 1 } } }] }),
+      JSON.stringify({ ...entry, events: [{ ...event, cutoffs: 'all' }] }),
+      '{"__proto__":{"v":1}}',
+    ]
+    for (const body of bad) {
+      await publish('revocations', 'default.revoked', body)
+      await publish('control', 'default.beat', body)
+    }
+    await revoke(notifier, 'second')
+    await dies(service, { sub: 'second' })
+    expect(service.stats.invalid).to.equal(2 * bad.length)
+    expect(service.check({ ...oldToken(), sub: 'x' }).code).to.equal('active')
+  })
+
+  it('pulls what a hole in the sequence shows to be missing', async () => {
+    await system.start('poller')
+    const service = await system.subscribe()
+    await eventually(() => service.stats.push === 'up')
+    await eventually(() => service.freshness().staleMs < 60_000)
+    for (let i = 0; i < 12; i++) await commit(`u${i}`)
+    const last = new Map(store.entries.map((entry) => [entry.shard, entry.body]))
+    for (const body of last.values()) await publish('revocations', 'default.revoked', body)
+    for (let i = 0; i < 12; i++) await dies(service, { sub: `u${i}` })
+    expect(service.stats.pulled).to.be.greaterThan(0)
+  })
+
+  it('pulls what a beat names and nobody sent', async () => {
+    await system.start('poller', { BEAT: '200ms' })
+    const service = await system.subscribe()
+    await eventually(() => service.stats.push === 'up')
+    await commit('alice')
+    await dies(service, { sub: 'alice' })
+    expect(service.stats.pushed).to.equal(0)
+  })
+
+  it('does not pass an entry of a later version of the contract', async () => {
+    const notifier = await system.start('notifier')
+    const service = await system.subscribe({ maxStaleness: 1500 })
+    await eventually(() => service.stats.push === 'up')
+    await revoke(notifier, 'first')
+    await dies(service, { sub: 'first' })
+    const { meta, feed } = store.store.keys.shard('default', 2)
+    const { epoch, tails } = await store.store.touch('default', 2)
+    const seq = tails.revocations + 1
+    const body = JSON.stringify({
+      v: 2,
+      tenant: 'default',
+      log: 'revocations',
+      shard: 2,
+      epoch,
+      seq,
+    })
+    await store.store.redis.xadd(feed.revocations, `${epoch.split('.')[0]}-${seq}`, 'b', body)
+    await store.store.redis.hset(meta, 'rev', seq)
+    await publish('revocations', 'default.revoked', body)
+    const code = (): string => service.check({ ...oldToken(), sub: 'bob' }).code
+    await eventually(() => code() === 'stale', { what: 'the view to be stale' })
+    expect(service.check({ ...oldToken(), sub: 'first' }).code).to.equal('revoked')
+  })
+
+  it('refuses when stale, allows when told to, and only watches in observe mode', async () => {
+    const notifier = await system.start('notifier')
+    const options = { maxStaleness: 1000 }
+    const [strict, lenient, watcher] = await Promise.all([
+      system.subscribe(options),
+      system.subscribe({ ...options, whenStale: 'allow' }),
+      system.subscribe({ ...options, mode: 'observe', log: { debug() {}, info() {}, warn() {} } }),
+    ])
+    const stale: string[] = []
+    strict.on('stale', (tenant) => stale.push(tenant))
+    await revoke(notifier, 'alice')
+    for (const service of [strict, lenient]) await dies(service, { sub: 'alice' })
+    const good = { ...oldToken(), sub: 'bob' }
+    await eventually(() => strict.check(good).code === 'stale', { what: 'staleness' })
+    await eventually(() => stale.length > 0, { what: 'the event' })
+    expect(strict.check(good)).to.include({ active: false, decidedBy: 'policy' })
+    await eventually(() => lenient.check(good).code === 'stale')
+    expect(lenient.check(good).active).to.equal(true)
+    const dead = { ...oldToken(), sub: 'alice' }
+    expect(strict.check(dead)).to.include({ active: false, code: 'revoked', decidedBy: 'view' })
+    expect(lenient.check(dead).active).to.equal(false)
+    await eventually(() => watcher.check(dead).code === 'revoked')
+    expect(watcher.check(dead)).to.include({ active: true, observed: true })
+    expect(watcher.check(good)).to.include({ active: true })
+    expect(watcher.stats.checks['revoked']).to.be.greaterThan(0)
+  })
+
+  it('asks the store when stale and told to ask', async () => {
+    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    const issuer = 'https://issuer.example'
+    const keys = { keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'k', alg: 'ES256' }] }
+    const poller = await system.start('poller')
+    const service = await system.subscribe({
+      maxStaleness: 1,
+      whenStale: 'ask',
+      verify: { keys, issuer },
+    })
+    const token = (sub: string): string =>
+      jwt.sign({ iss: issuer, sub, jti: sub, iat: now() - 5, exp: now() + 60 }, privateKey, {
+        algorithm: 'ES256',
+        keyid: 'k',
+      })
+    expect(await service.verify(token('alice'))).to.include({ active: true, decidedBy: 'store' })
+    await commit('alice')
+    expect(await service.verify(token('alice'))).to.include({ active: false, code: 'revoked' })
+    await poller.kill()
+    await eventually(async () => (await service.verify(token('bob'))).code === 'stale')
+    expect((await service.verify(token('bob'))).active).to.equal(false)
+  })
+
+  it('verifies a token, then checks it; a bad one is refused with its code whatever the mode', async () => {
+    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    const issuer = 'https://issuer.example'
+    const keys = { keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'k', alg: 'ES256' }] }
+    const notifier = await system.start('notifier')
+    const service = await system.subscribe({
+      mode: 'observe',
+      verify: { keys, issuer },
+      log: { debug() {}, info() {}, warn() {} },
+    })
+    const token = (more: object): string =>
+      jwt.sign({ iss: issuer, jti: 'j', iat: now() - 5, exp: now() + 60, ...more }, privateKey, {
+        algorithm: 'ES256',
+        keyid: 'k',
+      })
+    const good = await service.verify(token({ sub: 'alice' }))
+    expect(good).to.include({ active: true, code: 'active' })
+    expect(good.claims).to.include({ sub: 'alice', jti: 'j' })
+    const forged = `${token({}).slice(0, -8)}AAAAAAAA`
+    expect(await service.verify(forged)).to.include({
+      active: false,
+      code: 'token_signature_invalid',
+    })
+    expect((await service.verify('x')).code).to.equal('token_malformed')
+    expect((await service.verify(token({ iss: 'other' }))).code).to.equal('token_wrong_issuer')
+    expect((await service.verify(token({ exp: now() - 1 }))).code).to.equal('expired')
+    await revoke(notifier, 'alice')
+    await eventually(async () => (await service.verify(token({ sub: 'alice' }))).code === 'revoked')
+  })
+
+  it('tells everything wrong with its options at once', async () => {
+    let message = ''
+    await connect({
+      service: 'No Good',
+      amqp: 'x',
+      pull: [],
+      apiKey: '',
+      maxStale: 5,
+    } as never).catch((error: Error) => {
+      message = error.message
+    })
+    for (const part of ['service', 'amqp', 'pull', 'apiKey', 'maxStale'])
+      expect(message).to.contain(part)
+  })
+
+  it('follows several tenants and tells them apart', async () => {
+    const file = new URL('tenants.json', import.meta.url)
+    const { writeFile } = await import('node:fs/promises')
+    await writeFile(file, JSON.stringify({ one: { issuer: 'i1' }, two: { issuer: 'i2' } }))
+    const notifier = await system.start('notifier', {
+      TENANTS_FILE: fileURLToPath(file),
+      BEAT: '500ms',
+    })
+    const service = await system.subscribe({ tenants: ['one', 'two'] })
+    await call(notifier, system.apiKey, '/v1/revocations', {
+      match: { sub: 'alice' },
+      tenant: 'one',
+    })
+    const token = { ...oldToken(), sub: 'alice' }
+    await eventually(() => service.check(token, undefined, 'one').code === 'revoked')
+    expect(service.check(token, undefined, 'two').code).to.equal('active')
+    expect(service.check(token).code).to.equal('unknown_issuer')
+  })
+
+  it('is closed twice, and answers ever staler afterwards', async () => {
+    await system.start('poller')
+    const service = await system.subscribe({ maxStaleness: 200 })
+    await service.close()
+    await service.close()
+    await eventually(() => service.check(oldToken()).code === 'stale')
+  })
+
+  it('imports neither ioredis, bullmq nor fastify', async () => {
+    const compiled = resolve(dirname(fileURLToPath(import.meta.url)), '../..')
+    const seen = new Set<string>()
+    const packages = new Set<string>()
+    const walk = async (file: string): Promise<void> => {
+      if (seen.has(file)) return
+      seen.add(file)
+      const text = await readFile(file, 'utf8')
+      for (const [, name = ''] of text.matchAll(
+        /^(?:import|export) (?:[^'";]*? from )?['"]([^'"]+)['"];?$/gm,
+      )) {
+        if (name.startsWith('.')) await walk(resolve(dirname(file), name))
+        else if (!name.startsWith('node:')) packages.add(name)
+      }
+    }
+    await walk(resolve(compiled, 'shared/index.js'))
+    expect([...packages].sort()).to.deep.equal(['amqplib', 'jsonwebtoken'])
+    expect(seen.size).to.be.greaterThan(15)
+  })
+})

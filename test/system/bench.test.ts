@@ -1,0 +1,76 @@
+import { expect } from 'chai'
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+const file = fileURLToPath(new URL('../../shared/cli/bench.js', import.meta.url))
+
+interface Ended {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs the bench on the engines of this test run. */
+function bench(...args: string[]): Promise<Ended> {
+  const child = spawn(process.execPath, ['--enable-source-maps', file, ...args], {
+    env: process.env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let [stdout, stderr] = ['', '']
+  child.stdout.on('data', (chunk) => (stdout += String(chunk)))
+  child.stderr.on('data', (chunk) => (stderr += String(chunk)))
+  return new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (code) => resolve({ code, stdout, stderr }))
+  })
+}
+
+type Line = Record<string, unknown> & { knell: Record<string, unknown> }
+
+/** Every figure, however deep, is a number one can reckon with. */
+function expectFigures(value: unknown, path: string): void {
+  if (typeof value === 'object' && value !== null) {
+    for (const [name, inner] of Object.entries(value)) expectFigures(inner, `${path}.${name}`)
+  } else {
+    expect(value, path).to.be.a('number').that.is.finite.and.above(0)
+  }
+}
+
+describe('npm run bench', () => {
+  it('prints one JSON line per case that was named, in that order, with the promised members', async function () {
+    this.timeout(120_000)
+    const { code, stdout, stderr } = await bench('--quick', '--json', 'check', 'bytes', 'push')
+    expect(code, stderr).to.equal(0)
+    const lines = stdout
+      .trim()
+      .split('\n')
+      .map((text) => JSON.parse(text) as Line)
+    expect(lines.map((line) => line['case'])).to.deep.equal(['check', 'bytes', 'push'])
+    for (const { case: name, unit, ...figures } of lines) {
+      expect(unit).to.be.a('string').that.is.not.equal('')
+      expect(figures).to.include.keys('knell')
+      expectFigures(figures, String(name))
+    }
+    const [check, bytes, push] = lines
+    expect(check?.knell).to.include.keys('miss', 'hit')
+    expect(check).to.include.keys('peer', 'ratioToPeer')
+    expect(bytes?.knell).to.include.keys('perToken', 'perJti')
+    expect(bytes).to.include.keys('peer', 'ratioToPeer')
+    expect(push?.knell).to.include.keys('p50', 'p99')
+    expect(push).to.include.keys('floor', 'ratioToFloor')
+  })
+
+  it('names the known cases, and measures nothing, where one is unknown', async () => {
+    const { code, stdout, stderr } = await bench('push', 'expiri')
+    expect(code).to.equal(2)
+    expect(stdout).to.equal('')
+    expect(stderr).to.include('There is no case "expiri"; did you mean "expiry"?')
+    expect(stderr).to.match(/Cases: push, .*sweep/)
+  })
+
+  it('refuses an option it does not know', async () => {
+    const { code, stderr } = await bench('--jsn')
+    expect(code).to.equal(2)
+    expect(stderr).to.include("'--jsn'").and.to.include('Usage: npm run bench')
+  })
+})
