@@ -9,6 +9,7 @@ import { addRuleRoutes } from '../shared/http/routes/rules.ts'
 import { runProcess } from '../shared/process/run-process.ts'
 import { createBullRedis } from '../shared/store/redis.ts'
 import { ExpiryTick } from './expiry-tick.ts'
+import { addMaxTokenTtlRoute } from './routes/max-token-ttl.ts'
 import { addRevocationRoutes } from './routes/revocations.ts'
 import { addTokenRoutes } from './routes/tokens.ts'
 
@@ -19,6 +20,7 @@ await runProcess('notifier', process, (app, shared) => {
 
   addTokenRoutes(app, shared)
   addRevocationRoutes(app, shared)
+  addMaxTokenTtlRoute(app, shared)
   addRuleRoutes(app, shared)
   addFeedRoutes(app, shared)
   addCheckRoute(app, shared)

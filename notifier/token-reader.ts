@@ -61,7 +61,7 @@ export function readClaims(
   if (exp - born > longest) {
     throw new KnellError(
       'token_too_long_lived',
-      `The token lives longer than the tenant's maximum of ${longest} s, so no check would accept it; raise MAX_TOKEN_TTL or shorten its life.`,
+      `The token lives longer than the tenant's maximum of ${longest} s, so no check would accept it; shorten its life or raise the maximum with PUT /v1/max-token-ttl.`,
     )
   }
   return {

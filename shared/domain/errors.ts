@@ -6,7 +6,6 @@ export type ErrorCode =
   | 'unsupported_media_type'
   | 'body_too_large'
   | 'not_found'
-  | 'method_not_allowed'
   | 'unknown_tenant'
   | 'unauthorized'
   | 'forbidden'
@@ -65,7 +64,6 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   unsupported_media_type: { status: 415, retryable: false },
   body_too_large: { status: 413, retryable: false },
   not_found: { status: 404, retryable: false },
-  method_not_allowed: { status: 405, retryable: false },
   unknown_tenant: { status: 404, retryable: false },
   unauthorized: { status: 401, retryable: false },
   forbidden: { status: 403, retryable: false },

@@ -2,6 +2,7 @@ import Fastify, { type FastifyError, type FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { isKnellError, KnellError } from '../domain/errors.ts'
 import { createAuth, type Auth } from './auth.ts'
+import type { KeyRing } from '../config/api-keys.ts'
 import type { Settings } from '../config/settings.ts'
 
 const BODY_LIMIT = 262_144
@@ -25,7 +26,12 @@ export interface Problem {
 }
 
 /** An HTTP server with authentication, limits and errors as problem documents; routes are added by its user. */
-export function createApp(settings: Settings, log: Logger): FastifyInstance {
+export function createApp(
+  settings: Settings,
+  log: Logger,
+  keys: () => KeyRing | 'open',
+  isStopping: () => boolean,
+): FastifyInstance {
   const app = Fastify({
     bodyLimit: BODY_LIMIT,
     // A bulk upload takes as long as it takes; what says nothing for a while is cut off all the same.
@@ -33,13 +39,19 @@ export function createApp(settings: Settings, log: Logger): FastifyInstance {
     connectionTimeout: 75_000,
     keepAliveTimeout: 30_000,
     forceCloseConnections: 'idle',
-    return503OnClosing: true,
+    return503OnClosing: false,
     routerOptions: { maxParamLength: 200 },
     genReqId: () => crypto.randomUUID(),
   })
-  app.decorate('auth', createAuth(settings))
+  app.decorate('auth', createAuth(settings, keys))
   // Before any body is read, so that a stranger cannot make us wait for one.
   app.addHook('onRequest', async (request) => {
+    if (isStopping() && request.routeOptions.url !== '/livez') {
+      throw new KnellError(
+        'shutting_down',
+        'This process is stopping; send the call to another one.',
+      )
+    }
     if (!OPEN_PATHS.has(request.routeOptions.url ?? '')) app.auth.caller(request)
     await Promise.resolve()
   })
@@ -102,6 +114,9 @@ function toKnellError(error: FastifyError | KnellError): KnellError {
     case 'FST_ERR_CTP_EMPTY_JSON_BODY':
     case 'FST_ERR_CTP_INVALID_JSON_BODY':
       return new KnellError('invalid_json', 'The body is not JSON.', cause)
+    case 'ECONNRESET':
+    case 'ERR_STREAM_PREMATURE_CLOSE':
+      return new KnellError('invalid_request', 'The connection ended before the body did.', cause)
     default:
       if (error instanceof SyntaxError || error.statusCode === 400) {
         return new KnellError('invalid_json', 'The body is not acceptable JSON.', cause)

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import type { ApiKey, Scope } from '../config/api-keys.ts'
+import type { ApiKey, KeyRing, Scope } from '../config/api-keys.ts'
 import type { Settings } from '../config/settings.ts'
 import type { TenantSettings } from '../config/tenant-settings.ts'
 import { KnellError } from '../domain/errors.ts'
@@ -30,14 +30,15 @@ const ANYBODY: ApiKey = {
 }
 
 /** Bearer authentication (RFC 6750, section 2.1) against the configured API keys. */
-export function createAuth(settings: Settings): Auth {
+export function createAuth(settings: Settings, keys: () => KeyRing | 'open'): Auth {
   const known = new WeakMap<FastifyRequest, ApiKey>()
   const caller = (request: FastifyRequest): ApiKey => {
-    if (settings.apiKeys === 'open') return ANYBODY
+    const ring = keys()
+    if (ring === 'open') return ANYBODY
     const found = known.get(request)
     if (found !== undefined) return found
     const secret = /^Bearer ([\x21-\x7e]+)$/i.exec(request.headers.authorization ?? '')?.[1]
-    const key = secret === undefined ? undefined : settings.apiKeys.authenticate(secret)
+    const key = secret === undefined ? undefined : ring.authenticate(secret)
     if (key === undefined) {
       throw new KnellError(
         'unauthorized',

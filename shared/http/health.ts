@@ -40,6 +40,7 @@ export class Health {
   }
 
   start(): void {
+    void this.runOnce()
     this.#loop.start()
   }
 

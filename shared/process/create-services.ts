@@ -84,8 +84,10 @@ function checkStore(store: Store, settings: Settings, log: Logger): Promise<void
         }
         resolve()
       } catch (error) {
-        if (isKnellError(error, 'store_mismatch')) reject(error)
-        else log.warn({ err: error }, 'the store cannot be checked yet')
+        if (isKnellError(error, 'store_mismatch')) {
+          log.error(error.message)
+          reject(error)
+        } else log.warn({ err: error }, 'the store cannot be checked yet')
       }
     }
     store.redis.on('ready', () => void look())

@@ -4,6 +4,7 @@ import { loadSettings, type ProcessKind, type Settings } from '../config/setting
 import { isKnellError } from '../domain/errors.ts'
 import { createApp } from '../http/app.ts'
 import { createServices, type Process } from './create-services.ts'
+import { watchApiKeys } from './watch-api-keys.ts'
 
 /** How long a stop may take before the process ends all the same. */
 const STOP_MS = 10_000
@@ -37,11 +38,13 @@ export async function runProcess(
   }
   const log = pino({ level: settings.logLevel, base: { name: `knell ${kind}` } })
   const shared = createServices(settings, log)
-  const app = createApp(settings, log)
+  const keys = watchApiKeys(settings, host.env, log)
+  const app = createApp(settings, log, keys.current, () => shared.health.isStopping)
   const parts = compose(app, shared)
   let stopping: Promise<void> | undefined
   const stop = (code: number): Promise<void> => {
     host.exitCode ??= code
+    keys.stop()
     stopping ??= stopAll(app, shared, parts, log)
     const timer = setTimeout(() => {
       log.error('The stop took too long; ending now.')
@@ -59,7 +62,6 @@ export async function runProcess(
   try {
     await shared.broker.start()
     shared.health.start()
-    await shared.health.runOnce()
     const url = await app.listen({ host: settings.host, port: settings.port })
     parts.start()
     log.info({ url }, 'listening')

@@ -37,6 +37,8 @@ function open(target: RedisTarget, options: any): RedisClient {
         redisOptions: options,
         clusterRetryStrategy: (times) => Math.min(100 * times, 2000),
         slotsRefreshTimeout: 3000,
+        // The queue of a cluster client knows no time limit; without it a command fails at once, and its caller tries again.
+        enableOfflineQueue: options.maxRetriesPerRequest === null,
       })
   }
 }

@@ -4,7 +4,7 @@ import { isRecord, parseRule } from '../domain/entry.ts'
 import { KnellError, isKnellError, type ErrorCode, errorCodes } from '../domain/errors.ts'
 import type { Log, Position } from '../domain/position.ts'
 import type { Reason } from '../domain/reasons.ts'
-import type { Rule } from '../domain/rule.ts'
+import type { Cutoff, Rule } from '../domain/rule.ts'
 import { shardOfMatch } from '../domain/shard.ts'
 import { GroupCommit } from './group-commit.ts'
 import type { Store } from './store.ts'
@@ -271,7 +271,29 @@ export interface StoredRule {
   readonly seq: number
   readonly rule: Rule
   /** Every cut-off, those left off the wire included; absent where the wire text says all. */
-  readonly cutoffs?: readonly unknown[]
+  readonly cutoffs?: readonly KeptCutoff[]
+}
+
+export interface KeptCutoff extends Cutoff {
+  /** Ids of older cut-offs that were folded into this one and can only be restored with it. */
+  readonly folded?: readonly string[]
+}
+
+/** A cut-off in the short form the script keeps. */
+interface StoredCutoff {
+  readonly i: string
+  readonly b?: number
+  readonly x?: string
+  readonly f?: readonly string[]
+}
+
+function toKeptCutoff({ i: id, b, x, f }: StoredCutoff): KeptCutoff {
+  return {
+    id,
+    issuedBefore: b ?? null,
+    ...(x === undefined ? {} : { except: JSON.parse(x) as Match }),
+    ...(f === undefined ? {} : { folded: f }),
+  }
 }
 
 /** The wire text of a stored rule and where it was written, as texts. */
@@ -291,9 +313,8 @@ export function parseStoredRule(text: string): StoredRule {
   const { epoch, seq, wire, rest } = splitStoredRule(text)
   const rule = { epoch, seq: Number(seq), rule: parseRule(JSON.parse(wire)) }
   const full: unknown = rest === '' ? undefined : JSON.parse(rest)
-  return isRecord(full) && Array.isArray(full['c'])
-    ? { ...rule, cutoffs: full['c'] as unknown[] }
-    : rule
+  if (!isRecord(full) || !Array.isArray(full['c'])) return rule
+  return { ...rule, cutoffs: (full['c'] as StoredCutoff[]).map(toKeptCutoff) }
 }
 
 /** Which default cut-off a match has: `kid`, then `sid`, then `jti`, whichever it names first. */

@@ -581,6 +581,44 @@ describe('the HTTP API', function () {
     )
   })
 
+  it('changes how long tokens may live by command: shorter at once, longer later', async () => {
+    const put = async (maxTokenTtl: string): Promise<{ from: number; seconds: number }[]> => {
+      const response = await fetch(`${notifier.url}/v1/max-token-ttl`, {
+        method: 'PUT',
+        headers: {
+          authorization: `Bearer ${system.apiKey}`,
+          'content-type': 'application/json',
+          connection: 'close',
+        },
+        body: JSON.stringify({ tenant: 'other', maxTokenTtl }),
+      })
+      const body = (await response.json()) as { maxTokenTtl: { from: number; seconds: number }[] }
+      return body.maxTokenTtl
+    }
+    const longer = await put('2h')
+    expect(longer.at(-1)?.seconds).to.equal(7200)
+    expect(Number(longer.at(-1)?.from) - now()).to.be.within(3655, 3665)
+    const shorter = await put('30m')
+    expect(shorter.at(-1)?.seconds).to.equal(1800)
+    expect(Number(shorter.at(-1)?.from) - now()).to.be.within(-5, 5)
+  })
+
+  it('reads its file of API keys again when it changes', async () => {
+    const path = join(folder, 'keys.txt')
+    await writeFile(path, 'one=first-secret-0123:feed:read\n')
+    const process = await system.start('poller', { API_KEYS: '', API_KEYS_FILE: path })
+    const status = async (secret: string): Promise<number> =>
+      (await call(process, secret, '/v1/feed')).status
+    expect([await status('first-secret-0123'), await status('second-secret-012')]).to.deep.equal([
+      200, 401,
+    ])
+    await writeFile(path, 'two=second-secret-012:feed:read\n')
+    await eventually(async () => (await status('second-secret-012')) === 200, {
+      what: 'the new key',
+    })
+    expect(await status('first-secret-0123')).to.equal(401)
+  })
+
   it('tells its health without a key', async () => {
     for (const path of ['/livez', '/readyz']) {
       const response = await fetch(notifier.url + path, { headers: { connection: 'close' } })

@@ -179,7 +179,9 @@ local function revoke(change)
   local id = 'r' .. shard .. '-' .. int(s.term) .. '-' .. int(at) .. '-' .. index
   rule.c[#rule.c + 1] = { i = id, b = cut, x = change.x, u = until_ }
   if rule.isNew then rule.u = until_ else rule.u = later(rule.u, until_) end
-  rule.r = change.r
+  local hidden = false
+  for _, c in ipairs(old.c) do hidden = hidden or (dominates(c, rule.c[#rule.c]) and not dominates(rule.c[#rule.c], c)) end
+  if not hidden then rule.r = change.r end
   local wire = wireOf(rule)
   if #wire > MAX_EVENT then
     putBack(rule, old)

@@ -24,7 +24,7 @@ local function open()
     term = math.max(term + 1, ms)
     rand, rev, exp = RANDOM, 0, 0
     redis.call('HSET', META, 'term', int(term), 'rand', rand, 'run', run, 'repl', repl, 'rev', '0', 'exp', '0', 'now', int(now))
-  elseif now > last then
+  else
     redis.call('HSET', META, 'now', int(now))
   end
   return { now = now, sec = math.floor(now / 1000), term = term, rand = rand, epoch = int(term) .. '.' .. rand, rev = rev, exp = exp }

@@ -321,6 +321,19 @@ describe('the rules of the store', () => {
     expect(bodies).not.to.match(/\[\]|\{\}/)
   })
 
+  it('keeps the reason of the cut-off that kills when a weaker one comes later', async () => {
+    await test.rules.revoke(TENANT, revokeOf({ sub: 'a' }, { reason: 'password-change' }))
+    await test.rules.revoke(
+      TENANT,
+      revokeOf({ sub: 'a' }, { issuedBefore: now - 500, reason: 'logout' }),
+    )
+    const table = tableOf(entriesOf(test))
+    expect(table.verdict({ sub: 'a', iat: now - 600 }, {})?.reason).to.equal('password-change')
+    await test.rules.revoke(TENANT, revokeOf({ jti: 'j' }, { reason: 'logout' }))
+    await test.rules.revoke(TENANT, revokeOf({ jti: 'j' }, { reason: 'breach', ttlSeconds: 9999 }))
+    expect(tableOf(entriesOf(test)).verdict({ jti: 'j' }, {})?.reason).to.equal('breach')
+  })
+
   it('does not know what was never revoked, or only under another id', async () => {
     expect(
       await codeOf(test.rules.restore(TENANT, { op: 'restore', match: { sub: 'a' } })),

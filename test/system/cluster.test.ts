@@ -1,0 +1,71 @@
+import { expect } from 'chai'
+import { parseRedisUrl } from '../../shared/config/redis-url.ts'
+import type { PrivateEngine } from '../../shared/cli/engines/private-engine.ts'
+import { startRedis } from '../../shared/cli/engines/private-redis.ts'
+import { createRedis } from '../../shared/store/redis.ts'
+import { eventually } from '../support/eventually.ts'
+import { call, createSystem, dies, now, type TestSystem } from '../support/system.ts'
+
+/**
+ * One node that owns every slot of a Redis Cluster: it refuses a script that touches a key outside
+ * the slot of those it declared, and a client must speak the cluster's protocol to it.
+ */
+describe('on Redis Cluster, the same code', function () {
+  this.timeout(60_000)
+  let redis: PrivateEngine
+  let system: TestSystem
+  before(async () => {
+    redis = await startRedis({
+      args: ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1'],
+    })
+    const client = createRedis(parseRedisUrl(redis.url), () => {})
+    await client.call('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')
+    await eventually(async () =>
+      String(await client.call('CLUSTER', 'INFO')).includes('cluster_state:ok'),
+    )
+    client.disconnect()
+    system = createSystem({ REDIS_URL: `${redis.url},${redis.url}` })
+  })
+  after(async () => {
+    await system.stop()
+    await redis.stop()
+  })
+
+  it('revokes, restores, announces, sweeps and pulls', async () => {
+    const notifier = await system.start('notifier')
+    const poller = await system.start('poller')
+    const service = await system.subscribe({ pull: [poller.url] })
+    const heard: string[] = []
+    service.on('expired', ({ jti }) => heard.push(jti))
+    const exp = now() + 3
+    const claims = Array.from({ length: 900 }, (_, i) => ({
+      claims: { jti: `t-${i}`, sub: 's', exp },
+    }))
+    expect((await call(notifier, system.apiKey, '/v1/tokens', claims)).body).to.deep.equal({
+      registered: 900,
+    })
+    const matches = [
+      { sub: 'a' },
+      { jti: 'j' },
+      { sid: 's1' },
+      { kid: 'k' },
+      { dept: 5 },
+      { aud: 'api' },
+    ]
+    for (const match of matches) {
+      const headers = { 'idempotency-key': JSON.stringify(match) }
+      const done = await call(notifier, system.apiKey, '/v1/revocations', { match }, headers)
+      expect(done.status, JSON.stringify(done.body)).to.equal(201)
+    }
+    await dies(service, { sub: 'a' })
+    const asked = { claims: { sub: 'a', iat: now() - 60, exp: now() + 60 }, header: { kid: 'x' } }
+    expect((await call(poller, system.apiKey, '/v1/check', asked)).body['code']).to.equal('revoked')
+    await call(notifier, system.apiKey, '/v1/revocations/restore', { match: { sub: 'a' } })
+    expect((await call(poller, system.apiKey, '/v1/check', asked)).body['code']).to.equal('active')
+    await eventually(() => heard.length === 900, { what: '900 expiries' })
+    await eventually(async () => {
+      const { body } = await call(poller, system.apiKey, '/v1/sweeps')
+      return (body['sweeps'] as unknown[]).length > 1
+    })
+  })
+})

@@ -1,0 +1,244 @@
+import { expect } from 'chai'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { checkout } from '../../shared/cli/checkout.ts'
+import { scopes } from '../../shared/config/api-keys.ts'
+import { settingsTable } from '../../shared/config/settings-table.ts'
+import type { DecisionCode, TokenErrorCode } from '../../shared/domain/decision.ts'
+import { parseEntry } from '../../shared/domain/entry.ts'
+import { errorCodes, type ErrorCode } from '../../shared/domain/errors.ts'
+import { namesOf } from '../../shared/domain/names.ts'
+import { exchangesOf } from '../../shared/broker/topology.ts'
+import { reasons } from '../../shared/domain/reasons.ts'
+
+const read = (path: string): string => readFileSync(join(checkout, path), 'utf8')
+const pages = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', 'docs/protocol.md']
+const readme = read('README.md')
+
+/** The codes of decisions that are no errors as well. The compiler holds this list to the type, both ways. */
+const decisionCodes: Readonly<Record<Exclude<DecisionCode, TokenErrorCode>, true>> = {
+  active: true,
+  revoked: true,
+  held: true,
+  expired: true,
+  stale: true,
+  not_ready: true,
+  header_needed: true,
+  iat_required: true,
+  iat_in_future: true,
+  exp_required: true,
+  too_many_audiences: true,
+  unknown_issuer: true,
+}
+
+/** What stands under a heading, up to the next one of the same or a higher level. */
+function section(text: string, heading: string): string {
+  const level = heading.indexOf(' ')
+  const lines = text.split('\n')
+  const from = lines.indexOf(heading)
+  expect(from, `the heading "${heading}"`).to.be.at.least(0)
+  let isCode = false
+  const rest = lines.slice(from + 1)
+  const to = rest.findIndex((line) => {
+    if (line.startsWith('```')) isCode = !isCode
+    const marks = /^#+(?= )/.exec(line)?.[0].length
+    return !isCode && marks !== undefined && marks <= level
+  })
+  return rest.slice(0, to === -1 ? undefined : to).join('\n')
+}
+
+/** The cells of the first table in a text, without its head. */
+function tableIn(text: string): string[][] {
+  const lines = text.split('\n')
+  const from = lines.findIndex((line) => /^\|[ :|-]+\|$/.test(line))
+  const rows = lines.slice(from + 1)
+  const end = rows.findIndex((line) => !line.startsWith('|'))
+  return rows.slice(0, end === -1 ? undefined : end).map((row) =>
+    row
+      .split(/(?<!\\)\|/)
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  )
+}
+
+/** The texts in code font of a cell. */
+function codesIn(cell: string | undefined): string[] {
+  return [...(cell ?? '').matchAll(/`([^`]+)`/g)].map((found) => String(found[1]))
+}
+
+function firstColumn(rows: readonly string[][]): string[] {
+  return rows.map(([first]) => {
+    const [code, ...others] = codesIn(first)
+    expect(others, `one name in "${first}"`).to.deep.equal([])
+    return String(code)
+  })
+}
+
+function expectSame(found: readonly string[], wanted: readonly string[]): void {
+  expect([...found].sort()).to.deep.equal([...wanted].sort())
+}
+
+/** The routes that the sources add, as `GET /v1/feed`. */
+function routesInCode(): string[] {
+  return ['notifier/routes', 'shared/http/routes'].flatMap((folder) =>
+    readdirSync(join(checkout, folder)).flatMap((file) =>
+      [...read(join(folder, file)).matchAll(/app\.(get|post|put|delete)\('([^']+)'/g)].map(
+        ([, method = '', path = '']) => `${method.toUpperCase()} ${path}`,
+      ),
+    ),
+  )
+}
+
+function anchorOf(heading: string): string {
+  const words = heading.toLowerCase().replaceAll(/[^\p{L}\p{N} _-]/gu, '')
+  return words.replaceAll(' ', '-')
+}
+
+describe('the README', () => {
+  const settings = tableIn(section(readme, '## Settings'))
+
+  it('lists every setting, and no other', () => {
+    expectSame(firstColumn(settings), [...new Set(settingsTable.map(({ name }) => name))])
+  })
+
+  for (const name of new Set(settingsTable.map((row) => row.name))) {
+    it(`gives ${name} its defaults, and no process that does not act on it`, () => {
+      const rows = settingsTable.filter((row) => row.name === name)
+      const [, process, defaults] = settings.find(([first]) => first === `\`${name}\``) ?? []
+      expectSame(
+        codesIn(defaults),
+        rows.flatMap((row) => row.default ?? []),
+      )
+      if (codesIn(defaults).length === 0) expect(defaults).to.equal('none')
+      const named = process === 'both' ? ['notifier', 'poller'] : [process]
+      expect(rows.flatMap(({ kinds }) => kinds)).to.include.members(named)
+    })
+  }
+
+  it('lists every error code with its status, and no other', () => {
+    const rows = tableIn(section(readme, '## Error codes'))
+    expectSame(firstColumn(rows), Object.keys(errorCodes))
+    for (const [index, code] of firstColumn(rows).entries()) {
+      const [, status, next] = rows[index] ?? []
+      expect(status, code).to.equal(String(errorCodes[code as ErrorCode].status))
+      expect(next, `what to do after ${code}`).to.match(/\w/)
+    }
+  })
+
+  it('lists every decision code, and no other', () => {
+    const rows = tableIn(section(readme, '### Decisions'))
+    // The one code that a check and the verification of a token share.
+    const shared: TokenErrorCode = 'token_too_long_lived'
+    expectSame(firstColumn(rows), [...Object.keys(decisionCodes), shared])
+  })
+
+  it('lists every scope, and no other', () => {
+    expectSame(firstColumn(tableIn(section(readme, '### Scopes'))), scopes)
+  })
+
+  it('lists every call of the HTTP API, and no other', () => {
+    expectSame(firstColumn(tableIn(section(readme, '## HTTP API'))), routesInCode())
+  })
+
+  it('lists every reason, and no other', () => {
+    const [, text] = /\*\*`reason`\*\* is one of([^.]+)\./.exec(readme) ?? []
+    expectSame(codesIn(text), reasons)
+  })
+
+  it('names every exchange', () => {
+    const text = section(readme, '## Other languages')
+    for (const exchange of exchangesOf(namesOf())) expect(text).to.include(`\`${exchange}\``)
+  })
+
+  it('shows an entry that a view can read', () => {
+    const text = /```json\n(\{\s+"v": 1,[^]+?)\n```/.exec(section(readme, '## Other languages'))
+    const entry: unknown = JSON.parse(text?.[1] ?? '')
+    expect(parseEntry(entry)).to.include({ log: 'revocations', kind: 'revoked', seq: 18_231 })
+  })
+})
+
+describe('the docs', () => {
+  it('are the ones that are checked here', () => {
+    const docs = readdirSync(join(checkout, 'docs'), { recursive: true }).map(String)
+    const found = docs.filter((file) => file.endsWith('.md')).map((file) => `docs/${file}`)
+    const root = readdirSync(checkout).filter((file) => file.endsWith('.md'))
+    expect(pages).to.include.members([...found, ...root])
+  })
+
+  for (const page of pages) {
+    it(`have no broken link in ${page}`, () => {
+      const text = read(page)
+      for (const [, link = ''] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
+        if (/^[a-z]+:/i.test(link)) continue
+        const [path = '', anchor] = link.split('#')
+        const target = path === '' ? page : join(dirname(page), path)
+        expect(existsSync(join(checkout, target)), `${page} → ${link}`).to.equal(true)
+        if (anchor === undefined) continue
+        const anchors = [...read(target).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+          anchorOf(heading),
+        )
+        expect(anchors, `${page} → ${link}`).to.include(anchor)
+      }
+    })
+  }
+
+  it('name only modules that there are', () => {
+    const codes = codesIn(read('docs/protocol.md')).filter((code) =>
+      /^(?:notifier|poller|shared)\/[a-z/-]+$/.test(code),
+    )
+    expect(codes).to.not.deep.equal([])
+    for (const code of codes) {
+      const isThere = [code, `${code}.ts`].some((path) => existsSync(join(checkout, path)))
+      expect(isThere, code).to.equal(true)
+    }
+  })
+})
+
+describe('the container files', () => {
+  const compose = read('docker-compose.yml')
+  const services = section(
+    `## ${compose.replace('\nservices:\n', '\n## services\n')}`,
+    '## services',
+  )
+
+  function service(name: string): string {
+    const [, text] = new RegExp(`^  ${name}:\\n((?:    .*\\n|\\s*\\n)+)`, 'm').exec(services) ?? []
+    expect(text, `the service ${name}`).to.be.a('string')
+    return String(text)
+  }
+
+  it('hold the engines, with a health check and ports on loopback that can be moved', () => {
+    expect(service('rabbitmq'))
+      .to.include('image: rabbitmq:4-management')
+      .and.include('127.0.0.1:${RABBITMQ_PORT:-5672}:5672')
+      .and.include('healthcheck:')
+    expect(service('redis'))
+      .to.include('image: redis:7-alpine')
+      .and.include('127.0.0.1:${REDIS_PORT:-6379}:6379')
+      .and.include('healthcheck:')
+    const text = service('redis').replaceAll(/\n\s+- '?([^'\n]+)'?/g, ' $1')
+    expect(text)
+      .to.include('--appendonly yes')
+      .and.include('--maxmemory-policy noeviction')
+      .and.include('--hash-max-listpack-entries 500')
+      .and.include('--hash-max-listpack-value 128')
+  })
+
+  it('hold both processes, built from this repository', () => {
+    expect(compose).to.include('build: .')
+    expect(service('notifier')).to.include('127.0.0.1:${NOTIFIER_PORT:-7070}:7070')
+    expect(service('poller'))
+      .to.include('127.0.0.1:${POLLER_PORT:-7071}:7071')
+      .and.include('dist/poller/main.js')
+    expect(read('Dockerfile')).to.include('dist/notifier/main.js').and.include('USER node')
+  })
+
+  it('ask for no variable, so that the engines start without API keys', () => {
+    expect(compose).to.include('API_KEYS: ${API_KEYS:-}')
+    expect(compose).to.not.match(/\$\{\w+:?\?/)
+    for (const [, name] of compose.matchAll(/\$\{(\w+)/g)) {
+      const isSetting = settingsTable.some((row) => row.name === name)
+      expect(isSetting || name?.endsWith('_PORT'), name).to.equal(true)
+    }
+  })
+})
