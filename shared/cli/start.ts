@@ -1,0 +1,89 @@
+import { randomBytes } from 'node:crypto'
+import { openEngines } from './engines/engines.ts'
+import { freePort, isFree } from './engines/free-port.ts'
+import { onInterrupt } from './interrupt.ts'
+import { spawnKnell, type KnellKind, type KnellProcess } from './processes.ts'
+
+/**
+ * `npm start`: the engines, one notifier and one poller, until Ctrl-C. Settings in the environment
+ * (`BEAT=500ms npm start`) reach both processes.
+ */
+
+const usualPorts: Readonly<Record<KnellKind, number>> = { notifier: 7070, poller: 7071 }
+
+const log = (line: string): void => console.error(line)
+
+const engines = await openEngines({ env: process.env, log })
+const interrupted = new Promise<undefined>((resolve) => onInterrupt(() => resolve(undefined)))
+const secret = randomBytes(18).toString('base64url')
+const running: KnellProcess[] = []
+
+async function start(kind: KnellKind): Promise<KnellProcess> {
+  const usual = usualPorts[kind]
+  if (!(await isFree(usual))) return startOn(kind, await freePort())
+  try {
+    return await startOn(kind, usual)
+  } catch (error) {
+    // Another copy has taken the port in this very moment.
+    if (!String(error).includes('EADDRINUSE')) throw error
+    return startOn(kind, await freePort())
+  }
+}
+
+async function startOn(kind: KnellKind, port: number): Promise<KnellProcess> {
+  const keys = [process.env.API_KEYS, `dev=${secret}:*`].filter(Boolean)
+  const env = {
+    LOG_LEVEL: 'warn',
+    ...process.env,
+    AMQP_URL: engines.amqpUrl,
+    REDIS_URL: engines.redisUrl,
+    NAMESPACE: engines.namespace,
+    HOST: '127.0.0.1',
+    PORT: `${port}`,
+    API_KEYS: keys.join(' '),
+  }
+  const knell = await spawnKnell(kind, env, { onLine: (line) => log(`${kind}: ${line}`) })
+  running.push(knell)
+  return knell
+}
+
+/** Resolves with what went wrong if either process ends by itself. */
+async function run(): Promise<string> {
+  const [notifier, poller] = await Promise.all([start('notifier'), start('poller')])
+  console.log(invitation(notifier.url, poller.url))
+  return Promise.race(
+    running.map(async ({ kind, exited }) => {
+      const { code, signal } = await exited
+      return `The ${kind} has ended (${code ?? signal}).`
+    }),
+  )
+}
+
+function invitation(notifier: string, poller: string): string {
+  const now = Math.floor(Date.now() / 1000)
+  const claims = { jti: 't-1', sub: 'alice', iat: now, exp: now + 3600 }
+  const post = (path: string, body: unknown): string =>
+    `  curl -s ${notifier}${path} -H 'Authorization: Bearer ${secret}' \\\n` +
+    `    -H 'Content-Type: application/json' -d '${JSON.stringify(body)}'`
+  return `
+Knell runs. Notifier: ${notifier}  Poller: ${poller}
+RabbitMQ: ${engines.amqpUrl}  Redis: ${engines.redisUrl}  Namespace: ${engines.namespace}
+API key of this run, for everything: ${secret}
+
+Register a token, revoke all of Alice's, ask about hers:
+
+${post('/v1/tokens', { claims })}
+
+${post('/v1/revocations', { match: { sub: 'alice' }, reason: 'logout' })}
+
+${post('/v1/check', { claims })}
+
+Ctrl-C stops everything.`
+}
+
+const failure = await Promise.race([interrupted, run()]).catch((error: Error) => error.message)
+log(failure ?? 'Stopping ...')
+await Promise.all(running.map((knell) => knell.stop()))
+await engines.stop()
+// One that was still starting is the reaper's.
+process.exit(failure === undefined ? 0 : 1)
