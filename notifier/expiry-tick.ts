@@ -4,7 +4,7 @@ import type { Drained, Drainer } from '../shared/relay/drainer.ts'
 import type { RedisClient, Store } from '../shared/store/store.ts'
 import { thisMoment } from '../shared/store/store.ts'
 
-export const EXPIRY_QUEUE = 'knell-expiry'
+const EXPIRY_QUEUE = 'knell-expiry'
 
 /**
  * A BullMQ job each whole second of the store's clock, one across all notifiers, that drains

@@ -5,7 +5,7 @@ import type { RedisClient, Store } from '../shared/store/store.ts'
 import type { UpkeepStore } from '../shared/store/upkeep-store.ts'
 import type { SweepReport, Sweeper } from './sweep.ts'
 
-export const SWEEP_QUEUE = 'knell-sweep'
+const SWEEP_QUEUE = 'knell-sweep'
 /** After so many firings without a new report in the store, BullMQ is taken to be stuck. */
 const MISSED_FIRINGS = 2
 

@@ -163,7 +163,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
 }
 
 /** A promise that also ends when the time is up. */
-export async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
+async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(

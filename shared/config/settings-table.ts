@@ -108,7 +108,12 @@ export const settingsTable: readonly SettingRow[] = [
     expects: 'a cron expression of five fields, or six with seconds first (UTC)',
   },
   { name: 'SWEEP_GRACE', kinds: ['poller'], default: '5s', expects: 'a duration from 0s to 1h' },
-  { name: 'FEED_RETENTION', kinds: ['poller'], default: '24h', expects: 'a duration from 1s to 366d' },
+  {
+    name: 'FEED_RETENTION',
+    kinds: ['poller'],
+    default: '24h',
+    expects: 'a duration from 1s to 366d',
+  },
   {
     name: 'BACKLOG_MAX',
     kinds: both,

@@ -15,7 +15,7 @@ export type RevocationKind = 'revoked' | 'held' | 'released' | 'restored'
 export type ExpiryKind = 'expired' | 'expiring'
 export type Kind = RevocationKind | ExpiryKind
 
-export const kindsOfLog: Readonly<Record<Log, readonly Kind[]>> = {
+const kindsOfLog: Readonly<Record<Log, readonly Kind[]>> = {
   revocations: ['revoked', 'held', 'released', 'restored'],
   expiries: ['expired', 'expiring'],
 }

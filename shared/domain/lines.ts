@@ -6,7 +6,10 @@ export interface Line {
 }
 
 /** The lines of a stream of UTF-8 text, each at most `maxBytes` long; memory is bounded by one line and one chunk. */
-export async function* readLines(body: AsyncIterable<Uint8Array>, maxBytes: number): AsyncGenerator<Line> {
+export async function* readLines(
+  body: AsyncIterable<Uint8Array>,
+  maxBytes: number,
+): AsyncGenerator<Line> {
   let number = 0
   let parts: Uint8Array[] = []
   let length = 0

@@ -39,7 +39,7 @@ export interface Effect {
 }
 
 /** Whether `a` kills every token that `b` kills (equal exceptions are compared as text: enough to leave a cut-off off the wire). */
-export function dominates(a: Cutoff, b: Cutoff): boolean {
+function dominates(a: Cutoff, b: Cutoff): boolean {
   const reaches =
     a.issuedBefore === null || (b.issuedBefore !== null && a.issuedBefore >= b.issuedBefore)
   if (!reaches) return false
@@ -48,7 +48,7 @@ export function dominates(a: Cutoff, b: Cutoff): boolean {
 }
 
 /** A view that packs plain revocations keeps an id only up to its index in the entry: such an id ends in `-`. */
-export function isLifted(id: string, lifted: ReadonlySet<string>): boolean {
+function isLifted(id: string, lifted: ReadonlySet<string>): boolean {
   if (!id.endsWith('-')) return lifted.has(id)
   for (const other of lifted) if (other.startsWith(id)) return true
   return false

@@ -3,7 +3,7 @@ import { matchKey, type Match } from './claims.ts'
 const encoder = new TextEncoder()
 
 /** FNV-1a over the UTF-8 bytes, 32 bits. Part of the store's layout: changing it loses every key. */
-export function hashText(text: string): number {
+function hashText(text: string): number {
   let hash = 0x811c9dc5
   for (const byte of encoder.encode(text)) hash = Math.imul(hash ^ byte, 0x01000193)
   return hash >>> 0

@@ -1,9 +1,7 @@
-import { KnellError } from './errors.ts'
-
 export const DEFAULT_TENANT = 'default'
 
 /** Stands for "all tenants" in the routing keys of acks, so no tenant may be called so. */
-export const ALL_TENANTS = '_all'
+const ALL_TENANTS = '_all'
 
 const TENANT = /^[A-Za-z0-9_-]{1,40}$/
 const SERVICE = /^[a-z0-9-]{1,40}$/
@@ -19,14 +17,4 @@ export function isService(value: unknown): value is string {
 
 export function isInstance(value: unknown): value is string {
   return typeof value === 'string' && INSTANCE.test(value)
-}
-
-/** @throws KnellError `invalid_request` */
-export function assertTenant(value: unknown): asserts value is string {
-  if (!isTenant(value)) {
-    throw new KnellError(
-      'invalid_request',
-      'A tenant is 1 to 40 characters of A-Z, a-z, 0-9, _ and -, and not "_all".',
-    )
-  }
 }

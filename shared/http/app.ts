@@ -80,10 +80,7 @@ export function createApp(
 }
 
 /** What a caller is told: for faults of ours only the code and the id under which the log knows more. */
-export function problemOf(
-  error: KnellError,
-  requestId?: string,
-): Problem & Record<string, unknown> {
+function problemOf(error: KnellError, requestId?: string): Problem & Record<string, unknown> {
   const own = error.code === 'internal'
   return {
     type: 'about:blank',

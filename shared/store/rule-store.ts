@@ -318,7 +318,7 @@ export function parseStoredRule(text: string): StoredRule {
 }
 
 /** Which default cut-off a match has: `kid`, then `sid`, then `jti`, whichever it names first. */
-export function cutoffKindOf(match: Match): 'kid' | 'sid' | 'jti' | 'other' {
+function cutoffKindOf(match: Match): 'kid' | 'sid' | 'jti' | 'other' {
   if ('kid' in match) return 'kid'
   if ('sid' in match) return 'sid'
   return 'jti' in match ? 'jti' : 'other'

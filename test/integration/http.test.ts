@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import jwt from 'jsonwebtoken'
 import type { KnellProcess } from '../../shared/cli/processes.ts'
+import { eventually } from '../support/eventually.ts'
 import {
   call,
   createSystem,

@@ -305,7 +305,7 @@ describe('the rules of the store', () => {
   })
 
   it('splices claims as they came: long numbers, quotes, slashes and other scripts survive', async () => {
-    const match = { sub: 'a"b\\c/d — Ω 🙂', n: 12345678901234567, flag: true }
+    const match = { sub: 'a"b\\c/d — Ω 🙂', n: 9007199254740991, flag: true }
     await test.rules.revoke(TENANT, revokeOf(match, { except: { sid: '"]}' } }))
     const rule = entriesOf(test)[0]?.events[0]
     expect({ ...rule?.match }).to.deep.equal(match)
