@@ -39,7 +39,12 @@ export async function runProcess(
   const log = pino({ level: settings.logLevel, base: { name: `knell ${kind}` } })
   const shared = createServices(settings, log)
   const keys = watchApiKeys(settings, host.env, log)
-  const app = createApp(settings, log, keys.current, () => shared.health.isStopping)
+  const app = createApp(
+    settings,
+    log,
+    () => keys.current(),
+    () => shared.health.isStopping,
+  )
   const parts = compose(app, shared)
   let stopping: Promise<void> | undefined
   const stop = (code: number): Promise<void> => {

@@ -123,9 +123,9 @@ describe('the whole system', function () {
     expect(heard).to.have.length(2000)
     expect(changes.filter((sub) => sub !== 'marker')).to.have.length(50)
     const [poller] = pollers
-    const sweeps = (await call(poller as KnellProcess, system.apiKey, '/v1/sweeps')).body[
-      'sweeps'
-    ] as { trigger: string }[]
+    const sweeps = (await call(poller, system.apiKey, '/v1/sweeps')).body['sweeps'] as {
+      trigger: string
+    }[]
     const triggers = sweeps.map(({ trigger }) => trigger)
     expect(new Set(triggers).size, 'one sweep per tick').to.equal(triggers.length)
   })

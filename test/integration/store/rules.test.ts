@@ -355,7 +355,7 @@ describe('the rules of the store', () => {
     for (let i = 0; i < 9; i++) await test.rules.revoke(TENANT, revokeOf({ [`c${i}`]: 1 }))
     expect(await codeOf(test.rules.revoke(TENANT, revokeOf({ c9: 1 })))).to.equal('too_many_shapes')
     for (const match of [{ jti: 'a' }, { kid: 'a' }, { sub: 'a', client_id: 'b' }, {}, { c0: 2 }]) {
-      await test.rules.revoke(TENANT, revokeOf(match as Match))
+      await test.rules.revoke(TENANT, revokeOf(match))
     }
   })
 
