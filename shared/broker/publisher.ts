@@ -28,6 +28,7 @@ interface Flight {
  * and the connection is made anew; whoever published it publishes it again under the same id.
  */
 export class Publisher {
+  readonly #broker: Broker
   readonly #window: number
   #channel: ConfirmChannel | undefined
   #link: Link | undefined
@@ -38,14 +39,15 @@ export class Publisher {
   #number = 0
 
   constructor(broker: Broker, options: { window?: number } = {}) {
+    this.#broker = broker
     this.#window = options.window ?? 100
     broker.use((link) => this.#open(link))
     broker.on('down', () => this.#lost())
   }
 
-  /** Whether a message published now would go out at once. */
+  /** Whether a message published now would go out at once: not while the broker blocks publishers. */
   get isOpen(): boolean {
-    return this.#channel !== undefined
+    return this.#channel !== undefined && !this.#broker.isBlocked
   }
 
   get unconfirmed(): number {
@@ -99,6 +101,8 @@ export class Publisher {
         }
         const timer = setTimeout(() => {
           flight.settle(new KnellError('broker_unavailable', 'RabbitMQ did not confirm in time.'))
+          // A blocked broker confirms when its alarm is over; a connection made anew would be blocked as well.
+          if (this.#broker.isBlocked) return
           link.fail(new Error('RabbitMQ did not confirm a message in time.'))
         }, CONFIRM_TIMEOUT_MS)
         this.#flights.add(flight)

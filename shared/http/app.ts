@@ -30,7 +30,7 @@ export function createApp(
   settings: Settings,
   log: Logger,
   keys: () => KeyRing | 'open',
-  isStopping: () => boolean,
+  assertServing: () => void,
 ): FastifyInstance {
   const app = Fastify({
     bodyLimit: BODY_LIMIT,
@@ -46,13 +46,10 @@ export function createApp(
   app.decorate('auth', createAuth(settings, keys))
   // Before any body is read, so that a stranger cannot make us wait for one.
   app.addHook('onRequest', async (request) => {
-    if (isStopping() && request.routeOptions.url !== '/livez') {
-      throw new KnellError(
-        'shutting_down',
-        'This process is stopping; send the call to another one.',
-      )
+    if (!OPEN_PATHS.has(request.routeOptions.url ?? '')) {
+      app.auth.caller(request)
+      assertServing()
     }
-    if (!OPEN_PATHS.has(request.routeOptions.url ?? '')) app.auth.caller(request)
     await Promise.resolve()
   })
   app.setErrorHandler((error: FastifyError | KnellError, request, reply) => {

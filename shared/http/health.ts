@@ -1,8 +1,8 @@
 import type { Logger } from 'pino'
 import type { Broker } from '../broker/broker.ts'
-import { KnellError } from '../domain/errors.ts'
+import { isKnellError, KnellError } from '../domain/errors.ts'
 import { Loop } from '../relay/loop.ts'
-import { memoryShare } from '../store/facts.ts'
+import { assertFacts, memoryShare } from '../store/facts.ts'
 import type { Store } from '../store/store.ts'
 
 /** The share of `maxmemory` above which only revocations are taken. */
@@ -23,6 +23,7 @@ export class Health {
   #brokerProblem: string | undefined = 'RabbitMQ has not answered yet.'
   #memoryShare = 0
   #stopping = false
+  #fits = false
 
   constructor(store: Store, broker: Broker, log: Logger) {
     this.#store = store
@@ -53,16 +54,37 @@ export class Health {
     this.#stopping = true
   }
 
+  /** Throws unless calls may be served. @throws KnellError `shutting_down`, `store_unavailable`, `store_mismatch` */
+  assertServing(): void {
+    if (this.#stopping) {
+      throw new KnellError(
+        'shutting_down',
+        'This process is stopping; send the call to another one.',
+      )
+    }
+    // What a store of another layout would be given could never be found again.
+    if (!this.#fits) {
+      throw new KnellError(
+        'store_unavailable',
+        `The store cannot be used yet. ${this.#storeProblem ?? ''}`,
+      )
+    }
+  }
+
   get isStopping(): boolean {
     return this.#stopping
   }
 
   async runOnce(): Promise<void> {
     try {
+      // An emptied store may meanwhile have been taken over by a process with other settings.
+      await assertFacts(this.#store)
       this.#memoryShare = await memoryShare(this.#store)
       this.#storeProblem = undefined
+      this.#fits = true
     } catch (error) {
       this.#storeProblem = error instanceof Error ? error.message : String(error)
+      if (isKnellError(error, 'store_mismatch')) this.#fits = false
     }
   }
 

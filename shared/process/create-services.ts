@@ -16,6 +16,9 @@ import { Store } from '../store/store.ts'
 import { TokenStore } from '../store/token-store.ts'
 import { UpkeepStore } from '../store/upkeep-store.ts'
 
+/** After a check that did not work. */
+const RETRY_MS = 1000
+
 export interface Process extends Services {
   readonly names: Names
   /** Resolves once the store has been seen and fits; rejects, once, where it never can. */
@@ -84,11 +87,12 @@ function checkStore(store: Store, settings: Settings, log: Logger): Promise<void
         }
         resolve()
       } catch (error) {
-        if (isKnellError(error, 'store_mismatch')) {
-          log.error(error.message)
-          reject(error)
-        } else log.warn({ err: error }, 'the store cannot be checked yet')
+        if (isKnellError(error, 'store_mismatch')) return reject(error)
+        log.warn({ err: error }, 'the store cannot be checked yet')
+        // Keeps nothing alive: a process that is stopping need not know any more.
+        setTimeout(() => void look(), RETRY_MS).unref()
       }
+      return undefined
     }
     store.redis.on('ready', () => void look())
   })

@@ -13,7 +13,7 @@ const EXIT_CONFIG = 78
 
 /** The parts of one kind of process. */
 export interface Parts {
-  /** Starts the background parts; called once the HTTP server listens. */
+  /** Starts the background parts; called once the store has been seen and fits. */
   start(): void
   /** Stops them, in an order that leaves nothing half done. */
   stop(): Promise<void>
@@ -38,12 +38,14 @@ export async function runProcess(
   }
   const log = pino({ level: settings.logLevel, base: { name: `knell ${kind}` } })
   const shared = createServices(settings, log)
+  // Awaited below; until then its rejection must not count as unhandled.
+  shared.storeChecked.catch(() => {})
   const keys = watchApiKeys(settings, host.env, log)
   const app = createApp(
     settings,
     log,
     () => keys.current(),
-    () => shared.health.isStopping,
+    () => shared.health.assertServing(),
   )
   const parts = compose(app, shared)
   let stopping: Promise<void> | undefined
@@ -60,19 +62,22 @@ export async function runProcess(
   }
   host.on('SIGTERM', () => void stop(0))
   host.on('SIGINT', () => void stop(0))
-  shared.storeChecked.catch((error: unknown) => {
-    log.fatal(error instanceof Error ? error.message : String(error))
-    void stop(EXIT_CONFIG)
-  })
   try {
     await shared.broker.start()
     shared.health.start()
     const url = await app.listen({ host: settings.host, port: settings.port })
-    parts.start()
     log.info({ url }, 'listening')
   } catch (error) {
     log.fatal({ err: error }, 'cannot start')
     await stop(1)
+    return
+  }
+  try {
+    await shared.storeChecked
+    if (!shared.health.isStopping) parts.start()
+  } catch (error) {
+    log.fatal(error instanceof Error ? error.message : String(error))
+    await stop(EXIT_CONFIG)
   }
 }
 

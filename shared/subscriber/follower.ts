@@ -53,6 +53,7 @@ export class Follower {
     clock: StoreClock
     identity: Identity
     isPushed: () => boolean
+    longPollMs: number
     events: FollowerEvents
   }) {
     this.view = new View(options.tenant, { seed: Math.floor(Math.random() * 2 ** 32) })
@@ -64,11 +65,13 @@ export class Follower {
     this.#loops = {
       revocations: new PullLoop({
         isPushed: options.isPushed,
+        longPollMs: options.longPollMs,
         pull: (waitMs, signal) => this.#pullRevocations(waitMs, signal),
         onProblem,
       }),
       expiries: new PullLoop({
         isPushed: options.isPushed,
+        longPollMs: options.longPollMs,
         pull: (waitMs, signal) => this.#pullExpiries(waitMs, signal),
         onProblem,
       }),

@@ -1,7 +1,5 @@
-/** While the push path is up, a pull without waiting is made this often all the same: it renews the clock's offset. */
+/** A pull without waiting is made at least this often, whatever else goes on: it renews the clock's offset. */
 const RENEW_MS = 30_000
-/** How long a long poll waits while the push path is down. */
-const LONG_POLL_MS = 20_000
 const FIRST_BACKOFF_MS = 200
 const MAX_BACKOFF_MS = 5000
 
@@ -14,6 +12,8 @@ export class PullLoop {
   /** Answers whether nothing known of is missing any more. */
   readonly #pull: (waitMs: number, signal: AbortSignal) => Promise<boolean>
   readonly #onProblem: (error: unknown) => void
+  readonly #longPollMs: number
+  #direct = 0
   #stopped = true
   #due = true
   #backoffMs = 0
@@ -26,10 +26,13 @@ export class PullLoop {
     isPushed: () => boolean
     pull: (waitMs: number, signal: AbortSignal) => Promise<boolean>
     onProblem: (error: unknown) => void
+    /** How long a long poll waits, in ms, while the push path is down: well below what counts as stale. */
+    longPollMs: number
   }) {
     this.#isPushed = options.isPushed
     this.#pull = options.pull
     this.#onProblem = options.onProblem
+    this.#longPollMs = options.longPollMs
   }
 
   start(): void {
@@ -55,9 +58,11 @@ export class PullLoop {
 
   async #run(): Promise<void> {
     while (!this.#stopped) {
-      const longPoll = !this.#due && !this.#isPushed()
+      const renewed = performance.now() - this.#direct < RENEW_MS
+      const longPoll = !this.#due && renewed && !this.#isPushed()
       this.#due = false
-      const complete = await this.#once(longPoll ? LONG_POLL_MS : 0)
+      const complete = await this.#once(longPoll ? this.#longPollMs : 0)
+      if (complete && !longPoll) this.#direct = performance.now()
       if (this.#stopped) return
       if (!complete) {
         this.#due = true

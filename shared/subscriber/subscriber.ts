@@ -69,6 +69,7 @@ export interface SubscriberStats {
 const TICK_MS = 1000
 const PRUNE_PER_TICK = 20_000
 const ASK_TIMEOUT_MS = 2000
+const MAX_LONG_POLL_MS = 20_000
 
 /** A service instance's local memory of what has died, kept up to date by push and pull. Made by `connect`. */
 export class Subscriber extends EventEmitter<SubscriberEvents> {
@@ -134,6 +135,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
         maxStalenessMs: mayAnswerStale ? 'null' : String(Math.round(maxStaleness)),
       },
       isPushed: () => this.#push.isUp,
+      longPollMs: Math.round(Math.min(MAX_LONG_POLL_MS, maxStaleness / 3)),
       events: {
         onApplied: (entry, { rules, expiries }) => this.#announce(entry, rules, expiries),
         onReady: () => {
