@@ -11,8 +11,8 @@ export const prelude = `
 local META, RANDOM = KEYS[1], ARGV[1]
 local function int(n) return string.format('%.0f', n) end
 local function open()
-  local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
-  local repl = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
+  local info = redis.call('INFO', 'server', 'replication')
+  local run, repl = string.match(info, 'run_id:(%w+)'), string.match(info, 'master_replid:(%w+)')
   local time = redis.call('TIME')
   local ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
   local m = redis.call('HMGET', META, 'term', 'rand', 'run', 'repl', 'now', 'rev', 'exp')
