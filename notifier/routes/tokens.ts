@@ -4,7 +4,7 @@ import { z } from 'zod'
 import type { TenantSettings } from '../../shared/config/tenant-settings.ts'
 import { isKnellError, KnellError } from '../../shared/domain/errors.ts'
 import { largestTtl } from '../../shared/domain/max-token-ttl.ts'
-import { readLines } from '../../shared/domain/lines.ts'
+import { readLines, type Line } from '../../shared/domain/lines.ts'
 import { parseWith, tenantSchema } from '../../shared/http/schemas.ts'
 import type { Services } from '../../shared/http/services.ts'
 import { thisMoment } from '../../shared/store/store.ts'
@@ -137,18 +137,18 @@ async function registerLines(
     rejectedCount += 1
     if (rejected.length < MAX_LISTED) rejected.push({ line, ...why })
   }
-  const one = async (line: number, text: string | undefined): Promise<void> => {
+  const one = async ({ number: line, text, problem }: Line): Promise<void> => {
     try {
-      await register(parseLine(text))
+      await register(parseLine(text, problem))
       registered += 1
     } catch (error) {
       reject(line, error)
     }
   }
-  for await (const { number, text } of readLines(body, MAX_LINE)) {
+  for await (const line of readLines(body, MAX_LINE)) {
     if (failure !== undefined) break
-    if (text?.trim() === '') continue
-    const work: Promise<void> = one(number, text)
+    if (line.text?.trim() === '') continue
+    const work: Promise<void> = one(line)
       .catch((error: unknown) => {
         failure = error instanceof Error ? error : new Error(String(error))
       })
@@ -162,7 +162,10 @@ async function registerLines(
   return rejectedCount > 0 ? { registered, rejectedCount, rejected } : { registered }
 }
 
-function parseLine(text: string | undefined): unknown {
+function parseLine(text: string | undefined, problem: Line['problem']): unknown {
+  if (problem === 'not UTF-8') {
+    throw new KnellError('invalid_json', 'The line is not UTF-8.')
+  }
   if (text === undefined) {
     throw new KnellError('body_too_large', `The line is longer than ${MAX_LINE} bytes.`)
   }

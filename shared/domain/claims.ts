@@ -31,7 +31,14 @@ export function problemOfId(value: unknown): string | undefined {
 
 function problemOfValue(value: unknown): string | undefined {
   if (typeof value === 'boolean') return undefined
-  if (typeof value === 'number') return Number.isFinite(value) ? undefined : 'must be finite'
+  if (typeof value === 'number') {
+    if (!Number.isFinite(value)) return 'must be finite'
+    // Beyond 2^53 neighbours are the same number once parsed, so one would match the other.
+    const exact = !Number.isInteger(value) || Number.isSafeInteger(value)
+    return exact
+      ? undefined
+      : 'is a whole number beyond 2^53, which JSON cannot tell from its neighbours'
+  }
   if (typeof value === 'string') return problemOfId(value)
   return 'must be a string, a number or a boolean'
 }

@@ -99,7 +99,7 @@ function readCutoff(value: unknown): Cutoff {
 /** Reads a rule as entries and snapshots carry it; unknown members are ignored. @throws KnellError `message_invalid` */
 export function parseRule(value: unknown): Rule {
   if (!isRecord(value)) fail('an event is not an object')
-  const { cutoffs, lifted, until, reason, holdId, reviewBy, outcome } = value
+  const { cutoffs, lifted, liftedBefore, until, reason, holdId, reviewBy, outcome } = value
   if (until !== null && !isCount(until)) fail('until is neither a whole number nor null')
   if (cutoffs !== undefined && !Array.isArray(cutoffs)) fail('cutoffs is not an array')
   if (
@@ -118,6 +118,7 @@ export function parseRule(value: unknown): Rule {
     ...(outcome === 'release' || outcome === 'revoke' ? { outcome } : {}),
     ...(isReason(reason) ? { reason } : {}),
     ...(Array.isArray(lifted) && lifted.length > 0 ? { lifted } : {}),
+    ...(isCount(liftedBefore) ? { liftedBefore } : {}),
   }
 }
 

@@ -1,8 +1,9 @@
 export interface Line {
   /** Counted from 1. */
   readonly number: number
-  /** Undefined where the line was longer than allowed; it has been passed over. */
+  /** Undefined where the line was too long (it has been passed over) or is not UTF-8. */
   readonly text: string | undefined
+  readonly problem?: 'too long' | 'not UTF-8'
 }
 
 /** The lines of a stream of UTF-8 text, each at most `maxBytes` long; memory is bounded by one line and one chunk. */
@@ -13,13 +14,12 @@ export async function* readLines(
   let number = 0
   let parts: Uint8Array[] = []
   let length = 0
-  const decoder = new TextDecoder()
   const end = (): Line => {
     number += 1
-    const text = length > maxBytes ? undefined : decode(decoder, parts)
+    const line = length > maxBytes ? TOO_LONG : decode(parts)
     parts = []
     length = 0
-    return { number, text }
+    return { number, ...line }
   }
   const add = (part: Uint8Array): void => {
     length += part.length
@@ -38,7 +38,14 @@ export async function* readLines(
   if (length > 0) yield end()
 }
 
-function decode(decoder: InstanceType<typeof TextDecoder>, parts: readonly Uint8Array[]): string {
-  if (parts.length === 1) return decoder.decode(parts[0])
-  return parts.map((part) => decoder.decode(part, { stream: true })).join('') + decoder.decode()
+const TOO_LONG = { text: undefined, problem: 'too long' } as const
+
+function decode(parts: readonly Uint8Array[]): Omit<Line, 'number'> {
+  const decoder = new TextDecoder('utf-8', { fatal: true })
+  try {
+    const texts = parts.map((part) => decoder.decode(part, { stream: true }))
+    return { text: texts.join('') + decoder.decode() }
+  } catch {
+    return { text: undefined, problem: 'not UTF-8' }
+  }
 }

@@ -25,6 +25,9 @@ interface Shape {
   readonly names: readonly string[]
   readonly rows: Map<unknown, Row>
   live: number
+  /** Only where `kid` is among the names: the other claims, and how many live rules have which values of them. */
+  readonly others:
+    { readonly names: readonly string[]; readonly live: Map<unknown, number> } | undefined
 }
 
 const MAX_TERMS = 16
@@ -107,7 +110,11 @@ export class RuleTable implements RuleSource {
     const name = shapeOf(match)
     let shape = this.#shapes.get(name)
     if (shape === undefined) {
-      shape = { names: name === '' ? [] : name.split(','), rows: new Map(), live: 0 }
+      const names = name === '' ? [] : name.split(',')
+      const others = names.includes('kid')
+        ? { names: names.filter((each) => each !== 'kid'), live: new Map<unknown, number>() }
+        : undefined
+      shape = { names, rows: new Map(), live: 0, others }
       this.#shapes.set(name, shape)
     }
     const key = rowKey(shape.names, match)
@@ -117,11 +124,18 @@ export class RuleTable implements RuleSource {
     const effect = effectOf(versions)
     const live = isLive(effect)
     shape.rows.set(key, { versions, effect, live })
-    this.#count(shape, Number(live) - Number(row?.live ?? false))
+    this.#count(shape, match, Number(live) - Number(row?.live ?? false))
     return true
   }
 
-  #count(shape: Shape, change: number): void {
+  #count(shape: Shape, match: Match, change: number): void {
+    if (shape.others !== undefined && change !== 0) {
+      const { names, live } = shape.others
+      const key = rowKey(names, match)
+      const left = (live.get(key) ?? 0) + change
+      if (left > 0) live.set(key, left)
+      else live.delete(key)
+    }
     const before = shape.live
     shape.live += change
     if (before > 0 === shape.live > 0) return
@@ -142,8 +156,12 @@ export class RuleTable implements RuleSource {
     }
     let mildest: { code: 'held' | 'header_needed'; reason?: Reason } | undefined
     for (const shape of this.#liveShapes) {
-      if (header === undefined && shape.names.includes('kid')) {
-        mildest ??= { code: 'header_needed' }
+      if (header === undefined && shape.others !== undefined) {
+        // The header decides only for a token that carries the other claims of such a rule.
+        const { names, live } = shape.others
+        if (keysOf(names, claims, header).some((key) => live.has(key))) {
+          mildest ??= { code: 'header_needed' }
+        }
         continue
       }
       for (const key of keysOf(shape.names, claims, header)) {
@@ -178,7 +196,8 @@ export class RuleTable implements RuleSource {
       const [shape, key, row] = next.value
       if (row.effect.until === null || row.effect.until >= now) continue
       shape.rows.delete(key)
-      this.#count(shape, row.live ? -1 : 0)
+      const [first] = row.versions
+      if (first !== undefined) this.#count(shape, first.rule.match, row.live ? -1 : 0)
       removed += 1
     }
     return removed
@@ -218,6 +237,7 @@ function isPlain(rule: Rule, shard: number, position: Position): boolean {
     cutoff.except === undefined &&
     rule.held !== true &&
     rule.lifted === undefined &&
+    rule.liftedBefore === undefined &&
     rule.until !== null &&
     rule.until < 2 ** 32 - 256 &&
     position.seq < 2 ** 32 &&

@@ -22,6 +22,8 @@ export interface Rule {
   readonly reason?: Reason
   /** Ids of cut-offs and holds that were lifted. */
   readonly lifted?: readonly string[]
+  /** Whatever terms before this one hold is lifted, also what the store itself has lost. */
+  readonly liftedBefore?: number
 }
 
 /** A rule as it was written at one position. */
@@ -89,8 +91,12 @@ export function effectOf(versions: readonly RuleVersion[]): Effect {
   let held = false
   let heldReason: Reason | undefined
   let until: number | null = first ? first.rule.until : 0
-  for (const { rule } of versions) {
+  let liftedBefore = 0
+  for (const { position, rule } of versions) {
     const reason = rule.reason
+    until = latest(until, rule.until)
+    liftedBefore = Math.max(liftedBefore, rule.liftedBefore ?? 0)
+    if (position.term < liftedBefore) continue
     for (const id of rule.lifted ?? []) lifted.add(id)
     const newer = cutoffs.length
     for (const cutoff of rule.cutoffs ?? []) {
@@ -103,7 +109,6 @@ export function effectOf(versions: readonly RuleVersion[]): Effect {
       held = true
       heldReason = reason
     }
-    until = latest(until, rule.until)
   }
   return heldReason === undefined ? { cutoffs, held, until } : { cutoffs, held, heldReason, until }
 }

@@ -15,6 +15,8 @@ export interface SnapshotHead {
   readonly at: number
   readonly tails: Tails
   readonly maxTokenTtl: readonly TtlStep[]
+  /** How often beats are meant to come, in ms, where the store's side says so. */
+  readonly beatMs?: number
 }
 
 /** One answer of the feed. */

@@ -1,4 +1,4 @@
-import Fastify, { type FastifyError, type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyBodyParser, type FastifyError, type FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { isKnellError, KnellError } from '../domain/errors.ts'
 import { createAuth, type Auth } from './auth.ts'
@@ -41,8 +41,22 @@ export function createApp(
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     routerOptions: { maxParamLength: 200 },
+    clientErrorHandler(error, socket) {
+      const detail = 'The request is not well-formed HTTP, or did not come in time.'
+      const body = JSON.stringify(
+        problemOf(new KnellError('invalid_request', detail, { cause: error })),
+      )
+      if (socket.writable) {
+        socket.write(
+          `HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+        )
+      }
+      socket.destroy()
+    },
     genReqId: () => crypto.randomUUID(),
   })
+  app.removeContentTypeParser('text/plain')
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readJson(app))
   app.decorate('auth', createAuth(settings, keys))
   // Before any body is read, so that a stranger cannot make us wait for one.
   app.addHook('onRequest', async (request) => {
@@ -74,6 +88,29 @@ export function createApp(
     )
   })
   return app
+}
+
+/**
+ * JSON is UTF-8 (RFC 8259, section 8.1). Broken bytes must not become replacement characters: a
+ * revocation of a value that nobody has would be acknowledged.
+ */
+function readJson(app: FastifyInstance): FastifyBodyParser<Buffer> {
+  const parse = app.getDefaultJsonParser('error', 'error')
+  return (request, body, done) => {
+    const charset = /charset="?([^\s;"]+)/i.exec(request.headers['content-type'] ?? '')?.[1]
+    if (charset !== undefined && charset.toLowerCase() !== 'utf-8') {
+      done(new KnellError('unsupported_media_type', 'JSON is UTF-8; send no other charset.'))
+      return
+    }
+    let text: string
+    try {
+      text = new TextDecoder('utf-8', { fatal: true }).decode(body)
+    } catch (error) {
+      done(new KnellError('invalid_json', 'The body is not UTF-8.', { cause: error }))
+      return
+    }
+    void parse(request, text, done)
+  }
 }
 
 /** What a caller is told: for faults of ours only the code and the id under which the log knows more. */

@@ -15,6 +15,13 @@ const MOMENT_MS = 1000
 const MAX_WAITING = 1000
 const CLAIM = 200
 
+/** An entry on its way to the broker. */
+interface Sending {
+  readonly log: Log
+  readonly since: number
+  readonly done: Promise<boolean>
+}
+
 export interface RelayStats {
   published: number
   unroutable: number
@@ -35,7 +42,7 @@ export class Relay {
   readonly #log: Logger
   readonly #publishers: Readonly<Record<Log, Publisher>>
   readonly #clears = new Map<string, GroupCommit<Position, void>>()
-  readonly #sending = new Map<string, Promise<boolean>>()
+  readonly #sending = new Map<string, Sending>()
   readonly #loop: Loop
 
   constructor(options: {
@@ -74,7 +81,9 @@ export class Relay {
 
   /** Waits until at most `most` entries are on their way. */
   async room(most: number): Promise<void> {
-    while (this.#sending.size > most) await Promise.race(this.#sending.values())
+    while (this.#sending.size > most) {
+      await Promise.race([...this.#sending.values()].map(({ done }) => done))
+    }
   }
 
   /** How many entries are on their way to the broker. */
@@ -104,7 +113,7 @@ export class Relay {
     for (const tenant of this.#tenants) {
       for (const log of logs) {
         for (let shard = 0; shard < this.#shards; shard++) {
-          while (this.isOpen(log)) {
+          while (this.isOpen(log) && !this.#isStuck(log)) {
             const entries = await this.#feed.claimUnsent(tenant, log, shard, idleMs, CLAIM)
             const mine = entries.filter((entry) => !this.#sending.has(keyOf(entry)))
             claimed += mine.length
@@ -118,14 +127,26 @@ export class Relay {
     return { claimed, sent }
   }
 
+  /**
+   * Whether something sent has waited too long for its confirm. Then nothing is claimed: a claim
+   * would keep entries from a relay, or a sweep, whose connection is alive.
+   */
+  #isStuck(log: Log): boolean {
+    const before = performance.now() - MOMENT_MS
+    for (const sending of this.#sending.values()) {
+      if (sending.log === log && sending.since < before) return true
+    }
+    return false
+  }
+
   #send(entry: StoredEntry): Promise<boolean> {
     const key = keyOf(entry)
     const known = this.#sending.get(key)
-    if (known !== undefined) return known
+    if (known !== undefined) return known.done
     if (!this.isOpen(entry.log) || this.#sending.size >= MAX_WAITING) return Promise.resolve(false)
-    const sending = this.#publish(entry).finally(() => this.#sending.delete(key))
-    this.#sending.set(key, sending)
-    return sending
+    const done = this.#publish(entry).finally(() => this.#sending.delete(key))
+    this.#sending.set(key, { log: entry.log, since: performance.now(), done })
+    return done
   }
 
   async #publish(entry: StoredEntry): Promise<boolean> {

@@ -12,6 +12,8 @@ export interface ShardKeys {
   readonly until: string
   /** Hash: id of a revocation → canonical match text. */
   readonly ids: string
+  /** Hash: the matches of live rules that name `kid`: a check without a header must know of them. */
+  readonly kids: string
   /** Stream per log: `<term>-<seq>` → body. */
   readonly feed: Readonly<Record<Log, string>>
   /** Sorted set per log: positions not yet confirmed by RabbitMQ, by time of the last try. */
@@ -59,6 +61,7 @@ export function keySpaceOf(namespace: string): KeySpace {
           rules: `${base}rules`,
           until: `${base}until`,
           ids: `${base}ids`,
+          kids: `${base}kids`,
           feed: { revocations: `${base}feed:r`, expiries: `${base}feed:e` },
           unsent: { revocations: `${base}unsent:r`, expiries: `${base}unsent:e` },
           wheel: `${base}wheel`,

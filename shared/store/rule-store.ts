@@ -34,7 +34,13 @@ export interface RevokeChange {
 }
 
 export type RestoreChange =
-  | { readonly op: 'restore'; readonly match: Match }
+  | {
+      readonly op: 'restore'
+      readonly match: Match
+      readonly ttlSeconds: number
+      /** Also where the store knows no rule of the match: it may have lost one that views still hold. */
+      readonly force?: boolean
+    }
   | { readonly op: 'restore'; readonly id: string; readonly shard: number }
 
 export interface Committed {
@@ -68,13 +74,14 @@ export interface Idempotency {
 const MAX_GROUP = 500
 /** Tries of one commit end before the store would refuse it as too old. */
 const MAX_TRY_MS = 10_000
+/** A shape is admitted a little longer than its rule can live. */
+const SHAPE_SLACK_SECONDS = 600
 
 /** The rules of all tenants: every change is merged by one script per group. */
 export class RuleStore {
   readonly #store: Store
   readonly #onCommitted: (entries: readonly StoredEntry[]) => void
   readonly #groups = new Map<string, GroupCommit<Grouped, string>>()
-  readonly #admitted = new Map<string, number>()
 
   constructor(store: Store, onCommitted: (entries: readonly StoredEntry[]) => void) {
     this.#store = store
@@ -127,7 +134,15 @@ export class RuleStore {
     const answer = await this.#commit(
       tenant,
       shard,
-      byMatch ? { op: 'restore', m: matchKey(change.match) } : { op: 'restore', id: change.id },
+      byMatch
+        ? {
+            op: 'restore',
+            m: matchKey(change.match),
+            t: cutoffKindOf(change.match),
+            ttl: change.ttlSeconds,
+            force: change.force === true,
+          }
+        : { op: 'restore', id: change.id },
       idempotency,
     )
     const [seq, epoch, ids, ...match] = answer.split(' ')
@@ -177,11 +192,12 @@ export class RuleStore {
       keys.feed.revocations,
       keys.unsent.revocations,
       keys.commit(id),
+      keys.kids,
     ]
     const changes = group.map(({ change, idempotency }) => {
       if (idempotency === undefined) return change
       names.push(keys.idempotency(idempotency.key))
-      return { ...change, k: names.length - 7, h: idempotency.body }
+      return { ...change, k: names.length - 8, h: idempotency.body }
     })
     const args = [tenant, shard, first, JSON.stringify(changes)]
     const reply = await retrying(() => this.#store.run('commit', names, args))
@@ -216,21 +232,16 @@ export class RuleStore {
 
   async #admitShape(tenant: string, change: RevokeChange): Promise<void> {
     const shape = shapeOf(change.match)
-    // Whether a header is needed to judge a token depends on whether any rule names `kid`, so that shape is recorded too.
-    if (STANDING_SHAPES.includes(shape) && shape !== 'kid') return
-    // Generous, so that one call admits the shape for many commits to come.
+    if (STANDING_SHAPES.includes(shape)) return
     const now = Math.floor((await this.#store.now(tenant)) / 1000)
-    const needed =
-      cutoffKindOf(change.match) === 'kid' ? Infinity : now + 2 * change.ttlSeconds + 120
-    const key = `${tenant} ${shape}`
-    if ((this.#admitted.get(key) ?? 0) >= needed) return
-    const until = needed === Infinity ? Infinity : needed + 3600
+    const forEver = cutoffKindOf(change.match) === 'kid'
+    const until = forEver ? '+inf' : now + 2 * change.ttlSeconds + SHAPE_SLACK_SECONDS
     const keys = this.#store.keys.shard(tenant, 0)
     const limit = MAX_SHAPES - (STANDING_SHAPES.length - 1)
     const [admitted] = await this.#store.run(
       'admitShape',
       [keys.meta, keys.shapes],
-      [shape, until === Infinity ? '+inf' : until, limit],
+      [shape, until, limit],
     )
     if (admitted !== 1) {
       throw new KnellError(
@@ -238,12 +249,17 @@ export class RuleStore {
         `Live rules of this tenant already use ${limit} uncommon sets of claim names; use one of them or one of: ${STANDING_SHAPES.filter((name) => name !== '').join(' · ')}.`,
       )
     }
-    this.#admitted.set(key, until)
   }
 
   /** The uncommon shapes that live rules of a tenant may have. */
   async shapes(tenant: string): Promise<string[]> {
     return this.#store.redis.zrange(this.#store.keys.shard(tenant, 0).shapes, 0, '-1')
+  }
+
+  /** The matches of this shard's live rules that name `kid`. */
+  async kidMatches(tenant: string, shard: number): Promise<Match[]> {
+    const texts = await this.#store.redis.hkeys(this.#store.keys.shard(tenant, shard).kids)
+    return texts.map((text) => JSON.parse(text) as Match)
   }
 
   /** Rules by match; undefined where none is kept. All matches must live in this shard. */
@@ -345,7 +361,7 @@ function refusalOf(text: string): KnellError {
     idempotency_conflict:
       'This Idempotency-Key was used with another body in the last 10 minutes; use a new key for a new request.',
     unknown_revocation:
-      'No live revocation is known by this id or match; it may have been pruned after its until.',
+      'No live revocation is known by this id or match; it may have been pruned after its until. Where the store has lost it, restore by match with force.',
   }
   return new KnellError(code, messages[code] ?? 'The store refused the change.')
 }

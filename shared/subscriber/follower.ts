@@ -1,16 +1,20 @@
 import type { Beat, Tail } from '../domain/beat.ts'
-import type { Entry } from '../domain/entry.ts'
+import { WIRE_VERSION, type Entry, type RevocationKind } from '../domain/entry.ts'
 import { readLines } from '../domain/lines.ts'
 import { formatPosition, logs, type Log } from '../domain/position.ts'
 import type { StoreClock, Moment } from '../domain/store-clock.ts'
 import { View, type Applied, type FeedPage, type Standing } from '../domain/view.ts'
-import { parseFeedPage, parseSnapshotHead, parseSnapshotLine } from './messages.ts'
+import { parseFeedPage, parseSnapshotHead, parseSnapshotLine, type RuleLine } from './messages.ts'
+import type { Rule } from '../domain/rule.ts'
 import type { PullClient } from './pull-client.ts'
 import { PullLoop } from './pull-loop.ts'
 
 /** A hole may only be a reordering, so it is given this long to close, and as much again at random. */
 const HOLE_MS = 250
 const MAX_LINE_BYTES = 262_144
+/** The push path counts as silent after so many beats that did not come. */
+const SILENT_BEATS = 3
+const DEFAULT_BEAT_MS = 2000
 
 export interface FollowerEvents {
   onApplied(entry: Entry, applied: Applied): void
@@ -46,6 +50,9 @@ export class Follower {
   readonly #awaited = new Map<Log, readonly Tail[]>()
   #expiries: 'off' | 'starting' | 'on' = 'off'
   #early: Entry[] = []
+  #beatMs = DEFAULT_BEAT_MS
+  #heardAt = performance.now()
+  #silent = false
 
   constructor(options: {
     tenant: string
@@ -61,16 +68,17 @@ export class Follower {
     this.#clock = options.clock
     this.#identity = options.identity
     this.#events = options.events
+    const isPushed = (): boolean => options.isPushed() && !this.#silent
     const onProblem = (error: unknown): void => options.events.onProblem(error)
     this.#loops = {
       revocations: new PullLoop({
-        isPushed: options.isPushed,
+        isPushed,
         longPollMs: options.longPollMs,
         pull: (waitMs, signal) => this.#pullRevocations(waitMs, signal),
         onProblem,
       }),
       expiries: new PullLoop({
-        isPushed: options.isPushed,
+        isPushed,
         longPollMs: options.longPollMs,
         pull: (waitMs, signal) => this.#pullExpiries(waitMs, signal),
         onProblem,
@@ -96,8 +104,23 @@ export class Follower {
 
   /** The push path came or went: either way something may be missing. */
   pushChanged(): void {
+    this.#heardAt = performance.now()
     this.#loops.revocations.wake()
     this.#loops.expiries.wake()
+  }
+
+  /**
+   * Looks whether the push path has fallen silent, though connected: its beats do not come. Then
+   * this tenant is pulled as if it were down. Returns whether it is silent.
+   */
+  listen(): boolean {
+    const silent = performance.now() - this.#heardAt > SILENT_BEATS * this.#beatMs + 1000
+    if (silent !== this.#silent) {
+      this.#silent = silent
+      this.#loops.revocations.wake()
+      this.#loops.expiries.wake()
+    }
+    return silent
   }
 
   onEntry(entry: Entry): void {
@@ -118,6 +141,7 @@ export class Follower {
   }
 
   onBeat(beat: Beat): void {
+    this.#heardAt = performance.now()
     const standing = this.view.hear(beat)
     if (standing === 'foreign') this.#loops.revocations.wake()
     if (standing === 'behind') this.#awaitTails('revocations', beat.tails.revocations)
@@ -236,6 +260,7 @@ export class Follower {
       if (head === undefined) {
         head = parseSnapshotHead(text, view.tenant)
         this.#setClock(head.at, sent, moment())
+        this.#beatMs = head.beatMs ?? this.#beatMs
         continue
       }
       const line = parseSnapshotLine(text)
@@ -246,12 +271,31 @@ export class Follower {
         if (!wasReady) this.#events.onReady()
         return !view.needsSnapshot
       }
-      view.putRule(line.shard, line.position, line.rule)
+      const isNews = view.putRule(line.shard, line.position, line.rule)
+      // At boot everything is news; later on what comes this way was missed, and listeners must hear of it.
+      if (wasReady && isNews) this.#announceRule(line, head.at)
       count += 1
     }
     this.#client.rotate()
     throw new Error('The snapshot broke off before its end.')
   }
+
+  #announceRule({ shard, epoch, position, rule }: RuleLine, at: number): void {
+    const { tenant } = this.view
+    const { seq } = position
+    const kind = kindOf(rule)
+    const events = [rule]
+    this.#events.onApplied(
+      { v: WIRE_VERSION, tenant, log: 'revocations', shard, epoch, seq, at, kind, events },
+      { arrival: 'known', rules: events, expiries: [] },
+    )
+  }
+}
+
+/** What a rule amounts to, for a listener that missed the event itself. */
+function kindOf({ held, cutoffs }: Rule): RevocationKind {
+  if (held === true) return 'held'
+  return cutoffs === undefined ? 'restored' : 'revoked'
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -49,7 +49,7 @@ export function parseFeedPage(
 export function parseSnapshotHead(text: string, tenant: string): SnapshotHead {
   const value = parseJson(text)
   if (!isRecord(value) || value['tenant'] !== tenant) fail('a snapshot of another tenant')
-  const { at, tails, maxTokenTtl } = value
+  const { at, tails, maxTokenTtl, beatMs } = value
   if (!isCount(at) || !isRecord(tails)) fail('a snapshot without at and tails')
   return {
     tenant,
@@ -59,24 +59,28 @@ export function parseSnapshotHead(text: string, tenant: string): SnapshotHead {
       expiries: parseTails(tails['expiries']),
     },
     maxTokenTtl: parseTtlSteps(maxTokenTtl),
+    ...(isCount(beatMs) && beatMs > 0 ? { beatMs } : {}),
   }
 }
 
-export type SnapshotLine =
-  | { readonly end: true; readonly count: number }
-  | {
-      readonly end: false
-      readonly shard: number
-      readonly position: Position
-      readonly rule: Rule
-    }
+/** A rule of a snapshot, with the place it was last written at. */
+export interface RuleLine {
+  readonly end: false
+  readonly shard: number
+  readonly epoch: string
+  readonly position: Position
+  readonly rule: Rule
+}
+
+export type SnapshotLine = { readonly end: true; readonly count: number } | RuleLine
 
 export function parseSnapshotLine(text: string): SnapshotLine {
   const value = parseJson(text)
   if (!isRecord(value)) fail('a line of a snapshot is not an object')
   if (value['end'] === true) return { end: true, count: Number(value['count']) }
   const { shard, epoch, seq, rule } = value
-  const term = typeof epoch === 'string' ? termOf(epoch) : undefined
+  if (typeof epoch !== 'string') fail('a rule without its epoch')
+  const term = termOf(epoch)
   if (!isCount(shard) || term === undefined || !isCount(seq)) fail('a rule without its position')
-  return { end: false, shard, position: { term, seq }, rule: parseRule(rule) }
+  return { end: false, shard, epoch, position: { term, seq }, rule: parseRule(rule) }
 }

@@ -82,10 +82,11 @@ export class PullClient {
             ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
           },
           timeout: SILENCE_MS + (request.waitMs ?? 0),
-          ...(request.signal === undefined ? {} : { signal: request.signal }),
         },
         (response) => {
           clearTimeout(timer)
+          // Whoever reads the answer hears of its end by reading; nobody may be reading yet.
+          response.on('error', () => {})
           resolve(response)
         },
       )
@@ -93,6 +94,11 @@ export class PullClient {
         () => sent.destroy(new Error('No answer in time.')),
         CONNECT_TIMEOUT_MS + (request.waitMs ?? 0),
       )
+      // Not by the option `signal`, whose AbortError can reach a socket that has no listener.
+      const giveUp = (): void => void sent.destroy(new Error('The pull was given up.'))
+      request.signal?.addEventListener('abort', giveUp)
+      sent.on('close', () => request.signal?.removeEventListener('abort', giveUp))
+      if (request.signal?.aborted === true) giveUp()
       sent.on('timeout', () => sent.destroy(new Error('The answer stopped coming.')))
       sent.on('error', (error) => {
         clearTimeout(timer)

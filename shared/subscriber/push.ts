@@ -26,6 +26,7 @@ export class Push {
   readonly #tenants: readonly string[]
   readonly #events: PushEvents
   #channel: Channel | undefined
+  #link: Link | undefined
   #queue = ''
   #expiries = false
 
@@ -78,7 +79,13 @@ export class Push {
       { noAck: true, exclusive: true },
     )
     this.#channel = channel
+    this.#link = link
     this.#queue = queue
+  }
+
+  /** Makes the connection, and with it queue and bindings, anew: something on the way may have been deleted. */
+  renew(): void {
+    if (this.#broker.isUp) this.#link?.fail(new Error('No beat came for a while.'))
   }
 
   /** From now on expiries are pushed as well. */

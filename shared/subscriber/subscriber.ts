@@ -70,6 +70,8 @@ const TICK_MS = 1000
 const PRUNE_PER_TICK = 20_000
 const ASK_TIMEOUT_MS = 2000
 const MAX_LONG_POLL_MS = 20_000
+/** A connection on which no beat comes is made anew about this often, at random so that a fleet does not do it at once. */
+const RENEW_PUSH_MS = 20_000
 
 /** A service instance's local memory of what has died, kept up to date by push and pull. Made by `connect`. */
 export class Subscriber extends EventEmitter<SubscriberEvents> {
@@ -88,6 +90,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   #timer: NodeJS.Timeout | undefined
   #closing: Promise<void> | undefined
   #followsExpiries = false
+  #renewAt = Infinity
 
   constructor(settings: Settled) {
     super()
@@ -197,6 +200,10 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
    */
   check(claims: Claims, header?: Header, tenant?: string): Decision {
     const now = moment()
+    if (typeof claims !== 'object' || claims === null) {
+      // What a decoder gives for junk.
+      return this.#invalidToken('token_claims_invalid')
+    }
     const follower = tenant === undefined ? this.#followerOf(claims) : this.#followers.get(tenant)
     const { maxStaleness, whenStale } = this.#settings
     if (follower === undefined)
@@ -364,6 +371,14 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
 
   #tick(): void {
     const now = moment()
+    let silent = 0
+    for (const follower of this.#followers.values()) silent += follower.listen() ? 1 : 0
+    if (silent === 0 || !this.#push.isUp)
+      this.#renewAt = now.mono + RENEW_PUSH_MS * (0.5 + Math.random())
+    else if (now.mono > this.#renewAt) {
+      this.#renewAt = now.mono + RENEW_PUSH_MS * (1 + Math.random())
+      this.#push.renew()
+    }
     for (const [tenant, { view }] of this.#followers) {
       if (!view.ready) continue
       const staleMs = this.#clock.latest(now) - view.asOf
@@ -382,6 +397,10 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   #invalid(count: number, error: unknown): void {
     this.#counts.invalid += count
     this.#settings.log.warn({ count, err: error }, 'a message that follows no contract was dropped')
+    const known = isKnellError(error)
+      ? error
+      : new KnellError('message_invalid', 'An entry of the feed does not follow the wire contract.')
+    this.emit('problem', known)
   }
 
   #problem(error: unknown): void {

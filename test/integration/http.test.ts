@@ -206,6 +206,13 @@ describe('the HTTP API', function () {
       'body_too_large',
     ],
     [
+      'a number beyond 2^53',
+      '/v1/revocations',
+      () => '{"match":{"uid":175928847299117063}}',
+      400,
+      'invalid_match',
+    ],
+    [
       'a restore of nothing',
       '/v1/revocations/restore',
       () => ({ match: { sub: 'never revoked' } }),
@@ -374,6 +381,27 @@ describe('the HTTP API', function () {
     expect([answer.status, answer.body['code']]).to.deep.equal([415, 'unsupported_media_type'])
   })
 
+  it('refuses bytes that are not UTF-8, so that no other value than the caller’s is revoked', async () => {
+    const send = async (body: Buffer, type: string): Promise<unknown> => {
+      const response = await fetch(`${notifier.url}/v1/revocations`, {
+        method: 'POST',
+        headers: {
+          authorization: `Bearer ${system.apiKey}`,
+          'content-type': type,
+          connection: 'close',
+        },
+        body,
+      })
+      return ((await response.json()) as { code: unknown }).code
+    }
+    const broken = Buffer.from('{"match":{"sub":"m\u00fcller"}}', 'latin1')
+    expect(await send(broken, 'application/json')).to.equal('invalid_json')
+    expect(await send(broken, 'application/json; charset=latin1')).to.equal(
+      'unsupported_media_type',
+    )
+    expect(await send(Buffer.from('{}'), 'text/plain')).to.equal('unsupported_media_type')
+  })
+
   it('registers the good tokens of a list and names the bad ones by index', async () => {
     const items = [
       claims({ jti: 'ok-1' }),
@@ -494,7 +522,7 @@ describe('the HTTP API', function () {
       'forbidden',
     )
     expect((await post('/v1/revocations', { match }, 'writer-secret-0123')).status).to.equal(201)
-    for (const mass of [{ client_id: 'web' }, { kid: 'k1' }, {}]) {
+    for (const mass of [{ client_id: 'web' }, { kid: 'k1' }, { kid: 'k1', sub: 'a' }, {}]) {
       const answer = await post(
         '/v1/revocations',
         { match: mass, issuedBefore: 5 },
@@ -555,6 +583,12 @@ describe('the HTTP API', function () {
     expect(await check({})).to.equal('header_needed')
     expect(await check({}, { kid: 'stolen' })).to.equal('revoked')
     expect(await check({}, { kid: 'good' })).to.equal('active')
+    await post('/v1/revocations/restore', { tenant: 'keyless', match: { kid: 'stolen' } })
+    expect(await check({})).to.equal('active')
+    await post('/v1/revocations', { tenant: 'keyless', match: { kid: 'old', sub: 'erin' } })
+    expect(await check({ sub: 'erin' })).to.equal('header_needed')
+    expect(await check({ sub: 'frank' })).to.equal('active')
+    expect(await check({ sub: 'erin' }, { kid: 'old' })).to.equal('revoked')
   })
 
   it('answers a long poll as soon as something is committed, by this process or another', async () => {

@@ -257,6 +257,55 @@ describe('a subscriber', function () {
     expect(service.check(token).code).to.equal('unknown_issuer')
   })
 
+  it('can be closed right after it was connected, again and again', async () => {
+    await system.start('poller')
+    for (let i = 0; i < 10; i++) {
+      const service = await system.subscribe({ service: `quick-${i}` })
+      service.on('expired', () => {})
+      await service.close()
+    }
+  })
+
+  it('answers, and does not throw, for claims that are none', async () => {
+    await system.start('poller')
+    const service = await system.subscribe()
+    for (const claims of [null, undefined, 'text'] as never[]) {
+      expect(service.check(claims)).to.include({ active: false, code: 'token_claims_invalid' })
+    }
+  })
+
+  it('pulls when the push path has fallen silent, and makes it anew', async () => {
+    const poller = await system.start('poller', { BEAT: '300ms' })
+    const service = await system.subscribe()
+    await eventually(() => service.stats.push === 'up')
+    await eventually(() => service.freshness().staleMs < 2000)
+    const events: string[] = []
+    service.on('push', (state) => events.push(state))
+    for (const name of ['revocations', 'control']) {
+      await channel.deleteExchange(`${system.namespace}.${name}`)
+    }
+    await commit('in-the-silence')
+    await dies(service, { sub: 'in-the-silence' })
+    await eventually(() => service.freshness().staleMs < 20_000)
+    await eventually(() => events.includes('up'), { timeoutMs: 40_000, what: 'a new connection' })
+    expect(poller.output.join()).not.to.contain('"level":60')
+  })
+
+  it('tells its listeners what a later snapshot brought', async () => {
+    await system.start('poller', { BEAT: '300ms' })
+    const service = await system.subscribe()
+    const heard: string[] = []
+    service.on('revoked', ({ match }) => heard.push(String(match['sub'])))
+    await commit('alice')
+    await eventually(() => heard.includes('alice'))
+    for (let shard = 0; shard < 4; shard++)
+      await store.store.redis.hdel(store.store.keys.shard('default', shard).meta, 'run')
+    await commit('bob')
+    for (const entry of store.entries)
+      await store.store.redis.del(store.store.keys.shard('default', entry.shard).feed.revocations)
+    await eventually(() => heard.includes('bob'), { what: 'bob, by snapshot' })
+  })
+
   it('is closed twice, and answers ever staler afterwards', async () => {
     await system.start('poller')
     const service = await system.subscribe({ maxStaleness: 200 })

@@ -12,7 +12,6 @@ import {
 } from './show.ts'
 import { duration, line, longest, perService } from './words.ts'
 
-const REVOCATIONS = 3
 const EXPIRIES = { count: 40, inUse: 2 }
 const WITHIN_MS = 12_000
 const SWEPT_WITHIN_MS = 8_000
@@ -74,7 +73,7 @@ export async function playDeadRabbit(show: Show): Promise<void> {
 }
 
 function people(...names: string[]): { sub: string }[] {
-  return names.slice(0, REVOCATIONS).map((sub) => ({ sub }))
+  return names.map((sub) => ({ sub }))
 }
 
 async function revokeEach(show: Show, tokens: readonly Issued[]): Promise<Done[]> {

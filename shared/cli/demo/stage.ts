@@ -71,14 +71,13 @@ export async function openStage(options: StageOptions): Promise<Stage> {
     return knell
   }
 
-  const started = await Promise.all([start('notifier'), start('poller')])
-  let [notifier] = started
-  const [{ url: notifierUrl }, { url: pollerUrl }] = started
+  const [first, poller] = await Promise.all([start('notifier'), start('poller')])
+  let notifier = first
   const services = await Promise.all(
     serviceNames.map(async (name) => {
       const env = {
         AMQP_URL: restUrl,
-        PULL_URLS: `${notifierUrl} ${pollerUrl}`,
+        PULL_URLS: `${first.url} ${poller.url}`,
         API_KEY: issuer.secrets.services,
         NAMESPACE: engines.namespace,
         ISSUER: issuer.issuer,
@@ -90,13 +89,13 @@ export async function openStage(options: StageOptions): Promise<Stage> {
     }),
   )
   const endings = services.map(({ ended }) => ended)
-  endings.push(started[1].exited.then(() => new Error('The poller has ended.')))
+  endings.push(poller.exited.then(() => new Error('The poller has ended.')))
   const broken = Promise.race(endings).then((error) => Promise.reject(error))
   // It rejects at the end of every demo, when nobody listens any more.
   broken.catch(() => {})
   return {
-    notifier: notifierUrl,
-    poller: pollerUrl,
+    notifier: first.url,
+    poller: poller.url,
     services,
     broken,
     stallRelay: () => relayProxy.stall(),

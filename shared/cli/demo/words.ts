@@ -28,3 +28,7 @@ export function percentile(values: readonly number[], percent: number): number {
 export function longest(values: readonly number[]): number | undefined {
   return values.length === 0 ? undefined : Math.max(...values)
 }
+
+export function spread(values: readonly number[]): string {
+  return `p50 ${duration(percentile(values, 50))}, p99 ${duration(percentile(values, 99))}`
+}

@@ -48,9 +48,18 @@ async function decide(
   const [steps, uncommon] = await Promise.all([feed.maxTokenTtl(tenant), rules.shapes(tenant)])
   const shapes = new Set([...STANDING_SHAPES, ...uncommon])
   const byShard = new Map<number, Match[]>([[0, []]])
-  for (const match of matchesOf(claims, header, shapes)) {
-    const shard = shardOfMatch(match, store.shards)
+  const ask = (match: Match, shard = shardOfMatch(match, store.shards)): void => {
     byShard.set(shard, [...(byShard.get(shard) ?? []), match])
+  }
+  for (const match of matchesOf(claims, header, shapes)) ask(match)
+  if (header === undefined) {
+    // Without a header any live rule that names `kid` may be the one that kills; the table says whether one could.
+    const shards = Array.from({ length: store.shards }, (_, shard) => shard)
+    await Promise.all(
+      shards.map(async (shard) => {
+        for (const match of await rules.kidMatches(tenant, shard)) ask(match, shard)
+      }),
+    )
   }
   // Shard 0's time is read before any other shard, so the whole answer is at least as new.
   const first = await rules.get(tenant, 0, byShard.get(0) ?? [])
@@ -69,11 +78,9 @@ async function decide(
     }
   }
   const verdict = judge(claims, header, first.at / 1000, steps, table)
-  const needed = header === undefined && verdict.code === 'active' && uncommon.includes('kid')
   return {
-    active: verdict.code === 'active' && !needed,
+    active: verdict.code === 'active',
     ...verdict,
-    ...(needed ? { code: 'header_needed' as const } : {}),
     asOf: first.at,
     staleMs: 0,
     decidedBy: 'store',

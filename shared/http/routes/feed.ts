@@ -133,13 +133,14 @@ function pageOf(tenant: string, log: Log, answer: FeedAnswer): string {
 }
 
 async function* snapshotLines(
-  { store, log }: Services,
+  { store, log, settings }: Services,
   tenant: string,
   state: TenantState,
 ): AsyncGenerator<string> {
   const { at, tails, maxTokenTtl } = state
   const epochs = tails.revocations.map(({ epoch }) => epoch)
-  yield `${JSON.stringify({ v: WIRE_VERSION, tenant, at, epochs, tails, maxTokenTtl })}\n`
+  const { beatMs } = settings
+  yield `${JSON.stringify({ v: WIRE_VERSION, tenant, at, epochs, tails, maxTokenTtl, beatMs })}\n`
   let count = 0
   try {
     for await (const rules of readSnapshot(store, tenant, state)) {

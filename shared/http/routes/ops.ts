@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
+import { KnellError } from '../../domain/errors.ts'
 import { countSchema, parseWith } from '../schemas.ts'
 import type { Services } from '../services.ts'
 
@@ -13,7 +14,11 @@ export function addOpsRoutes(app: FastifyInstance, { upkeep, health }: Services)
     return reply.status(report.status === 'failing' ? 503 : 200).send(report)
   })
   app.get('/v1/sweeps', async (request) => {
-    app.auth.require(request, 'ops:read')
+    const key = app.auth.require(request, 'ops:read')
+    // A report counts what was found for all tenants together.
+    if (key.tenants !== '*') {
+      throw new KnellError('forbidden', 'The reports of sweeps are for keys of all tenants.')
+    }
     const { limit } = parseWith(sweepsQuery, request.query, 'query')
     const reports = await upkeep.reports(limit)
     return { sweeps: reports.map((report) => JSON.parse(report) as unknown) }

@@ -1,11 +1,12 @@
 /**
  * Commits a group of changes to rules: merges each into its rule, appends the entries, notes them
- * unsent. KEYS: meta, rules, until, ids, feed, unsent, commit record. ARGV: random, tenant, shard,
+ * unsent. KEYS: meta, rules, until, ids, feed, unsent, commit record, kids, idempotency records. ARGV: random, tenant, shard,
  * store time of the first try (ms), changes as JSON.
  *
  * A change: `{ op, m, t, r, ttl, skew, b?, x?, jx? }` for `revoke` (m: canonical text of the match;
  * t: which default cut-off; r: reason; b: explicit cut-off, -1 for "any iat"; x: text of `except`;
- * jx: verified `exp`) and `{ op, m?, id? }` for `restore`.
+ * jx: verified `exp`) and `{ op, m?, id?, t?, ttl?, force? }` for `restore`: by match it also
+ * lifts whatever earlier terms held, even what this store has lost; `force` allows it for a match the store knows nothing of.
  *
  * A rule is kept as `<epoch>-<seq> LF <wire text> LF <cut-offs with texts, or empty>`. The last part
  * is there only where the wire text does not say all: dominated cut-offs, exceptions, folded and
@@ -14,7 +15,7 @@
  * Answers one text per change: `<seq> <id> <issuedBefore|null> <until|null> <epoch>` for `revoke`,
  * `<seq> <epoch> <lifted ids, or -> <match>` for `restore`, or `!<code>`. The answers are kept for a
  * minute under the commit's id, so that a repeat has one effect. A change with `k` (a number) and
- * `h` has an idempotency record in KEYS[7 + k]: the same `h` gets the answer of the first try, another is refused.
+ * `h` has an idempotency record in KEYS[8 + k]: the same `h` gets the answer of the first try, another is refused.
  */
 export const commit = `
 local done = redis.call('GET', KEYS[7])
@@ -40,7 +41,7 @@ local function load(m)
     if rule.u == cjson.null then rule.u = nil end
     if rest ~= '' then
       local full = cjson.decode(rest)
-      rule.c, rule.l = full.c or {}, full.l or {}
+      rule.c, rule.l, rule.lb = full.c or {}, full.l or {}, full.lb
     elseif w.cutoffs then
       local c = w.cutoffs[1]
       local b = c.issuedBefore
@@ -93,14 +94,15 @@ local function wireOf(rule)
     for i, l in ipairs(rule.l) do ids[i] = '"' .. l.i .. '"' end
     parts[#parts + 1] = ',"lifted":[' .. table.concat(ids, ',') .. ']'
   end
+  if rule.lb then parts[#parts + 1] = ',"liftedBefore":' .. int(rule.lb) end
   parts[#parts + 1] = '}'
   return table.concat(parts), #kept
 end
 
 local function restOf(rule, wired)
-  local plain = #rule.l == 0 and wired == 1 and #rule.c == 1 and not rule.c[1].x and not rule.c[1].f
-  if plain or (#rule.c == 0 and #rule.l == 0) then return '' end
-  local full = {}
+  local plain = not rule.lb and #rule.l == 0 and wired == 1 and #rule.c == 1 and not rule.c[1].x and not rule.c[1].f
+  if plain then return '' end
+  local full = { lb = rule.lb }
   if #rule.c > 0 then full.c = rule.c end
   if #rule.l > 0 then full.l = rule.l end
   return cjson.encode(full)
@@ -128,9 +130,9 @@ local function copyOf(rule)
   local c, l = {}, {}
   for i, each in ipairs(rule.c) do c[i] = each end
   for i, each in ipairs(rule.l) do l[i] = each end
-  return { c = c, l = l, u = rule.u, r = rule.r }
+  return { c = c, l = l, u = rule.u, r = rule.r, lb = rule.lb }
 end
-local function putBack(rule, old) rule.c, rule.l, rule.u, rule.r = old.c, old.l, old.u, old.r end
+local function putBack(rule, old) rule.c, rule.l, rule.u, rule.r, rule.lb = old.c, old.l, old.u, old.r, old.lb end
 
 local function fold(rule)
   for i = 1, #rule.c do
@@ -220,10 +222,10 @@ local function restore(change)
       for _, l in ipairs(rule.l) do
         if l.i == change.id then return rule.seq .. ' ' .. rule.epoch .. ' - ' .. m end
       end
-    elseif #rule.l > 0 then
-      return rule.seq .. ' ' .. rule.epoch .. ' - ' .. m
+      return '!unknown_revocation'
     end
-    return '!unknown_revocation'
+    if rule.isNew and not change.force then return '!unknown_revocation' end
+    if rule.lb and rule.lb >= s.term then return rule.seq .. ' ' .. rule.epoch .. ' - ' .. m end
   end
   local old = copyOf(rule)
   local lifted, names = {}, {}
@@ -237,18 +239,24 @@ local function restore(change)
     end
   end
   if #lifted > MAX_LIFTED then return '!too_many_cutoffs' end
+  if rule.isNew then
+    if change.t == 'kid' then rule.u = nil
+    else rule.u = s.sec + (change.t == 'sid' and 2 or 1) * change.ttl + LEEWAY end
+  end
   rule.c, rule.l = kept, lifted
+  if not change.id then rule.lb = s.term end
   local wire = wireOf(rule)
   if #wire > MAX_EVENT then putBack(rule, old) return '!rule_too_large' end
   local at = place('restored', #wire)
   emit(rule)
-  return int(at) .. ' ' .. s.epoch .. ' ' .. table.concat(names, ',') .. ' ' .. m
+  rule.isNew = false
+  return int(at) .. ' ' .. s.epoch .. ' ' .. (#names > 0 and table.concat(names, ',') or '-') .. ' ' .. m
 end
 
 local records = {}
 for i, change in ipairs(changes) do
   local answer
-  local key = change.k and KEYS[7 + change.k]
+  local key = change.k and KEYS[8 + change.k]
   local known = key and (records[key] or redis.call('GET', key))
   if known then
     local hash, first_ = string.match(known, '^(%w+) (.*)$')
@@ -280,6 +288,9 @@ for _, m in ipairs(order) do
   if rule.dirty then
     redis.call('HSET', KEYS[2], m, rule.epoch .. '-' .. rule.seq .. '\\n' .. rule.wire .. '\\n' .. rule.rest)
     redis.call('ZADD', KEYS[3], rule.u and int(rule.u) or '+inf', m)
+    if string.find(m, '"kid":', 1, true) then
+      if #rule.c > 0 then redis.call('HSET', KEYS[8], m, '1') else redis.call('HDEL', KEYS[8], m) end
+    end
   end
 end
 for _, pair in ipairs(newIds) do redis.call('HSET', KEYS[4], pair[1], pair[2]) end

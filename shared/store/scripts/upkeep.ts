@@ -1,4 +1,4 @@
-/** Drops rules whose `until` has passed, with their ids. KEYS: meta, rules, until, ids. ARGV: random, most rules. Answers how many went. */
+/** Drops rules whose `until` has passed, with their ids. KEYS: meta, rules, until, ids, kids. ARGV: random, most rules. Answers how many went. */
 export const pruneRules = `
 local s = open()
 local dead = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', '(' .. int(s.sec), 'LIMIT', 0, tonumber(ARGV[2]))
@@ -13,6 +13,7 @@ end
 if #dead > 0 then
   redis.call('HDEL', KEYS[2], unpack(dead))
   redis.call('ZREM', KEYS[3], unpack(dead))
+  redis.call('HDEL', KEYS[5], unpack(dead))
 end
 return #dead
 `
@@ -43,14 +44,13 @@ return #gone
 
 /**
  * Admits the shape of a match (its claim names) for as long as a rule of it may live. KEYS: shard
- * 0's meta, shapes. ARGV: random, shape, until (NumericDate or +inf), most shapes. Answers 1, or 0 where the tenant has too many; `kid` is only recorded, not counted.
+ * 0's meta, shapes. ARGV: random, shape, until (NumericDate or +inf), most shapes. Answers 1, or 0 where the tenant has too many.
  */
 export const admitShape = `
 local s = open()
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. int(s.sec))
 local score = redis.call('ZSCORE', KEYS[2], ARGV[2])
-local count = redis.call('ZCARD', KEYS[2]) - (redis.call('ZSCORE', KEYS[2], 'kid') and 1 or 0)
-if not score and ARGV[2] ~= 'kid' and count >= tonumber(ARGV[4]) then return 0 end
+if not score and redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[4]) then return 0 end
 if not score or ARGV[3] == '+inf' or tonumber(score) < tonumber(ARGV[3]) then redis.call('ZADD', KEYS[2], ARGV[3], ARGV[2]) end
 return 1
 `

@@ -127,6 +127,7 @@ describe('the epochs of a store', () => {
       keys.feed.revocations,
       keys.unsent.revocations,
       keys.commit('same'),
+      keys.kids,
     ]
     const changes = JSON.stringify([
       { op: 'revoke', m: '{"sub":"a"}', t: 'other', r: 'other', ttl: 9, skew: 0 },

@@ -112,7 +112,7 @@ describe('the rules of the store', () => {
             })
             chosen.lifted = true
           } else if (list.some(({ lifted }) => !lifted)) {
-            await test.rules.restore(TENANT, { op: 'restore', match: { sub } })
+            await test.rules.restore(TENANT, { op: 'restore', match: { sub }, ttlSeconds: 3600 })
             for (const known of list) known.lifted = true
           }
         }
@@ -316,7 +316,7 @@ describe('the rules of the store', () => {
 
   it('leaves empty lists out of the wire', async () => {
     await test.rules.revoke(TENANT, revokeOf({ sub: 'a' }))
-    await test.rules.restore(TENANT, { op: 'restore', match: { sub: 'a' } })
+    await test.rules.restore(TENANT, { op: 'restore', match: { sub: 'a' }, ttlSeconds: 3600 })
     const bodies = test.entries.map(({ body }) => body).join()
     expect(bodies).not.to.match(/\[\]|\{\}/)
   })
@@ -334,9 +334,28 @@ describe('the rules of the store', () => {
     expect(tableOf(entriesOf(test)).verdict({ jti: 'j' }, {})?.reason).to.equal('breach')
   })
 
+  it('restores by match, when forced to, also what this store has lost', async () => {
+    await test.rules.revoke(TENANT, revokeOf({ sub: 'a' }))
+    const before = entriesOf(test)
+    const { redis } = test.store
+    await redis.del(...(await redis.keys(`${test.store.keys.facts.split(':')[0]}:*`)))
+    const restore = { op: 'restore' as const, match: { sub: 'a' }, ttlSeconds: TTL }
+    expect(await codeOf(test.rules.restore(TENANT, restore))).to.equal('unknown_revocation')
+    await test.rules.restore(TENANT, { ...restore, force: true })
+    const view = tableOf(entriesOf(test))
+    expect(tableOf(before).verdict({ sub: 'a', iat: now - 9 }, {})?.code).to.equal('revoked')
+    expect(view.verdict({ sub: 'a', iat: now - 9 }, {})).to.equal(undefined)
+    await test.rules.revoke(TENANT, revokeOf({ sub: 'a' }))
+    expect(tableOf(entriesOf(test)).verdict({ sub: 'a', iat: now - 9 }, {})?.code).to.equal(
+      'revoked',
+    )
+  })
+
   it('does not know what was never revoked, or only under another id', async () => {
     expect(
-      await codeOf(test.rules.restore(TENANT, { op: 'restore', match: { sub: 'a' } })),
+      await codeOf(
+        test.rules.restore(TENANT, { op: 'restore', match: { sub: 'a' }, ttlSeconds: 3600 }),
+      ),
     ).to.equal('unknown_revocation')
     expect(
       await codeOf(test.rules.restore(TENANT, { op: 'restore', id: 'r1-1-1-1', shard: 1 })),
@@ -366,7 +385,7 @@ describe('the rules of the store', () => {
       revokeOf({ sub: 'a' }, { issuedBefore: now - 9 }),
       key,
     )
-    await test.rules.restore(TENANT, { op: 'restore', match: { sub: 'a' } })
+    await test.rules.restore(TENANT, { op: 'restore', match: { sub: 'a' }, ttlSeconds: 3600 })
     const again = await test.rules.revoke(
       TENANT,
       revokeOf({ sub: 'a' }, { issuedBefore: now - 9 }),

@@ -129,7 +129,7 @@ describe('the wheel', () => {
     for (const jti of ['gone', 'back', 'never']) await test.tokens.register(TENANT, { jti, exp })
     await test.rules.revoke(TENANT, { ...revoke, match: { jti: 'gone' } })
     await test.rules.revoke(TENANT, { ...revoke, match: { jti: 'back' } })
-    await test.rules.restore(TENANT, { op: 'restore', match: { jti: 'back' } })
+    await test.rules.restore(TENANT, { op: 'restore', match: { jti: 'back' }, ttlSeconds: 3600 })
     await until(exp)
     const events = eventsOf(await drainAll(exp))
     expect(events.map(({ jti }) => jti).sort()).to.deep.equal(['back', 'never'])

@@ -145,6 +145,39 @@ describe('RuleTable', () => {
     expect(table.verdict({ jti: UUID }, {})).to.equal(undefined)
   })
 
+  it('lifts, where a rule says so, whatever earlier terms held, though nobody knows its ids any more', () => {
+    const lost: Put = {
+      shard: 0,
+      position: { term: 1, seq: 9 },
+      rule: { match: { sub: 'a' }, cutoffs: [{ id: 'r0-1-9-0', issuedBefore: null }], until: null },
+    }
+    const lifting: Put = {
+      shard: 0,
+      position: { term: 2, seq: 1 },
+      rule: { match: { sub: 'a' }, until: null, liftedBefore: 2 },
+    }
+    for (const puts of [
+      [lost, lifting],
+      [lifting, lost],
+    ]) {
+      expect(tableOf(puts).verdict({ sub: 'a' }, {})).to.equal(undefined)
+    }
+  })
+
+  it('asks for the header only of tokens that carry the other claims of a rule with kid', () => {
+    const table = new RuleTable()
+    const match = { kid: 'k', sub: 'a' }
+    table.put(
+      0,
+      { term: 1, seq: 1 },
+      { match, cutoffs: [{ id: 'a', issuedBefore: null }], until: null },
+    )
+    expect(table.verdict({ sub: 'a' }, undefined)?.code).to.equal('header_needed')
+    expect(table.verdict({ sub: 'b' }, undefined)).to.equal(undefined)
+    table.put(0, { term: 1, seq: 2 }, { match, until: null, lifted: ['a'] })
+    expect(table.verdict({ sub: 'a' }, undefined)).to.equal(undefined)
+  })
+
   it('covers a token when any of its audiences is equal', () => {
     const table = new RuleTable()
     table.put(
