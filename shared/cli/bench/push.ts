@@ -1,0 +1,139 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import { openBarePublisher, type BarePublisher } from './bare.ts'
+import { bareExchangeOf, openNotifier, secret, type Bench } from './bench-context.ts'
+import { Caller } from './caller.ts'
+import type { Child } from './child.ts'
+import { clockMs } from './clock.ts'
+import type { Listener } from './listener.ts'
+import { hear, openListener } from './listening.ts'
+import type { CaseResult } from './result.ts'
+import { quantile, ratiosOf, show, showSpread, spreadOf } from './statistics.ts'
+
+/** From the start of one sample to that of the next: a system that rests in between, as most do. */
+const PACE_MS = 8
+
+/** Calls what sends one message, and says when the call began and under which id it will be heard. */
+type Send = () => Promise<readonly [string, number]>
+
+/** One revocation at a time: from the call to the view in another process, beside a bare message of the same bytes. */
+export async function runPush(bench: Bench): Promise<CaseResult> {
+  const { engines, scope, sizes, say } = bench
+  const { rounds, perRound, warmUp } = sizes.push
+  const notifier = await openNotifier(bench)
+  const listener = await openListener(bench, notifier)
+  const caller = new Caller(notifier.url, secret, { sockets: 1 })
+  scope.defer(() => caller.close())
+  const bare = await openBarePublisher(engines.amqpUrl, bareExchangeOf(bench))
+  scope.defer(() => bare.close())
+
+  const revoke: Send = async () => {
+    const jti = randomUUID()
+    const started = clockMs()
+    await caller.post('/v1/revocations', { match: { jti }, reason: 'logout' })
+    return [jti, started]
+  }
+  await revoke()
+  const body = await bodyOf(caller)
+  const publish = barely(bare, body)
+  await sample(listener, revoke, publish, warmUp)
+  const knell: number[][] = []
+  const floor: number[][] = []
+  for (let round = 1; round <= rounds; round++) {
+    say(`push: round ${round} of ${rounds}`)
+    const [revoked, published] = await sample(listener, revoke, publish, perRound)
+    knell.push(revoked)
+    floor.push(published)
+  }
+
+  const p50 = [knell, floor].map((all) => all.map((round) => quantile(round, 0.5)))
+  const [knellP50 = [], floorP50 = []] = p50
+  const ratio = ratiosOf(knellP50, floorP50)
+  const [knellP99, floorP99] = [quantile(knell.flat(), 0.99), quantile(floor.flat(), 0.99)]
+  const [knellSpread, floorSpread] = [spreadOf(knellP50), spreadOf(floorP50)]
+  return {
+    record: {
+      case: 'push',
+      unit: 'ms',
+      knell: {
+        p50: knellSpread.median,
+        p50Range: knellSpread.range,
+        p99: knellP99,
+        samples: rounds * perRound,
+      },
+      floor: { p50: floorSpread.median, p50Range: floorSpread.range, p99: floorP99 },
+      ratioToFloor: ratio.median,
+      ratioRange: ratio.range,
+    },
+    rows: [
+      {
+        what: 'revoke call → applied, p50 ms',
+        knell: showSpread(knellSpread),
+        floor: showSpread(floorSpread),
+        ratio: `${showSpread(ratio)} × floor`,
+        aim: '≤ 3 × floor',
+      },
+      {
+        what: 'p99 ms',
+        knell: show(knellP99),
+        floor: show(floorP99),
+        ratio: `${show(knellP99 / floorP99)} × floor`,
+      },
+    ],
+    notes: [
+      `${rounds} rounds of ${perRound} of each, in turns, ${PACE_MS} ms apart; the floor is a bare amqplib publish → consume of the same ${body.length} bytes.`,
+    ],
+  }
+}
+
+/** The bytes that a revocation has travelled as. */
+async function bodyOf(caller: Caller): Promise<Buffer> {
+  const answer = (await caller.get('/v1/feed?after=0-0,0-0,0-0,0-0')) as { entries: unknown[] }
+  return Buffer.from(JSON.stringify(answer.entries[0]))
+}
+
+function barely(bare: BarePublisher, body: Buffer): Send {
+  return async () => {
+    const id = randomUUID()
+    const started = clockMs()
+    await bare.publish('default.revoked', id, body)
+    return [id, started]
+  }
+}
+
+/** Sends in turns, one message at a time, and returns how long each took to be heard. */
+async function sample(
+  listener: Child<Listener>,
+  revoke: Send,
+  publish: Send,
+  count: number,
+): Promise<[number[], number[]]> {
+  await listener.call('reset')
+  const revoked: (readonly [string, number])[] = []
+  const published: (readonly [string, number])[] = []
+  for (let i = 0; i < count; i++) {
+    revoked.push(await paced(revoke))
+    published.push(await paced(publish))
+  }
+  await hear(listener, 'revoked', count)
+  await hear(listener, 'bare', count)
+  return [
+    latencies(revoked, await listener.call('times', 'revoked')),
+    latencies(published, await listener.call('times', 'bare')),
+  ]
+}
+
+async function paced(send: Send): Promise<readonly [string, number]> {
+  const started = clockMs()
+  const sent = await send()
+  await delay(Math.max(1, PACE_MS - (clockMs() - started)))
+  return sent
+}
+
+function latencies(
+  sent: readonly (readonly [string, number])[],
+  heard: readonly (readonly [string, number])[],
+): number[] {
+  const arrivals = new Map(heard)
+  return sent.map(([id, started]) => (arrivals.get(id) ?? Number.NaN) - started)
+}

@@ -1,0 +1,33 @@
+/** Named figures, in the unit of their case unless the name says otherwise. A range is `[least, most]` over the rounds. */
+export type Figures = Readonly<Record<string, number | readonly [number, number]>>
+
+/** What `--json` prints of a case, on a line of its own. A ratio is always Knell's figure divided by the other one. */
+export interface CaseRecord {
+  readonly case: string
+  readonly unit: string
+  readonly knell: Figures
+  /** The least that any program with the same parts would cost. */
+  readonly floor?: Figures
+  /** What somebody without Knell would do instead. */
+  readonly peer?: Figures
+  readonly ratioToFloor?: number
+  readonly ratioToPeer?: number
+  readonly ratioRange?: readonly [number, number]
+}
+
+/** One line of the table. */
+export interface Row {
+  readonly what: string
+  readonly knell: string
+  readonly floor?: string
+  readonly peer?: string
+  readonly ratio?: string
+  readonly aim?: string
+}
+
+export interface CaseResult {
+  readonly record: CaseRecord
+  readonly rows: readonly Row[]
+  /** What one must know to read the figures. */
+  readonly notes: readonly string[]
+}

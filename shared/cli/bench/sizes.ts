@@ -1,0 +1,52 @@
+/** How much each case measures. */
+export interface Sizes {
+  /** Rounds are interleaved with those of floor or peer; figures are medians over them. */
+  readonly push: { readonly rounds: number; readonly perRound: number; readonly warmUp: number }
+  readonly revoke: { readonly rounds: number; readonly perRound: number; readonly warmUp: number }
+  readonly expiry: {
+    readonly rounds: number
+    readonly tokens: number
+    readonly jobs: number
+    readonly warmUp: number
+  }
+  readonly check: {
+    readonly revoked: number
+    readonly rounds: number
+    readonly perRound: number
+    /** Keys in Redis, and how many of them are asked for per round. */
+    readonly keys: number
+    readonly asksPerRound: number
+  }
+  readonly bytes: { readonly tokens: number; readonly jobs: number; readonly revoked: number }
+  readonly sweep: {
+    readonly small: number
+    readonly large: number
+    readonly due: number
+    readonly samples: number
+  }
+}
+
+export const fullSizes: Sizes = {
+  push: { rounds: 5, perRound: 200, warmUp: 300 },
+  revoke: { rounds: 3, perRound: 6000, warmUp: 3000 },
+  expiry: { rounds: 3, tokens: 200_000, jobs: 10_000, warmUp: 20_000 },
+  check: {
+    revoked: 1_000_000,
+    rounds: 7,
+    perRound: 100_000,
+    keys: 100_000,
+    asksPerRound: 5000,
+  },
+  bytes: { tokens: 200_000, jobs: 10_000, revoked: 1_000_000 },
+  sweep: { small: 10_000, large: 1_000_000, due: 1000, samples: 9 },
+}
+
+/** Small enough for a test: the figures say that the bench works, and nothing else. */
+export const quickSizes: Sizes = {
+  push: { rounds: 2, perRound: 20, warmUp: 10 },
+  revoke: { rounds: 1, perRound: 500, warmUp: 100 },
+  expiry: { rounds: 1, tokens: 5000, jobs: 1000, warmUp: 500 },
+  check: { revoked: 20_000, rounds: 2, perRound: 5000, keys: 2000, asksPerRound: 500 },
+  bytes: { tokens: 5000, jobs: 1000, revoked: 20_000 },
+  sweep: { small: 1000, large: 10_000, due: 1000, samples: 2 },
+}

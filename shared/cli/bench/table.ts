@@ -1,0 +1,38 @@
+import type { Row } from './result.ts'
+
+const columns = ['what', 'knell', 'floor', 'peer', 'ratio', 'aim'] as const
+const heads: Readonly<Record<(typeof columns)[number], string>> = {
+  what: '',
+  knell: 'Knell',
+  floor: 'floor',
+  peer: 'peer',
+  ratio: 'ratio',
+  aim: 'aim',
+}
+
+export interface Section {
+  readonly title: string
+  readonly rows: readonly Row[]
+  readonly notes: readonly string[]
+}
+
+/** All sections under one head; a column that nobody uses is left out. */
+export function tableOf(sections: readonly Section[]): string {
+  const rows = sections.flatMap((section) => section.rows)
+  const used = columns.filter(
+    (column) => column === 'what' || rows.some((row) => (row[column] ?? '') !== ''),
+  )
+  const widths = used.map((column) =>
+    Math.max(
+      ...[heads[column], ...rows.map((row) => row[column] ?? '')].map(({ length }) => length),
+    ),
+  )
+  const lineOf = (texts: readonly string[]): string =>
+    `  ${texts.map((text, i) => text.padEnd(widths[i] ?? 0)).join('  ')}`.trimEnd()
+  const lines = [lineOf(used.map((column) => heads[column]))]
+  for (const { title, rows: own, notes } of sections) {
+    lines.push('', title, ...own.map((row) => lineOf(used.map((column) => row[column] ?? ''))))
+    for (const note of notes) lines.push(`  (${note})`)
+  }
+  return lines.join('\n')
+}
