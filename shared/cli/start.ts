@@ -76,7 +76,7 @@ ${post('/v1/tokens', { claims })}
 
 ${post('/v1/revocations', { match: { sub: 'alice' }, reason: 'logout' })}
 
-${post('/v1/check', { claims })}
+${post('/v1/check', { claims, header: {} })}
 
 Ctrl-C stops everything.`
 }

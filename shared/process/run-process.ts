@@ -8,6 +8,8 @@ import { watchApiKeys } from './watch-api-keys.ts'
 
 /** How long a stop may take before the process ends all the same. */
 const STOP_MS = 10_000
+/** How long calls under way may take to finish when the process stops. */
+const FINISH_MS = 4000
 /** `EX_CONFIG` of sysexits: starting again without a change is no use. */
 const EXIT_CONFIG = 78
 
@@ -90,11 +92,28 @@ async function stopAll(
   log.info('stopping')
   shared.health.markStopping()
   shared.watch.stop()
-  await app.close()
+  await closeServer(app)
+  log.debug('no call is under way any more')
   await parts.stop()
+  log.debug('the background parts have stopped')
   await shared.relay.stop()
   await shared.health.stop()
   await shared.broker.close()
   shared.store.close()
   log.info('stopped')
+}
+
+/**
+ * Takes no more calls and lets those under way finish, for a while. A kept-alive connection whose
+ * call ends only now would hold the server open until its time-out, so idle ones are closed again and again.
+ */
+async function closeServer(app: FastifyInstance): Promise<void> {
+  const idle = setInterval(() => app.server.closeIdleConnections(), 50)
+  const all = setTimeout(() => app.server.closeAllConnections(), FINISH_MS)
+  try {
+    await app.close()
+  } finally {
+    clearInterval(idle)
+    clearTimeout(all)
+  }
 }

@@ -9,19 +9,21 @@ function mix(value: number): number {
   return (mixed ^ (mixed >>> 16)) >>> 0
 }
 
+const HEX: readonly string[] = Array.from({ length: 65_536 }, (_, value) =>
+  value.toString(16).padStart(4, '0'),
+)
+
 function hex(value: number): string {
-  return value.toString(16).padStart(8, '0')
+  return `${HEX[value >>> 16]}${HEX[value & 0xffff]}`
 }
 
 /** The id of token `index`, a version 4 UUID (RFC 9562): two processes that never talk make the same ones. */
 export function jtiOf(index: number): string {
-  const [a, b, c, d] = [0, 1, 2, 3].map((word) => hex(mix(4 * index + word + 1))) as [
-    string,
-    string,
-    string,
-    string,
-  ]
-  return `${a}-${b.slice(0, 4)}-4${b.slice(5)}-a${c.slice(1, 4)}-${c.slice(4)}${d}`
+  const [b, c] = [mix(4 * index + 2), mix(4 * index + 3)]
+  const version = HEX[0x4000 | (b & 0xfff)]
+  const variant = HEX[0x8000 | ((c >>> 16) & 0x3fff)]
+  const tail = `${HEX[c & 0xffff]}${hex(mix(4 * index + 4))}`
+  return `${hex(mix(4 * index + 1))}-${HEX[b >>> 16]}-${version}-${variant}-${tail}`
 }
 
 /** A token as large identity providers make them. */

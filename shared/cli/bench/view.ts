@@ -66,6 +66,8 @@ const methods = {
   check(first: number, count: number, code: 'active' | 'revoked'): number {
     if (subscriber === undefined) throw new Error('There is no view.')
     const tokens = claimsOf(first, count)
+    // What making the tokens has left behind is not the check's to clear away.
+    globalThis.gc?.()
     let found = 0
     const started = process.hrtime.bigint()
     for (const claims of tokens) if (subscriber.check(claims).code === code) found += 1
