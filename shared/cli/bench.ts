@@ -26,7 +26,7 @@ async function runCase(
 ): Promise<Section> {
   scope = new Scope()
   const started = performance.now()
-  say(`${name}: ${title}`)
+  say(title)
   try {
     const { record, rows, notes } = await run({ ...common, scope })
     if (json) console.log(JSON.stringify(record))

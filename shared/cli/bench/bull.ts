@@ -14,6 +14,8 @@ const QUEUE = 'bench-expiry'
 const PER_CALL = 1000
 /** What adding is trusted to manage at first, jobs a second: none may be due before all are there. */
 const SLOWEST_PER_SECOND = 1000
+/** A worker that has not done its jobs by then never will. */
+const GIVE_UP_MS = 120_000
 
 export type BullQueue = Queue
 
@@ -76,6 +78,8 @@ export async function openBullPeer(bench: Bench): Promise<BullPeer> {
     guess = (count * 1000) / (addedAt - started)
     for (;;) {
       const { count: all, lastAt } = await done()
+      if (Date.now() > dueAt + GIVE_UP_MS)
+        throw new Error(`Only ${all} of ${count} jobs were done.`)
       if (all >= count) return addedAt < dueAt ? (count * 1000) / (lastAt - dueAt) : undefined
       await delay(50)
     }

@@ -1,4 +1,4 @@
-import type { Bench } from './bench-context.ts'
+import { knellEnv, type Bench } from './bench-context.ts'
 import { addJobs, openBullQueue } from './bull.ts'
 import { openFullView } from './full-view.ts'
 import { openRedis, storedBytes } from './redis-info.ts'
@@ -11,10 +11,10 @@ const HOUR = 3600
 
 /** What a registered token costs the store, and what a revoked one costs each view. */
 export async function runBytes(bench: Bench): Promise<CaseResult> {
-  const { sizes, say } = bench
+  const { scope, sizes, say } = bench
   const { tokens, jobs, revoked } = sizes.bytes
   const redis = openRedis(bench)
-  const services = await openServices(bench)
+  const services = await openServices(knellEnv(bench), scope)
   const now = Math.floor(Date.now() / 1000)
   // One token first, so that what is there once and for all is not counted.
   await storeTokens(services.tokens, 0, 1, () => now + HOUR)

@@ -38,7 +38,7 @@ export const fullSizes: Sizes = {
     asksPerRound: 5000,
   },
   bytes: { tokens: 200_000, jobs: 10_000, revoked: 1_000_000 },
-  sweep: { small: 10_000, large: 1_000_000, due: 1000, samples: 9 },
+  sweep: { small: 10_000, large: 1_000_000, due: 1000, samples: 40 },
 }
 
 /** Small enough for a test: the figures say that the bench works, and nothing else. */

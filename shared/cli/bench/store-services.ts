@@ -5,21 +5,24 @@ import { loadSettings } from '../../config/settings.ts'
 import { createServices, type Process } from '../../process/create-services.ts'
 import type { TokenStore } from '../../store/token-store.ts'
 import { DEFAULT_TENANT } from '../../domain/tenant.ts'
-import { knellEnv, type Bench } from './bench-context.ts'
+import type { Scope } from './scope.ts'
 import { tokenOf } from './tokens.ts'
 
 /** What a poller is made of, in this process, with one queue that takes expiries. */
-export async function openServices(bench: Bench): Promise<Process> {
-  const settings = loadSettings(knellEnv(bench), 'poller')
+export async function openServices(
+  env: Readonly<Record<string, string>>,
+  scope: Scope,
+): Promise<Process> {
+  const settings = loadSettings(env, 'poller')
   const services = createServices(settings, pino({ level: 'silent' }))
   const { broker, store, names, storeChecked } = services
-  bench.scope.defer(() => store.close())
+  scope.defer(() => store.close())
   broker.use(async (link) => {
     const channel = await link.createChannel()
     await channel.bindQueue(await declareInstanceQueue(channel), names.expiries, '#')
   })
   const up = once(broker, 'up')
-  bench.scope.defer(() => broker.close())
+  scope.defer(() => broker.close())
   await broker.start()
   await Promise.all([up, storeChecked])
   return services

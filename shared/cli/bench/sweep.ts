@@ -1,41 +1,44 @@
-import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { pathToFileURL } from 'node:url'
 import { DEFAULT_TENANT } from '../../domain/tenant.ts'
 import type { Process } from '../../process/create-services.ts'
-import { Drainer } from '../../relay/drainer.ts'
-import { compiled } from '../checkout.ts'
-import type { Bench } from './bench-context.ts'
-import { awaitRest, openRedis } from './redis-info.ts'
+import { knellEnv, type Bench } from './bench-context.ts'
+import { openChild, type Child } from './child.ts'
+import { awaitRest, holdRewrites, openRedis } from './redis-info.ts'
 import type { CaseResult } from './result.ts'
 import { show, showSpread, spreadOf } from './statistics.ts'
 import { openServices, storeTokens } from './store-services.ts'
+import type { SweepProgram } from './sweeper.ts'
 
-/** A second is the sweep's once it is so much overdue. */
-const OVERDUE_SECONDS = 2
+/** A second is the sweep's once it is so much overdue, and a little more. */
+const OVERDUE_SECONDS = 3
 const HOUR = 3600
-/** The tokens that are not due lie from here on, so that none of them falls due meanwhile. */
+/** The tokens that are not due lie twice as far ahead, so that none of them falls due meanwhile. */
 const LATER = 1800
-
-type SweepModule = typeof import('../../../poller/sweep.ts')
-type Sweeper = InstanceType<SweepModule['Sweeper']>
+/** Sweeps of each kind that are not counted, after which the program is as fast as it gets. */
+const WARM_UP = 10
+/** Between making tokens overdue and sweeping them. */
+const PACE_MS = 50
 
 /** One sweep of the poller that finds `due` tokens, with few and with many others stored. */
 export async function runSweep(bench: Bench): Promise<CaseResult> {
-  const { sizes, say } = bench
+  const { scope, sizes, say } = bench
   const { small, large, due, samples } = sizes.sweep
   const redis = openRedis(bench)
-  const services = await openServices(bench)
-  const sweeper = await createSweeper(services)
-  const base = Math.floor(Date.now() / 1000) + LATER
+  await holdRewrites(bench, redis)
+  const services = await openServices(knellEnv(bench), scope)
+  const sweeper = openChild<SweepProgram>('sweeper')
+  scope.defer(() => sweeper.stop())
+  await sweeper.call('start', knellEnv(bench))
+  const base = Math.floor(Date.now() / 1000) + 2 * LATER
   const store = (first: number, count: number): Promise<void> =>
     storeTokens(services.tokens, first, count, (index) => base + (index % HOUR))
   let last = large
   const measure = async (): Promise<number[]> => {
     await awaitRest(redis)
+    await emptyFeed(services)
     const first = last
-    last += (samples + 1) * due
-    return sweepOnce(services, sweeper, { first, due, samples })
+    last += (WARM_UP + samples) * due
+    return sweepOften(services, sweeper, { first, due, samples })
   }
 
   say(`sweep: ${small} tokens stored`)
@@ -77,45 +80,47 @@ export async function runSweep(bench: Bench): Promise<CaseResult> {
       },
     ],
     notes: [
-      `One whole sweep (drain, relay, prune, trim, report) of ${due} tokens overdue in one second, ${samples} times with many and ${2 * samples} times with few, half of them before and half after.`,
+      `One whole sweep (drain, relay, prune, trim, report) of ${due} tokens overdue in one second, ${samples} times with many and ${2 * samples} times with few, half of them before and half after. A private Redis does not rewrite its log meanwhile.`,
     ],
   }
 }
 
-/** The poller's own sweep, found by its place as the processes are: nothing in shared imports the poller. */
-async function createSweeper(services: Process): Promise<Sweeper> {
-  const file = pathToFileURL(join(compiled, 'poller', 'sweep.js')).href
-  const { Sweeper } = (await import(file)) as SweepModule
-  const { settings, store, tokens, feed, upkeep, relay } = services
-  const tenants = [...settings.tenants.keys()]
-  const { shards, backlogMax, sweepGraceMs: graceMs, feedRetentionMs: retentionMs } = settings
-  const drainer = new Drainer({ tokens, relay, tenants, shards, backlogMax })
-  return new Sweeper({ store, feed, upkeep, relay, drainer, tenants, graceMs, retentionMs })
-}
-
-/** One batch of tokens per second in a row, so that every second's sweep finds one of them. The first sweep warms up. */
-async function sweepOnce(
-  { store, tokens, relay }: Process,
-  sweeper: Sweeper,
+/** Makes tokens overdue, sweeps, and so on. The first sweeps are not counted. */
+async function sweepOften(
+  services: Process,
+  sweeper: Child<SweepProgram>,
   { first, due, samples }: { first: number; due: number; samples: number },
 ): Promise<number[]> {
-  const { at } = await store.touch(DEFAULT_TENANT, 0)
-  const from = Math.ceil(at / 1000) + 2
-  await storeTokens(tokens, first, (samples + 1) * due, (index) => {
-    return from + Math.floor((index - first) / due)
-  })
   const times: number[] = []
-  for (let sample = 0; sample <= samples; sample++) {
-    const { at: now } = await store.touch(DEFAULT_TENANT, 0)
-    await delay(Math.max(0, (from + sample + OVERDUE_SECONDS) * 1000 + 100 - now))
-    const started = performance.now()
-    const { overdueTokens } = await sweeper.runOnce('bench')
-    const took = performance.now() - started
-    await relay.settled()
+  for (let sample = -WARM_UP; sample < samples; sample++) {
+    await makeOverdue(services, first + (sample + WARM_UP) * due, due)
+    await delay(PACE_MS)
+    const { ms, overdueTokens } = await sweeper.call('sweep')
     if (overdueTokens !== due) throw new Error(`A sweep found ${overdueTokens}, not ${due}.`)
-    if (sample > 0) times.push(took)
+    if (sample >= 0) times.push(ms)
   }
   return times
+}
+
+/** Registers tokens that are due later and moves their second to where it is overdue, rather than wait for it. */
+async function makeOverdue({ store, tokens }: Process, first: number, due: number): Promise<void> {
+  const { at } = await store.touch(DEFAULT_TENANT, 0)
+  const now = Math.floor(at / 1000)
+  const [later, overdue] = [now + LATER - 1, now - OVERDUE_SECONDS]
+  await storeTokens(tokens, first, due, () => later)
+  for (let shard = 0; shard < store.shards; shard++) {
+    const keys = store.keys.shard(DEFAULT_TENANT, shard)
+    await store.redis.rename(keys.second(later), keys.second(overdue))
+    await store.redis.zrem(keys.wheel, later)
+    await store.redis.zadd(keys.wheel, overdue, overdue)
+  }
+}
+
+/** What earlier sweeps have announced must not count as growth of what is stored. */
+async function emptyFeed({ store }: Process): Promise<void> {
+  for (let shard = 0; shard < store.shards; shard++) {
+    await store.redis.unlink(store.keys.shard(DEFAULT_TENANT, shard).feed.expiries)
+  }
 }
 
 /** Takes the tokens that are not due off the wheel again. */
