@@ -6,6 +6,7 @@ import type { StoreClock, Moment } from '../domain/store-clock.ts'
 import { View, type Applied, type FeedPage, type Standing } from '../domain/view.ts'
 import { parseFeedPage, parseSnapshotHead, parseSnapshotLine, type RuleLine } from './messages.ts'
 import type { Rule } from '../domain/rule.ts'
+import type { Presence } from './presence.ts'
 import type { PullClient } from './pull-client.ts'
 import { PullLoop } from './pull-loop.ts'
 
@@ -26,13 +27,6 @@ export interface FollowerEvents {
   onProblem(error: unknown): void
 }
 
-/** What names this instance to the store when it pulls. */
-export interface Identity {
-  readonly service: string
-  readonly instance: string
-  readonly maxStalenessMs: string
-}
-
 export function moment(): Moment {
   return { mono: performance.now(), wall: Date.now() }
 }
@@ -42,7 +36,9 @@ export class Follower {
   readonly view: View
   readonly #client: PullClient
   readonly #clock: StoreClock
-  readonly #identity: Identity
+  readonly #service: string
+  readonly #instance: string
+  readonly #presence: Presence
   readonly #events: FollowerEvents
   readonly #loops: Readonly<Record<Log, PullLoop>>
   #holeTimer: NodeJS.Timeout | undefined
@@ -58,15 +54,20 @@ export class Follower {
     tenant: string
     client: PullClient
     clock: StoreClock
-    identity: Identity
+    service: string
+    instance: string
+    presence: Presence
     isPushed: () => boolean
     longPollMs: number
+    renewMs: number
     events: FollowerEvents
   }) {
     this.view = new View(options.tenant, { seed: Math.floor(Math.random() * 2 ** 32) })
     this.#client = options.client
     this.#clock = options.clock
-    this.#identity = options.identity
+    this.#service = options.service
+    this.#instance = options.instance
+    this.#presence = options.presence
     this.#events = options.events
     const isPushed = (): boolean => options.isPushed() && !this.#silent
     const onProblem = (error: unknown): void => options.events.onProblem(error)
@@ -74,15 +75,35 @@ export class Follower {
       revocations: new PullLoop({
         isPushed,
         longPollMs: options.longPollMs,
+        renewMs: options.renewMs,
         pull: (waitMs, signal) => this.#pullRevocations(waitMs, signal),
         onProblem,
       }),
       expiries: new PullLoop({
         isPushed,
         longPollMs: options.longPollMs,
+        renewMs: options.renewMs,
         pull: (waitMs, signal) => this.#pullExpiries(waitMs, signal),
         onProblem,
       }),
+    }
+  }
+
+  get tenant(): string {
+    return this.view.tenant
+  }
+
+  /** Whether the store may no longer wait for this instance, so that what the view says proves nothing. */
+  isUnheard(now: Moment): boolean {
+    return this.#presence.isUnheard(this.tenant, now)
+  }
+
+  /** What names this instance to the store when it pulls. */
+  #identity(maxStalenessMs: number | null): Record<string, string> {
+    return {
+      service: this.#service,
+      instance: this.#instance,
+      maxStalenessMs: String(maxStalenessMs),
     }
   }
 
@@ -222,10 +243,11 @@ export class Follower {
     signal: AbortSignal,
   ): Promise<{ page: FeedPage; invalid: number }> {
     const { tenant } = this.view
+    const { maxStalenessMs } = this.#presence
     const sent = moment()
     const value = await this.#client.json({
       path: '/v1/feed',
-      query: { tenant, log, after, waitMs: String(waitMs), ...this.#identity },
+      query: { tenant, log, after, waitMs: String(waitMs), ...this.#identity(maxStalenessMs) },
       waitMs,
       signal,
     })
@@ -234,6 +256,7 @@ export class Follower {
     // Only an answer that did not wait bounds the store's clock closely, and only one at least as new as the view.
     const older = log === 'revocations' && this.view.revocations.isBefore(read.page.tails)
     if (waitMs === 0 && !older) this.#setClock(read.page.at, sent, received)
+    this.#presence.pulled(tenant, sent, maxStalenessMs)
     return read
   }
 
@@ -247,10 +270,11 @@ export class Follower {
     // A fleet that sees a new epoch at once must not ask at once.
     if (view.ready) await pause(Math.random() * 500, signal)
     const wasReady = view.ready
+    const { maxStalenessMs } = this.#presence
     const sent = moment()
     const response = await this.#client.open({
       path: '/v1/snapshot',
-      query: { tenant: view.tenant, ...this.#identity },
+      query: { tenant: view.tenant, ...this.#identity(maxStalenessMs) },
       signal,
     })
     let count = 0
@@ -267,6 +291,7 @@ export class Follower {
       if (line.end) {
         if (line.count !== count) break
         view.endSnapshot(head)
+        this.#presence.pulled(view.tenant, sent, maxStalenessMs)
         this.#events.onPull('snapshot', count)
         if (!wasReady) this.#events.onReady()
         return !view.needsSnapshot

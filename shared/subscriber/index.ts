@@ -1,12 +1,8 @@
 export { connect } from './connect.ts'
 export type { ConnectOptions, SubscriberLog } from './options.ts'
-export type {
-  EventSource,
-  Subscriber,
-  SubscriberEvents,
-  SubscriberStats,
-  VerifyResult,
-} from './subscriber.ts'
+export type { EventSource, SubscriberEvents, SubscriberStats, VerifyResult } from './events.ts'
+export type { Policy, PolicyOptions, WhenStale } from './policy.ts'
+export type { CheckOptions, Subscriber } from './subscriber.ts'
 export type { Claims, ClaimValue, Header, Match } from '../domain/claims.ts'
 export type { Decision, DecisionCode } from '../domain/decision.ts'
 export type { ExpiryEvent, Kind } from '../domain/entry.ts'

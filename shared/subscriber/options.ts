@@ -1,6 +1,7 @@
 import { DEFAULT_NAMESPACE } from '../domain/names.ts'
 import { DEFAULT_TENANT, isService, isTenant } from '../domain/tenant.ts'
 import type { VerifyOptions } from '../tokens/verifier.ts'
+import { problemsOfPolicy, type Policy, type WhenStale } from './policy.ts'
 
 /** Where a subscriber tells what it does; a pino logger fits. */
 export interface SubscriberLog {
@@ -27,7 +28,7 @@ export interface ConnectOptions {
   /** ms after which the view's state counts as stale. Default: 60,000. Must exceed the store's fail-over time. */
   readonly maxStaleness?: number
   /** What a stale or not yet ready view answers for a token that no known rule covers. Default: `reject`. */
-  readonly whenStale?: 'reject' | 'allow' | 'ask'
+  readonly whenStale?: WhenStale
   /** Whether `connect` waits for the first snapshot. Default: true. */
   readonly waitReady?: boolean
   /** First part of every AMQP name, where it is not `knell`. */
@@ -44,8 +45,7 @@ export interface Settled {
   readonly tenants: readonly string[]
   readonly verify: ReadonlyMap<string, VerifyOptions>
   readonly observe: boolean
-  readonly maxStaleness: number
-  readonly whenStale: 'reject' | 'allow' | 'ask'
+  readonly policy: Policy
   readonly namespace: string
   readonly log: SubscriberLog
 }
@@ -100,14 +100,7 @@ export function settle(options: ConnectOptions): Settled {
     'apiKey must be the secret of an API key',
   )
   expect(tenants.length > 0 && tenants.every(isTenant), 'tenants must be a list of tenant names')
-  expect(
-    Number.isFinite(maxStaleness) && maxStaleness > 0,
-    'maxStaleness must be a number of ms above 0',
-  )
-  expect(
-    ['reject', 'allow', 'ask'].includes(whenStale),
-    "whenStale must be 'reject', 'allow' or 'ask'",
-  )
+  problems.push(...problemsOfPolicy({ maxStaleness, whenStale }))
   expect(['enforce', 'observe'].includes(mode), "mode must be 'enforce' or 'observe'")
   const verify = verifyByTenant(given.verify, tenants, problems)
   if (problems.length > 0) {
@@ -121,8 +114,7 @@ export function settle(options: ConnectOptions): Settled {
     tenants: [...new Set(tenants)],
     verify,
     observe: mode === 'observe',
-    maxStaleness,
-    whenStale,
+    policy: Object.freeze({ maxStaleness, whenStale }),
     namespace: given.namespace ?? DEFAULT_NAMESPACE,
     log: given.log ?? (mode === 'observe' ? CONSOLE : SILENT),
   })

@@ -1,5 +1,3 @@
-/** A pull without waiting is made at least this often, whatever else goes on: it renews the clock's offset. */
-const RENEW_MS = 30_000
 const FIRST_BACKOFF_MS = 200
 const MAX_BACKOFF_MS = 5000
 
@@ -13,6 +11,7 @@ export class PullLoop {
   readonly #pull: (waitMs: number, signal: AbortSignal) => Promise<boolean>
   readonly #onProblem: (error: unknown) => void
   readonly #longPollMs: number
+  readonly #renewMs: number
   #direct = 0
   #stopped = true
   #due = true
@@ -28,11 +27,14 @@ export class PullLoop {
     onProblem: (error: unknown) => void
     /** How long a long poll waits, in ms, while the push path is down: well below what counts as stale. */
     longPollMs: number
+    /** A pull without waiting is made at least this often, in ms, whatever else goes on. */
+    renewMs: number
   }) {
     this.#isPushed = options.isPushed
     this.#pull = options.pull
     this.#onProblem = options.onProblem
     this.#longPollMs = options.longPollMs
+    this.#renewMs = options.renewMs
   }
 
   start(): void {
@@ -58,7 +60,7 @@ export class PullLoop {
 
   async #run(): Promise<void> {
     while (!this.#stopped) {
-      const renewed = performance.now() - this.#direct < RENEW_MS
+      const renewed = performance.now() - this.#direct < this.#renewMs
       const longPoll = !this.#due && renewed && !this.#isPushed()
       this.#due = false
       const complete = await this.#once(longPoll ? this.#longPollMs : 0)
@@ -71,7 +73,7 @@ export class PullLoop {
         continue
       }
       this.#backoffMs = 0
-      if (!this.#due && this.#isPushed()) await this.#sleep(RENEW_MS)
+      if (!this.#due && this.#isPushed()) await this.#sleep(this.#renewMs)
     }
   }
 

@@ -1,75 +1,35 @@
 import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import type { Claims, Header } from '../domain/claims.ts'
-import type { Decision, DecisionCode, Verdict } from '../domain/decision.ts'
+import type { Decision, DecisionCode } from '../domain/decision.ts'
 import type { Entry, ExpiryEvent, Kind } from '../domain/entry.ts'
-import { isRecord } from '../domain/entry.ts'
 import { isKnellError, KnellError } from '../domain/errors.ts'
 import { namesOf } from '../domain/names.ts'
 import type { Rule } from '../domain/rule.ts'
 import { StoreClock } from '../domain/store-clock.ts'
 import { createVerifier, type Verifier } from '../tokens/verifier.ts'
 import { readUnverified } from '../tokens/read-unverified.ts'
+import { Asker } from './asker.ts'
+import { Checker } from './checker.ts'
+import type { EventSource, SubscriberEvents, SubscriberStats, VerifyResult } from './events.ts'
 import { Follower, moment } from './follower.ts'
 import type { Settled } from './options.ts'
+import { problemsOfPolicy, type Policy, type PolicyOptions } from './policy.ts'
+import { Presence } from './presence.ts'
 import { PullClient } from './pull-client.ts'
 import { Push } from './push.ts'
 
-/** Where an event comes from. */
-export interface EventSource {
-  readonly tenant: string
-  readonly kind: Kind
-  readonly shard: number
-  readonly epoch: string
-  readonly seq: number
-  /** The store's time of the commit (ms). */
-  readonly at: number
-}
-
-export interface SubscriberEvents {
-  revoked: [Rule, EventSource]
-  held: [Rule, EventSource]
-  released: [Rule, EventSource]
-  restored: [Rule, EventSource]
-  /** A registered token's `exp` has come. Heard by every instance that listens. */
-  expired: [ExpiryEvent, EventSource]
-  expiring: [ExpiryEvent, EventSource]
-  /** The first snapshot of a tenant has been applied. */
-  ready: [string]
-  /** A tenant's view is older than `maxStaleness`. */
-  stale: [string, number]
-  /** It no longer is. */
-  fresh: [string]
-  /** The push path came up, or went down (pulling goes on). */
-  push: ['up' | 'down']
-  /** Something went wrong that is being dealt with. */
-  problem: [KnellError]
-}
-
-/** What `verify` found: a decision, with the claims where the signature was good. */
-export interface VerifyResult extends Decision {
-  readonly claims?: Claims
-  readonly header?: Header
-}
-
-export interface SubscriberStats {
-  readonly instance: string
-  readonly push: 'up' | 'down'
-  readonly checks: Readonly<Partial<Record<DecisionCode, number>>>
-  readonly pushed: number
-  readonly pulled: number
-  readonly snapshots: number
-  readonly invalid: number
-  readonly trimmed: number
-  readonly rules: number
-  /** Bytes of the packed part of the views: rules that only revoke a uuid `jti`. */
-  readonly packedBytes: number
+/** How one check differs from what `connect` was told. */
+export interface CheckOptions extends PolicyOptions {
+  /** Needed only where several tenants are followed and `verify` does not tell them apart by `iss`. */
+  readonly tenant?: string
 }
 
 const TICK_MS = 1000
 const PRUNE_PER_TICK = 20_000
-const ASK_TIMEOUT_MS = 2000
 const MAX_LONG_POLL_MS = 20_000
+/** A pull without waiting is made at least this often, whatever else goes on: it renews the clock's offset. */
+const MAX_RENEW_MS = 30_000
 /** A connection on which no beat comes is made anew about this often, at random so that a fleet does not do it at once. */
 const RENEW_PUSH_MS = 20_000
 
@@ -84,8 +44,10 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   readonly #verifiers = new Map<string, Verifier>()
   readonly #client: PullClient
   readonly #push: Push
+  readonly #presence: Presence
+  readonly #checker: Checker
+  readonly #asker: Asker
   readonly #stale = new Set<string>()
-  readonly #checks: Partial<Record<DecisionCode, number>> = {}
   readonly #counts = { pushed: 0, pulled: 0, snapshots: 0, invalid: 0, trimmed: 0 }
   #timer: NodeJS.Timeout | undefined
   #closing: Promise<void> | undefined
@@ -96,7 +58,10 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     super()
     this.#settings = settings
     this.#client = new PullClient(settings.pull, settings.apiKey)
-    const { service, tenants } = settings
+    const { service, tenants, observe, log } = settings
+    this.#presence = new Presence(settings.policy, observe)
+    this.#checker = new Checker({ clock: this.#clock, observe, log })
+    this.#asker = new Asker(this.#client, (error) => this.#problem(error))
     for (const [tenant, options] of settings.verify)
       this.#verifiers.set(tenant, createVerifier(options))
     this.#push = new Push({
@@ -126,19 +91,17 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   }
 
   #createFollower(tenant: string): Follower {
-    const { service, maxStaleness, whenStale, observe } = this.#settings
-    const mayAnswerStale = whenStale === 'allow' || observe
+    const { service, policy } = this.#settings
     return new Follower({
       tenant,
       client: this.#client,
       clock: this.#clock,
-      identity: {
-        service,
-        instance: this.instance,
-        maxStalenessMs: mayAnswerStale ? 'null' : String(Math.round(maxStaleness)),
-      },
+      service,
+      instance: this.instance,
+      presence: this.#presence,
       isPushed: () => this.#push.isUp,
-      longPollMs: Math.round(Math.min(MAX_LONG_POLL_MS, maxStaleness / 3)),
+      longPollMs: Math.round(Math.min(MAX_LONG_POLL_MS, policy.maxStaleness / 3)),
+      renewMs: Math.round(Math.min(MAX_RENEW_MS, policy.maxStaleness / 3)),
       events: {
         onApplied: (entry, { rules, expiries }) => this.#announce(entry, rules, expiries),
         onReady: () => {
@@ -193,35 +156,38 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
 
   /**
    * Decides from memory, with no network call, whether a token whose signature has been verified
-   * may be let in. Never throws.
+   * may be let in. Never throws for a token.
    * @param claims the verified payload (RFC 7519, section 4)
    * @param header the verified JOSE header; needed while a live rule names `kid`
-   * @param tenant needed only where several are followed and `verify` does not tell them apart by `iss`
+   * @param options a policy for this call, or the tenant
+   * @throws TypeError for an unusable policy
    */
-  check(claims: Claims, header?: Header, tenant?: string): Decision {
-    const now = moment()
+  check(claims: Claims, header?: Header, options?: CheckOptions): Decision {
     if (typeof claims !== 'object' || claims === null) {
       // What a decoder gives for junk.
-      return this.#invalidToken('token_claims_invalid')
+      return this.#checker.invalidToken('token_claims_invalid')
     }
+    const tenant = options?.tenant
     const follower = tenant === undefined ? this.#followerOf(claims) : this.#followers.get(tenant)
-    const { maxStaleness, whenStale } = this.#settings
-    if (follower === undefined)
-      return this.#refuse({ code: 'unknown_issuer' }, 0, Infinity, 'policy')
-    const { view } = follower
-    if (!view.ready) {
-      const allow = whenStale === 'allow'
-      return this.#refuse({ code: 'not_ready' }, 0, Infinity, 'policy', allow)
+    if (follower === undefined) {
+      return this.#checker.refuse({ code: 'unknown_issuer' }, 0, Infinity, 'policy')
     }
-    const { asOf } = view
-    const staleMs = Math.max(0, Math.round(this.#clock.latest(now) - asOf))
-    const verdict = view.judge(claims, header, this.#clock.earliest(now) / 1000)
-    if (verdict.code !== 'active') return this.#refuse(verdict, asOf, staleMs, 'view')
-    if (staleMs > maxStaleness) {
-      return this.#refuse({ code: 'stale' }, asOf, staleMs, 'policy', whenStale === 'allow')
+    const policy = options === undefined ? this.#settings.policy : this.policy(options)
+    const admitted = this.#presence.admitted(follower.tenant, policy)
+    return this.#checker.decide(follower, claims, header, admitted, moment())
+  }
+
+  /** A whole policy: what the options leave out is as `connect` was told. @throws TypeError */
+  policy(options: PolicyOptions): Policy {
+    const { maxStaleness, whenStale } = options
+    if (maxStaleness === undefined && whenStale === undefined) return this.#settings.policy
+    const problems = problemsOfPolicy(options)
+    if (problems.length > 0) throw new TypeError(`${problems.join('; ')}.`)
+    const { policy } = this.#settings
+    return {
+      maxStaleness: maxStaleness ?? policy.maxStaleness,
+      whenStale: whenStale ?? policy.whenStale,
     }
-    this.#count('active')
-    return { active: true, code: 'active', asOf, staleMs, decidedBy: 'view' }
   }
 
   #followerOf(claims: Claims): Follower | undefined {
@@ -233,34 +199,31 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     return undefined
   }
 
-  #count(code: DecisionCode): void {
-    this.#checks[code] = (this.#checks[code] ?? 0) + 1
-  }
-
-  #refuse(
-    verdict: Verdict,
-    asOf: number,
-    staleMs: number,
-    decidedBy: 'view' | 'policy',
-    allow = false,
-  ): Decision {
-    this.#count(verdict.code)
-    const decision: Decision = { active: allow, ...verdict, asOf, staleMs, decidedBy }
-    if (!this.#settings.observe || allow) return decision
-    this.#settings.log.warn({ code: verdict.code }, 'observed: this token would have been refused')
-    return { ...decision, active: true, observed: true }
+  /**
+   * As `check`, but where the view is stale or not ready and the policy is `ask`, the store itself
+   * decides (`decidedBy: 'store'`); where it does not answer within 2 s, the refusal stands.
+   */
+  async decide(claims: Claims, header?: Header, options?: CheckOptions): Promise<Decision> {
+    const decision = this.check(claims, header, options)
+    const isOpen = decision.code === 'stale' || decision.code === 'not_ready'
+    if (!isOpen || this.policy(options ?? {}).whenStale !== 'ask') return decision
+    const tenant = options?.tenant ?? this.#followerOf(claims)?.tenant
+    if (tenant === undefined) return decision
+    const asked = await this.#asker.ask(claims, header, tenant)
+    if (asked === undefined || asked.active || !this.#settings.observe) return asked ?? decision
+    return { ...asked, active: true, observed: true }
   }
 
   /**
-   * Verifies a token under the rules of RFC 8725 and checks it. Where the view is stale or not
-   * ready and `whenStale` is `ask`, the store is asked. Never throws for a bad token: its `code` says what is wrong.
+   * Verifies a token under the rules of RFC 8725 and decides on it as `decide` does. Never throws
+   * for a bad token: its `code` says what is wrong.
    * @throws TypeError where no `verify` options were given
    */
-  async verify(token: string, tenant?: string): Promise<VerifyResult> {
+  async verify(token: string, options?: CheckOptions): Promise<VerifyResult> {
     let verified
     try {
-      const found = this.#verifierOf(token, tenant)
-      if (found === undefined) return this.#invalidToken('unknown_issuer')
+      const found = this.#verifierOf(token, options?.tenant)
+      if (found === undefined) return this.#checker.invalidToken('unknown_issuer')
       const now = this.#clock.isSet ? this.#clock.earliest(moment()) : Date.now()
       verified = {
         ...found[1].verify(token, { ignoreExpiration: true, now: now / 1000 }),
@@ -268,21 +231,11 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       }
     } catch (error) {
       if (!isKnellError(error)) throw error
-      return this.#invalidToken(error.code as DecisionCode)
+      return this.#checker.invalidToken(error.code as DecisionCode)
     }
-    const { claims, header } = verified
-    let decision = this.check(claims, header, verified.tenant)
-    const open = decision.code === 'stale' || decision.code === 'not_ready'
-    if (open && this.#settings.whenStale === 'ask') {
-      decision = (await this.#ask(claims, header, verified.tenant)) ?? decision
-    }
-    return { ...decision, claims, header }
-  }
-
-  /** A token that is not what it claims to be is refused whatever the mode. */
-  #invalidToken(code: DecisionCode): Decision {
-    this.#count(code)
-    return { active: false, code, asOf: 0, staleMs: Infinity, decidedBy: 'policy' }
+    const { claims, header, tenant } = verified
+    const decision = await this.decide(claims, header, { ...options, tenant })
+    return { ...decision, claims, header, tenant }
   }
 
   #verifierOf(token: string, tenant: string | undefined): [string, Verifier] | undefined {
@@ -294,23 +247,6 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     if (all.length === 1) return all[0]
     const { iss } = readUnverified(token).claims
     return all.find(([, verifier]) => verifier.issuer === iss)
-  }
-
-  /** Asks a notifier or poller. Undefined where none answers in time: the policy for stale views then stands. */
-  async #ask(claims: Claims, header: Header, tenant: string): Promise<Decision | undefined> {
-    try {
-      const answer = await this.#client.json({
-        method: 'POST',
-        path: '/v1/check',
-        body: JSON.stringify({ claims, header, tenant }),
-        signal: AbortSignal.timeout(ASK_TIMEOUT_MS),
-      })
-      if (!isRecord(answer) || typeof answer['active'] !== 'boolean') return undefined
-      return answer as unknown as Decision
-    } catch (error) {
-      this.#problem(error)
-      return undefined
-    }
   }
 
   /** How fresh a tenant's view is: the store time (ms) it provably contains, and its age. */
@@ -331,7 +267,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     return {
       instance: this.instance,
       push: this.#push.isUp ? 'up' : 'down',
-      checks: { ...this.#checks },
+      checks: { ...this.#checker.counts },
       ...this.#counts,
       rules,
       packedBytes,
@@ -382,7 +318,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     for (const [tenant, { view }] of this.#followers) {
       if (!view.ready) continue
       const staleMs = this.#clock.latest(now) - view.asOf
-      const stale = staleMs > this.#settings.maxStaleness
+      const stale = staleMs > this.#settings.policy.maxStaleness
       if (stale && !this.#stale.has(tenant)) {
         this.#stale.add(tenant)
         this.#settings.log.warn({ tenant, staleMs }, 'the view is stale')

@@ -1,0 +1,59 @@
+import type { Claims, Header } from '../domain/claims.ts'
+import type { Decision, DecisionCode } from '../domain/decision.ts'
+import type { ExpiryEvent, Kind } from '../domain/entry.ts'
+import type { KnellError } from '../domain/errors.ts'
+import type { Rule } from '../domain/rule.ts'
+
+/** Where an event comes from. */
+export interface EventSource {
+  readonly tenant: string
+  readonly kind: Kind
+  readonly shard: number
+  readonly epoch: string
+  readonly seq: number
+  /** The store's time of the commit (ms). */
+  readonly at: number
+}
+
+export interface SubscriberEvents {
+  revoked: [Rule, EventSource]
+  held: [Rule, EventSource]
+  released: [Rule, EventSource]
+  restored: [Rule, EventSource]
+  /** A registered token's `exp` has come. Heard by every instance that listens. */
+  expired: [ExpiryEvent, EventSource]
+  /** A registered token's `exp` is `inSeconds` away, as the tenant's lead times say. */
+  expiring: [ExpiryEvent, EventSource]
+  /** The first snapshot of a tenant has been applied. */
+  ready: [string]
+  /** A tenant's view is older than `maxStaleness`. */
+  stale: [string, number]
+  /** It no longer is. */
+  fresh: [string]
+  /** The push path came up, or went down (pulling goes on). */
+  push: ['up' | 'down']
+  /** Something went wrong that is being dealt with. */
+  problem: [KnellError]
+}
+
+/** What `verify` found: a decision, with the claims where the signature was good. */
+export interface VerifyResult extends Decision {
+  readonly claims?: Claims
+  readonly header?: Header
+  /** The tenant whose keys the signature was good for. */
+  readonly tenant?: string
+}
+
+export interface SubscriberStats {
+  readonly instance: string
+  readonly push: 'up' | 'down'
+  readonly checks: Readonly<Partial<Record<DecisionCode, number>>>
+  readonly pushed: number
+  readonly pulled: number
+  readonly snapshots: number
+  readonly invalid: number
+  readonly trimmed: number
+  readonly rules: number
+  /** Bytes of the packed part of the views: rules that only revoke a uuid `jti`. */
+  readonly packedBytes: number
+}

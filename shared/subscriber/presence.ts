@@ -1,0 +1,65 @@
+import type { Moment } from '../domain/store-clock.ts'
+import type { Policy } from './policy.ts'
+
+/** The later of both clocks' advance, since the monotonic one may stand still while a machine sleeps. */
+function elapsed(from: Moment, to: Moment): number {
+  return Math.max(to.mono - from.mono, to.wall - from.wall)
+}
+
+/** What one tenant's part of the store was last told. */
+interface Heard {
+  readonly at: Moment
+  /** For how long, in ms, it then waits for this instance; null: until it leaves. */
+  readonly maxStalenessMs: number | null
+}
+
+/**
+ * What the store's side knows of this instance. A revocation that waits for its enforcement waits
+ * for every instance that could still let a dead token in, so an instance may not do so once the
+ * store no longer waits for it: when it was not heard of for as long as it said it could be stale.
+ */
+export class Presence {
+  /** The longest staleness that any policy in use allows, in ms; null: none bounds it. */
+  #wanted: number | null
+  readonly #first: number | null
+  readonly #heard = new Map<string, Heard>()
+
+  constructor(policy: Policy, observe: boolean) {
+    this.#first = observe || policy.whenStale === 'allow' ? null : Math.round(policy.maxStaleness)
+    this.#wanted = this.#first
+  }
+
+  /** What pulls and acks say of this instance: for how long it may answer without fresh news, in ms; null: for ever. */
+  get maxStalenessMs(): number | null {
+    return this.#wanted
+  }
+
+  #told(tenant: string): number | null {
+    const heard = this.#heard.get(tenant)
+    return heard === undefined ? this.#first : heard.maxStalenessMs
+  }
+
+  /** The policy, as far as the store knows how long to wait for this instance. A laxer one than ever before holds once it was told. */
+  admitted(tenant: string, policy: Policy): Policy {
+    const told = this.#told(tenant)
+    if (told === null) return policy
+    const allows = policy.whenStale === 'allow'
+    if (!allows && policy.maxStaleness <= told) return policy
+    const wanted = allows ? null : Math.round(policy.maxStaleness)
+    if (this.#wanted !== null && (wanted === null || wanted > this.#wanted)) this.#wanted = wanted
+    const whenStale = allows ? 'reject' : policy.whenStale
+    return { maxStaleness: Math.min(policy.maxStaleness, told), whenStale }
+  }
+
+  /** The store recorded this instance by a pull that was sent at this moment and said `maxStalenessMs`. */
+  pulled(tenant: string, at: Moment, maxStalenessMs: number | null): void {
+    this.#heard.set(tenant, { at, maxStalenessMs })
+  }
+
+  /** Whether the store may no longer wait for this instance. Only a pull ends it, since that is recorded before the tails are read. */
+  isUnheard(tenant: string, now: Moment): boolean {
+    const heard = this.#heard.get(tenant)
+    if (heard === undefined) return this.#first !== null
+    return heard.maxStalenessMs !== null && elapsed(heard.at, now) > heard.maxStalenessMs
+  }
+}
