@@ -38,6 +38,7 @@ if room < group and redis.call('ZCARD', KEYS[2]) == 0 then
 end
 local isTight = room < group
 local numberOf, sets, put = {}, {}, {}
+local isPlain = #declared == 0 and not isTight
 for n = 1, count do numberOf[tonumber(ARGV[5 + n])] = n end
 local function isThere(n, second, field)
   if redis.call('HEXISTS', KEYS[2 + n], field) == 1 then return true end
@@ -51,16 +52,15 @@ end
 for i = 6 + count, #ARGV, 3 do
   local n, field = tonumber(ARGV[i]), ARGV[i + 1]
   local second = tonumber(ARGV[5 + n])
-  local index = string.format('%d', (i - 6 - count) / 3)
   if second * 1000 <= s.now then
-    reply[#reply + 1] = 'e' .. index
-  elseif #declared == 0 and not isTight then
+    reply[#reply + 1] = 'e' .. int((i - 6 - count) / 3)
+  elseif isPlain then
     append(sets, n, field, ARGV[i + 2])
   else
     local key = n .. ' ' .. field
     if not put[key] and not isThere(n, second, field) then
       if room < 1 then
-        reply[#reply + 1] = 'q' .. index
+        reply[#reply + 1] = 'q' .. int((i - 6 - count) / 3)
       else
         room, put[key] = room - 1, true
         local at = announcementAfter(s.sec, second, leads)
