@@ -2,6 +2,7 @@ import { logs } from '../shared/domain/position.ts'
 import type { Drainer } from '../shared/relay/drainer.ts'
 import type { Relay } from '../shared/relay/relay.ts'
 import type { FeedStore } from '../shared/store/feed-store.ts'
+import type { InstanceStore } from '../shared/store/instance-store.ts'
 import type { Store } from '../shared/store/store.ts'
 import type { UpkeepStore } from '../shared/store/upkeep-store.ts'
 
@@ -23,12 +24,15 @@ export interface SweepReport {
   readonly waitingEntries: number
   readonly prunedRules: number
   readonly trimmedEntries: number
+  /** Instances of subscribers that were not heard of for longer than they may go on without news. */
+  readonly silentInstances: number
 }
 
 export interface SweepParts {
   readonly store: Store
   readonly feed: FeedStore
   readonly upkeep: UpkeepStore
+  readonly instances: InstanceStore
   readonly relay: Relay
   readonly drainer: Drainer
   readonly tenants: readonly string[]
@@ -52,7 +56,7 @@ export class Sweeper {
   }
 
   async runOnce(trigger: string): Promise<SweepReport> {
-    const { store, upkeep, relay, drainer, tenants, graceMs } = this.#parts
+    const { store, upkeep, instances, relay, drainer, tenants, graceMs } = this.#parts
     const started = performance.now()
     const { at } = await store.touch(tenants[0] ?? 'default', 0)
     const { announced, expiring } = await drainer.runOnce(Math.min(graceMs, OVERDUE_MS))
@@ -60,7 +64,9 @@ export class Sweeper {
     let prunedRules = 0
     let trimmedEntries = 0
     let waitingEntries = 0
+    let silentInstances = 0
     for (const tenant of tenants) {
+      silentInstances += await instances.prune(tenant)
       for (let shard = 0; shard < store.shards; shard++) {
         prunedRules += await upkeep.pruneRules(tenant, shard)
         const done = await this.#trim(tenant, shard)
@@ -79,6 +85,7 @@ export class Sweeper {
       waitingEntries,
       prunedRules,
       trimmedEntries,
+      silentInstances,
     }
     await upkeep.saveReport(at, JSON.stringify(report))
     return report

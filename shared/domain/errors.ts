@@ -31,6 +31,8 @@ export type ErrorCode =
   | 'too_many_shapes'
   | 'rule_too_large'
   | 'unknown_revocation'
+  | 'too_many_instances'
+  | 'foreign_instance'
   | 'store_unavailable'
   | 'store_full'
   | 'store_reserved'
@@ -92,6 +94,9 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   too_many_shapes: { status: 422, retryable: false },
   rule_too_large: { status: 422, retryable: false },
   unknown_revocation: { status: 404, retryable: false },
+  // Instances of subscribers
+  too_many_instances: { status: 429, retryable: true },
+  foreign_instance: { status: 403, retryable: false },
   // The store
   store_unavailable: { status: 503, retryable: true },
   store_full: { status: 503, retryable: true },

@@ -8,9 +8,11 @@ import { namesOf, type Names } from '../domain/names.ts'
 import { FeedWatch } from '../http/feed-watch.ts'
 import { Health } from '../http/health.ts'
 import type { Services } from '../http/services.ts'
+import { AckEar } from '../relay/ack-ear.ts'
 import { Relay } from '../relay/relay.ts'
 import { assertFacts, seedMaxTokenTtl, storeWarnings } from '../store/facts.ts'
 import { FeedStore } from '../store/feed-store.ts'
+import { InstanceStore } from '../store/instance-store.ts'
 import { createRedis } from '../store/redis.ts'
 import { RuleStore } from '../store/rule-store.ts'
 import { Store } from '../store/store.ts'
@@ -28,7 +30,7 @@ export interface Process extends Services {
 
 /** Opens the store and the broker and puts what both processes share on top. Neither needs to be up. */
 export function createServices(settings: Settings, log: Logger): Process {
-  const { namespace, shards, tenants } = settings
+  const { namespace, shards, tenants, beatMs } = settings
   const names = namesOf(namespace)
   const redis = createRedis(settings.redis, (error) =>
     log.debug({ err: error }, 'store connection'),
@@ -48,6 +50,8 @@ export function createServices(settings: Settings, log: Logger): Process {
     relay.send(entries)
     for (const tenant of new Set(entries.map((entry) => entry.tenant))) watch.wake(tenant)
   })
+  const instances = new InstanceStore(store, beatMs)
+  const acks = new AckEar({ instances, broker, names, tenants: [...tenants.keys()], beatMs, log })
   const health = new Health(store, broker, log)
   return {
     settings,
@@ -61,6 +65,8 @@ export function createServices(settings: Settings, log: Logger): Process {
     })),
     feed,
     upkeep: new UpkeepStore(store),
+    instances,
+    acks,
     relay,
     broker,
     health,
