@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { KnellProcess } from '../../shared/cli/processes.ts'
 import type { ConnectOptions } from '../../shared/subscriber/index.ts'
 import { eventually } from '../support/eventually.ts'
 import { call, createSystem, now, type TestSystem } from '../support/system.ts'
@@ -89,6 +90,37 @@ describe('announcements before exp', function () {
       0,
     )
     expect(sum).to.equal(1)
+  })
+
+  it('come once to each instance while two notifiers tick and two pollers sweep the same seconds', async () => {
+    // Without a grace the sweeps drain what the ticks drain.
+    system = createSystem({ EXPIRING_LEAD: '1s,2s,4s', SWEEP_GRACE: '0s', SHARDS: '2' })
+    const kinds = ['notifier', 'notifier', 'poller', 'poller'] as const
+    const [one, two] = await Promise.all(kinds.map((kind) => system.start(kind)))
+    const told = await listen()
+    const exp = now() + 8
+    const claims = Array.from({ length: 3000 }, (_, i) => ({ jti: `t-${i}`, exp: exp + (i % 3) }))
+    await Promise.all([one, two].map((notifier) => register(notifier as KnellProcess, claims)))
+    await eventually(
+      () => claims.every(({ jti }) => told(jti).some(({ what }) => what === 'expired')),
+      {
+        what: 'every expiry',
+        timeoutMs: 40_000,
+        intervalMs: 200,
+      },
+    )
+    for (const { jti, exp: death } of claims) {
+      const heard = told(jti)
+      const whats = heard.map(({ what }) => what)
+      expect(new Set(whats).size, `${jti}: ${whats.join()}`).to.equal(whats.length)
+      expect(whats.at(-1), jti).to.equal('expired')
+      for (const { what, at } of heard) {
+        const lead = what === 'expired' ? 0 : Number(what)
+        expect(at, `${jti}: ${what}`).to.be.at.least((death - lead) * 1000)
+      }
+    }
+    const all = claims.flatMap(({ jti }) => told(jti)).length
+    expect(all, 'nearly all are in time').to.be.at.least(claims.length * 3)
   })
 
   it('are made for each tenant as TENANTS_FILE says', async () => {
