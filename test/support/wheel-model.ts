@@ -16,7 +16,7 @@ export interface Announced {
 }
 
 /** The next announcement of a token after a second: the nearest of its lead times, or its `exp`. */
-export function announcementAfter(second: number, exp: number, leads: readonly number[]): number {
+function announcementAfter(second: number, exp: number, leads: readonly number[]): number {
   return Math.min(exp, ...leads.map((lead) => exp - lead).filter((at) => at > second))
 }
 
