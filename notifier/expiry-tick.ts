@@ -65,7 +65,8 @@ export class ExpiryTick {
 
   async #run(job: Job): Promise<Drained> {
     const drained = await this.#drainer.runOnce(0)
-    if (drained.announced > 0) this.#log.debug({ job: job.id, ...drained }, 'expiries announced')
+    if (drained.announced + drained.expiring > 0)
+      this.#log.debug({ job: job.id, ...drained }, 'expiries announced')
     return drained
   }
 

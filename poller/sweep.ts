@@ -6,7 +6,7 @@ import type { InstanceStore } from '../shared/store/instance-store.ts'
 import type { Store } from '../shared/store/store.ts'
 import type { UpkeepStore } from '../shared/store/upkeep-store.ts'
 
-/** What one sweep found. Whatever the first three count, the push path had missed. */
+/** What one sweep found. Whatever the first four count, the push path had missed. */
 export interface SweepReport {
   /** The store's time (ms) at the start. */
   readonly at: number
@@ -14,6 +14,8 @@ export interface SweepReport {
   readonly durationMs: number
   /** Tokens that were overdue on the wheel and are now announced. */
   readonly overdueTokens: number
+  /** Tokens whose announcement before `exp` was overdue and is now made. */
+  readonly overdueExpiring: number
   /** Entries that nobody had sent within the grace. */
   readonly unsentEntries: number
   /** Those of them that RabbitMQ has now confirmed. */
@@ -57,7 +59,7 @@ export class Sweeper {
     const { store, upkeep, instances, relay, drainer, tenants, graceMs } = this.#parts
     const started = performance.now()
     const { at } = await store.touch(tenants[0] ?? 'default', 0)
-    const { announced } = await drainer.runOnce(Math.min(graceMs, OVERDUE_MS))
+    const { announced, expiring } = await drainer.runOnce(Math.min(graceMs, OVERDUE_MS))
     const { claimed, sent } = await relay.runOnce(graceMs)
     let prunedRules = 0
     let trimmedEntries = 0
@@ -77,6 +79,7 @@ export class Sweeper {
       trigger,
       durationMs: Math.round(performance.now() - started),
       overdueTokens: announced,
+      overdueExpiring: expiring,
       unsentEntries: claimed,
       sentEntries: sent,
       waitingEntries,

@@ -23,6 +23,7 @@ export type ErrorCode =
   | 'token_claims_invalid'
   | 'token_not_yet_valid'
   | 'token_expired'
+  | 'quota_exceeded'
   | 'token_too_long_lived'
   | 'no_verification_key'
   | 'issued_before_in_future'
@@ -84,6 +85,7 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   token_claims_invalid: { status: 400, retryable: false },
   token_not_yet_valid: { status: 400, retryable: false },
   token_expired: { status: 400, retryable: false },
+  quota_exceeded: { status: 429, retryable: true },
   token_too_long_lived: { status: 400, retryable: false },
   no_verification_key: { status: 400, retryable: false },
   // Rules

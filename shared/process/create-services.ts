@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { Broker } from '../broker/broker.ts'
 import { ensureExchanges } from '../broker/topology.ts'
+import { DEFAULT_MAX_TOKENS } from '../config/tenant-settings.ts'
 import type { Settings } from '../config/settings.ts'
 import { isKnellError, KnellError } from '../domain/errors.ts'
 import { namesOf, type Names } from '../domain/names.ts'
@@ -58,7 +59,10 @@ export function createServices(settings: Settings, log: Logger): Process {
     names,
     store,
     rules,
-    tokens: new TokenStore(store),
+    tokens: new TokenStore(store, (tenant) => ({
+      leadSeconds: tenants.get(tenant)?.expiringLeadSeconds ?? [],
+      maxTokens: tenants.get(tenant)?.maxTokens ?? DEFAULT_MAX_TOKENS,
+    })),
     feed,
     upkeep: new UpkeepStore(store),
     instances,

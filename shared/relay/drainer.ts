@@ -4,6 +4,8 @@ import type { Relay } from './relay.ts'
 export interface Drained {
   /** Tokens announced as expired. */
   announced: number
+  /** Tokens announced as expiring. */
+  expiring: number
   /** Tokens passed over because they had been revoked one by one. */
   revoked: number
   /** Seconds that were looked at. */
@@ -39,7 +41,7 @@ export class Drainer {
 
   /** Drains every second that was due `graceMs` ago. */
   async runOnce(graceMs: number): Promise<Drained> {
-    const total: Drained = { announced: 0, revoked: 0, seconds: 0, paused: 0 }
+    const total: Drained = { announced: 0, expiring: 0, revoked: 0, seconds: 0, paused: 0 }
     for (const tenant of this.#tenants) {
       const shards = Array.from({ length: this.#shards }, (_, shard) => shard)
       await Promise.all(shards.map((shard) => this.#drainShard(tenant, shard, graceMs, total)))
@@ -70,6 +72,7 @@ export class Drainer {
       if (result.word === 'paused') total.paused += 1
       if (result.word !== 'ok') return false
       total.announced += result.announced
+      total.expiring += result.expiring
       total.revoked += result.revoked
       this.#relay.send(result.entries)
       if (result.left === 0) return true
