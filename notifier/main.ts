@@ -16,7 +16,7 @@ import { addTokenRoutes } from './routes/tokens.ts'
 await runProcess('notifier', process, (app, shared) => {
   const { settings, log, names, store, tokens, feed, relay, broker } = shared
   const tenants = [...settings.tenants.keys()]
-  const { shards, backlogMax, beatMs } = settings
+  const { backlogMax, beatMs } = settings
 
   addTokenRoutes(app, shared)
   addRevocationRoutes(app, shared)
@@ -27,7 +27,7 @@ await runProcess('notifier', process, (app, shared) => {
   addOpsRoutes(app, shared)
 
   const beater = new Beater({ feed, broker, names, tenants, intervalMs: beatMs, log })
-  const drainer = new Drainer({ tokens, relay, tenants, shards, backlogMax })
+  const drainer = new Drainer({ tokens, relay, tenants, backlogMax })
   const openBull = () => createBullRedis(settings.redis, (err) => log.debug({ err }, 'BullMQ'))
   const [queueRedis, workerRedis] = [openBull(), openBull()]
   const tenant = tenants[0] ?? 'default'

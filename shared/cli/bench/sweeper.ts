@@ -25,8 +25,8 @@ async function createSweeper(services: Process): Promise<Sweeper> {
   const { Sweeper } = (await import(file)) as SweepModule
   const { settings, store, tokens, feed, upkeep, relay } = services
   const tenants = [...settings.tenants.keys()]
-  const { shards, backlogMax, sweepGraceMs: graceMs, feedRetentionMs: retentionMs } = settings
-  const drainer = new Drainer({ tokens, relay, tenants, shards, backlogMax })
+  const { backlogMax, sweepGraceMs: graceMs, feedRetentionMs: retentionMs } = settings
+  const drainer = new Drainer({ tokens, relay, tenants, backlogMax })
   return new Sweeper({ store, feed, upkeep, relay, drainer, tenants, graceMs, retentionMs })
 }
 
