@@ -29,7 +29,6 @@ await runProcess('poller', process, (app, shared) => {
   const drainer = new Drainer({ tokens, relay, tenants, backlogMax })
   const sweeper = new Sweeper({
     store,
-    feed,
     upkeep,
     relay,
     drainer,

@@ -76,7 +76,7 @@ function createRegister(
   }
   return async (raw) => {
     const item: Item = parseWith(itemSchema, raw, 'token to register')
-    const name = tenantNamed(services.settings, item)
+    const name = tenantNamed(services.settings, app.auth.caller(request), item)
     const settings = app.auth.tenant(
       request,
       name,

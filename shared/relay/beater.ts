@@ -9,7 +9,7 @@ import type { FeedStore } from '../store/feed-store.ts'
 import { Loop } from './loop.ts'
 
 /** So many tenants are beaten for at once: enough to keep the store busy, few enough that a revocation need not wait behind them. */
-const AT_ONCE = 8
+const AT_ONCE = 16
 /** After this long a tenant's beat goes on without keeping the others waiting. */
 const PATIENCE_MS = 250
 /** While a beat has waited this long for its confirm, no other is claimed. */

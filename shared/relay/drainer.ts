@@ -1,8 +1,8 @@
 import type { TokenStore } from '../store/token-store.ts'
 import type { Relay } from './relay.ts'
-import { rotate } from './rotate.ts'
+import { rotateAll } from './rotate.ts'
 
-export interface Drained {
+interface Counts {
   /** Tokens announced as expired. */
   announced: number
   /** Tokens passed over because they had been revoked one by one. */
@@ -11,6 +11,11 @@ export interface Drained {
   seconds: number
   /** Shards that were left because too many entries are unsent. */
   paused: number
+}
+
+export interface Drained extends Readonly<Counts> {
+  /** What went wrong, where something did, in some shard; the others were drained all the same. */
+  readonly problem?: Error
 }
 
 /** So many shards are drained at once. */
@@ -51,19 +56,24 @@ export class Drainer {
    * that millions of one tenant delay no other's. What falls due meanwhile is looked for each second.
    */
   async runOnce(graceMs: number): Promise<Drained> {
-    const total: Drained = { announced: 0, revoked: 0, seconds: 0, paused: 0 }
-    for (;;) {
-      const due = await this.#tokens.withDue(this.#tenants, graceMs)
-      const places = due.map((place) => ({ ...place, seconds: [], cursor: '0' }))
-      const more = await rotate<DuePlace>(places, { atOnce: AT_ONCE, forMs: LOOK_MS }, (place) =>
-        this.#drain(place, graceMs, total),
-      )
-      if (!more) return total
-    }
+    const total = { announced: 0, revoked: 0, seconds: 0, paused: 0 }
+    const done = await rotateAll<DuePlace>(
+      async () => {
+        const due = await this.#tokens.withDue(this.#tenants, graceMs)
+        return due.map((place) => ({ ...place, seconds: [], cursor: '0' }))
+      },
+      {
+        atOnce: AT_ONCE,
+        lookMs: LOOK_MS,
+        keyOf: ({ tenant, shard }) => `${tenant}.${shard}`,
+      },
+      (place) => this.#drain(place, graceMs, total),
+    )
+    return { ...total, ...done }
   }
 
   /** Drains one batch of a shard; says whether there may be more. */
-  async #drain(place: DuePlace, graceMs: number, total: Drained): Promise<boolean> {
+  async #drain(place: DuePlace, graceMs: number, total: Counts): Promise<boolean> {
     const { tenant, shard } = place
     if (place.seconds.length === 0) {
       const { seconds } = await this.#tokens.due(tenant, shard, graceMs)

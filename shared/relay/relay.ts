@@ -9,7 +9,7 @@ import type { FeedStore, UnsentPlace } from '../store/feed-store.ts'
 import { GroupCommit } from '../store/group-commit.ts'
 import type { StoredEntry } from '../store/rule-store.ts'
 import { Loop } from './loop.ts'
-import { rotate } from './rotate.ts'
+import { rotateAll } from './rotate.ts'
 
 /** An entry that nobody has tried to send for this long is anybody's to finish. */
 const MOMENT_MS = 1000
@@ -20,7 +20,8 @@ const WINDOWS: Readonly<Record<Log, { all: number; each: number }>> = {
 }
 /** Past so many entries of a tenant waiting for the broker, or so many of all, more are left to the notes in the store. */
 const MAX_WAITING = { each: 500, inAll: 1000, reserved: 4 } as const
-const CLAIM = 200
+/** Few enough that all that is claimed at once finds room to wait. */
+const CLAIM = 50
 /** So many shards are looked after at once by what finishes left entries. */
 const AT_ONCE = 16
 /** A pass over what was left ends after this long, and looks anew for what else was left after each second. */
@@ -85,7 +86,11 @@ export class Relay {
       })
     }
     this.#turns = { revocations: turnsOf('revocations'), expiries: turnsOf('expiries') }
-    this.#loop = new Loop('relay', MOMENT_MS, () => this.runOnce(MOMENT_MS), options.log)
+    const pass = async (): Promise<void> => {
+      const { problem } = await this.runOnce(MOMENT_MS)
+      if (problem !== undefined) throw problem
+    }
+    this.#loop = new Loop('relay', MOMENT_MS, pass, options.log)
   }
 
   start(): void {
@@ -135,17 +140,24 @@ export class Relay {
     return results.filter(Boolean).length
   }
 
-  /** Finishes entries that nobody has tried to send for `idleMs`. Returns how many it got confirmed. */
-  async runOnce(idleMs: number): Promise<{ claimed: number; sent: number }> {
+  /**
+   * Finishes entries that nobody has tried to send for `idleMs`. Returns how many it got confirmed,
+   * and what went wrong, where something did, in some shard.
+   */
+  async runOnce(idleMs: number): Promise<{ claimed: number; sent: number; problem?: Error }> {
     const started = performance.now()
     const total = { claimed: 0, sent: 0 }
-    for (;;) {
-      const left = await this.#feed.withUnsent(this.#tenants)
-      const more = await rotate(left, { atOnce: AT_ONCE, forMs: MOMENT_MS }, (place) =>
-        this.#finish(place, idleMs, total),
-      )
-      if (!more || this.#stopping || performance.now() - started > PASS_MS) return total
-    }
+    const done = await rotateAll(
+      () => this.#feed.withUnsent(this.#tenants),
+      {
+        atOnce: AT_ONCE,
+        lookMs: MOMENT_MS,
+        keyOf: ({ tenant, log, shard }) => `${tenant}.${log}.${shard}`,
+        isOver: () => this.#stopping || performance.now() - started > PASS_MS,
+      },
+      (place) => this.#finish(place, idleMs, total),
+    )
+    return { ...total, ...done }
   }
 
   /** Sends one batch of what was left of a shard and log; says whether there may be more. */
@@ -155,6 +167,10 @@ export class Relay {
     total: { claimed: number; sent: number },
   ): Promise<boolean> {
     if (!this.isOpen(log) || this.#isStuck(log)) return false
+    if (this.#turns[log].of(tenant) > MAX_WAITING.each / 2) {
+      await this.#move()
+      return true
+    }
     const entries = await this.#feed.claimUnsent(tenant, log, shard, idleMs, CLAIM)
     const mine = entries.filter((entry) => !this.#sending.has(keyOf(entry)))
     total.claimed += mine.length

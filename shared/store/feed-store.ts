@@ -201,20 +201,20 @@ export class FeedStore {
     return entries
   }
 
-  /** Where some entry is noted unsent. Plain reads, since with many tenants nearly all have none. */
+  /** The shards where some entry is noted unsent, with both logs. Plain reads, since with many tenants nearly all have none. */
   async withUnsent(tenants: readonly string[]): Promise<UnsentPlace[]> {
     const places = tenants.flatMap((tenant) =>
-      Array.from({ length: this.#store.shards }, (_, shard) =>
-        logs.map((log) => ({ tenant, log, shard })),
-      ).flat(),
+      Array.from({ length: this.#store.shards }, (_, shard) => ({ tenant, shard })),
     )
     const counts = await this.#store.readAll(
-      places.map(({ tenant, log, shard }) => [
-        'exists',
-        this.#store.keys.shard(tenant, shard).unsent[log],
-      ]),
+      places.map(({ tenant, shard }) => {
+        const { unsent } = this.#store.keys.shard(tenant, shard)
+        return ['exists', unsent.revocations, unsent.expiries]
+      }),
     )
-    return places.filter((_, i) => counts[i] === 1)
+    return places.flatMap((place, i) =>
+      Number(counts[i] ?? 0) > 0 ? logs.map((log) => ({ ...place, log })) : [],
+    )
   }
 
   /** Clears the notes of entries that RabbitMQ has confirmed. */

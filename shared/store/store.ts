@@ -83,7 +83,7 @@ export class Store {
   }
 
   /**
-   * Plain reads, one key each, many at a time; undefined where the server of a key did not answer.
+   * Plain reads, each within one shard, many at a time; undefined where the server of a key did not answer.
    * For looking whether a script is worth calling: they open no epoch and move no clock.
    * @throws KnellError `store_*` where nothing answered
    */
