@@ -3,7 +3,7 @@ import type { Logger } from 'pino'
 import { isKnellError, KnellError } from '../domain/errors.ts'
 import { createAuth, type Auth } from './auth.ts'
 import { Cap } from './cap.ts'
-import { LIMITS } from './limits.ts'
+import { LIMITS, type Limits } from './limits.ts'
 import type { KeyRing } from '../config/api-keys.ts'
 import type { Settings } from '../config/settings.ts'
 
@@ -16,6 +16,7 @@ const OWN_CAP: ReadonlySet<string> = new Set(['/v1/feed', '/v1/snapshot'])
 declare module 'fastify' {
   interface FastifyInstance {
     readonly auth: Auth
+    readonly limits: Limits
   }
 }
 
@@ -35,6 +36,7 @@ export function createApp(
   log: Logger,
   keys: () => KeyRing | 'open',
   assertServing: () => void,
+  limits: Limits = LIMITS,
 ): FastifyInstance {
   const app = Fastify({
     bodyLimit: BODY_LIMIT,
@@ -61,8 +63,9 @@ export function createApp(
   })
   app.removeContentTypeParser('text/plain')
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readJson(app))
-  app.decorate('auth', createAuth(settings, keys))
-  const calls = new Cap(LIMITS.callsPerKey, 'calls')
+  app.decorate('auth', createAuth(settings, keys, limits))
+  app.decorate('limits', limits)
+  const calls = new Cap(limits.callsPerKey, 'calls')
   // Before any body is read, so that a stranger cannot make us wait for one.
   app.addHook('onRequest', async (request, reply) => {
     const path = request.routeOptions.url ?? ''

@@ -4,7 +4,7 @@ import type { Settings } from '../config/settings.ts'
 import type { TenantSettings } from '../config/tenant-settings.ts'
 import { KnellError } from '../domain/errors.ts'
 import { Failures } from './failures.ts'
-import { LIMITS } from './limits.ts'
+import type { Limits } from './limits.ts'
 import { tenantOf } from './services.ts'
 
 type NamedScope = Exclude<Scope, '*'>
@@ -32,9 +32,9 @@ const ANYBODY: ApiKey = {
 }
 
 /** Bearer authentication (RFC 6750, section 2.1) against the configured API keys. */
-export function createAuth(settings: Settings, keys: () => KeyRing | 'open'): Auth {
+export function createAuth(settings: Settings, keys: () => KeyRing | 'open', limits: Limits): Auth {
   const known = new WeakMap<FastifyRequest, ApiKey>()
-  const failures = new Failures(LIMITS.failures, LIMITS.failuresWindowMs)
+  const failures = new Failures(limits.failures, limits.failuresWindowMs)
   const caller = (request: FastifyRequest): ApiKey => {
     const ring = keys()
     if (ring === 'open') return ANYBODY

@@ -1,7 +1,7 @@
 import type { TurnLimits } from '../domain/fair-turns.ts'
 
 /** What one caller may have under way in one process, so that its flood leaves room for the others. */
-export const LIMITS: {
+export interface Limits {
   /** Failed authentications from one address within the window; what fails beyond is answered 429. */
   readonly failures: number
   readonly failuresWindowMs: number
@@ -11,7 +11,9 @@ export const LIMITS: {
   readonly pollsPerKey: number
   /** Snapshots: read at once, of one API key at once, and waiting of one API key. */
   readonly snapshots: TurnLimits
-} = {
+}
+
+export const LIMITS: Limits = {
   failures: 20,
   failuresWindowMs: 10_000,
   callsPerKey: 2000,

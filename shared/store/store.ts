@@ -14,7 +14,7 @@ export type Reply = readonly (string | number)[]
  * Scripts under way, by shard of a tenant. Redis runs them one after the other, so however much is
  * asked of one shard, a script of another waits for a few milliseconds of it at most.
  */
-const SCRIPTS: TurnLimits = { places: 256, each: 16, waiting: 10_000 }
+const SCRIPTS: TurnLimits = { places: 256, each: 4, waiting: 10_000 }
 /** As long as a command may take: while the store is frozen, what waits for its turn fails as soon as what was sent. */
 const MAX_TURN_MS = 3000
 /** So many plain reads go to the store at once. */

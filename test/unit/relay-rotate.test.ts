@@ -30,9 +30,9 @@ describe('what is taken in turn', () => {
       return steps.length < 4
     })
     expect(steps).to.deep.equal(['a', 'b', 'b', 'b'])
-    expect(
-      [...failed].map(([item, error]) => `${item}: ${error.message}`),
-    ).to.deep.equal(['a: a is broken'])
+    expect([...failed].map(([item, error]) => `${item}: ${error.message}`)).to.deep.equal([
+      'a: a is broken',
+    ])
   })
 
   it('says when the time was up before everything was done', async () => {

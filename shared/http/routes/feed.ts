@@ -7,7 +7,6 @@ import { parsePosition, type Log, type Position } from '../../domain/position.ts
 import type { FeedAnswer, TenantState } from '../../store/feed-store.ts'
 import { joinInstance, readSnapshot } from '../../store/snapshot.ts'
 import { Cap } from '../cap.ts'
-import { LIMITS } from '../limits.ts'
 import { countSchema, instanceSchema, parseWith, serviceSchema, tenantSchema } from '../schemas.ts'
 import type { Services } from '../services.ts'
 import { Turns } from '../turns.ts'
@@ -49,8 +48,8 @@ function instanceOf(
 /** `GET /v1/snapshot` and `GET /v1/feed`: the pull path. */
 export function addFeedRoutes(app: FastifyInstance, services: Services): void {
   const { store, feed, watch, health } = services
-  const snapshots = new Turns(LIMITS.snapshots, 'snapshots')
-  const polls = new Cap(LIMITS.pollsPerKey, 'polls of the feed')
+  const snapshots = new Turns(app.limits.snapshots, 'snapshots')
+  const polls = new Cap(app.limits.pollsPerKey, 'polls of the feed')
 
   app.get('/v1/snapshot', async (request, reply) => {
     const query = parseWith(snapshotQuery, request.query, 'query')
