@@ -19,7 +19,7 @@ await runProcess('notifier', process, (app, shared) => {
   const { settings, log, names, store, rules, tokens, feed, instances, relay, acks, broker } =
     shared
   const tenants = [...settings.tenants.keys()]
-  const { shards, backlogMax, beatMs } = settings
+  const { backlogMax, beatMs } = settings
 
   addTokenRoutes(app, shared)
   const enforcement = new Enforcement({ instances, rules, ear: acks })
@@ -32,7 +32,7 @@ await runProcess('notifier', process, (app, shared) => {
   addOpsRoutes(app, shared)
 
   const beater = new Beater({ feed, broker, names, tenants, intervalMs: beatMs, log })
-  const drainer = new Drainer({ tokens, relay, tenants, shards, backlogMax })
+  const drainer = new Drainer({ tokens, relay, tenants, backlogMax })
   const openBull = () => createBullRedis(settings.redis, (err) => log.debug({ err }, 'BullMQ'))
   const [queueRedis, workerRedis] = [openBull(), openBull()]
   const tenant = tenants[0] ?? 'default'

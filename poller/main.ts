@@ -19,13 +19,7 @@ await runProcess('poller', process, (app, shared) => {
   const { settings, log, names, store, tokens, feed, upkeep, instances, relay, acks, broker } =
     shared
   const tenants = [...settings.tenants.keys()]
-  const {
-    shards,
-    backlogMax,
-    beatMs,
-    sweepGraceMs: graceMs,
-    feedRetentionMs: retentionMs,
-  } = settings
+  const { backlogMax, beatMs, sweepGraceMs: graceMs, feedRetentionMs: retentionMs } = settings
 
   addFeedRoutes(app, shared)
   addCheckRoute(app, shared)
@@ -35,10 +29,9 @@ await runProcess('poller', process, (app, shared) => {
   const ear = new BeatEar(broker, names)
   const mayBeat = (tenant: string) => ear.silenceMs(tenant) > SILENT_BEATS * beatMs
   const beater = new Beater({ feed, broker, names, tenants, intervalMs: beatMs, log, mayBeat })
-  const drainer = new Drainer({ tokens, relay, tenants, shards, backlogMax })
+  const drainer = new Drainer({ tokens, relay, tenants, backlogMax })
   const sweeper = new Sweeper({
     store,
-    feed,
     upkeep,
     instances,
     relay,

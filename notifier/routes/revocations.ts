@@ -71,7 +71,8 @@ export function addRevocationRoutes(
     if ((body.match === undefined) === (body.token === undefined)) {
       throw new KnellError('invalid_request', 'Send either match or token.')
     }
-    const name = tenantNamed(services.settings, body as { tenant?: string; token?: string })
+    const named = body as { tenant?: string; token?: string }
+    const name = tenantNamed(services.settings, app.auth.caller(request), named)
     const scopes = ['revocations:write', 'revocations:mass'] as const
     const settings = app.auth.tenant(request, name, ...scopes)
     const doomed = body.token === undefined ? undefined : readDoomed(settings, body.token)

@@ -121,16 +121,23 @@ export class KnellError extends Error {
   readonly code: ErrorCode
   /** Facts that help the caller, safe to show to it: never a token or a secret. */
   readonly details: Readonly<Record<string, unknown>> | undefined
+  /** When the same call may be worth sending again, where that is known. */
+  readonly retryAfterSeconds: number | undefined
 
   constructor(
     code: ErrorCode,
     message: string,
-    options: { cause?: unknown; details?: Readonly<Record<string, unknown>> } = {},
+    options: {
+      cause?: unknown
+      details?: Readonly<Record<string, unknown>>
+      retryAfterSeconds?: number
+    } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'KnellError'
     this.code = code
     this.details = options.details
+    this.retryAfterSeconds = options.retryAfterSeconds
   }
 
   get status(): number {

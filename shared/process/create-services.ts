@@ -44,8 +44,8 @@ export function createServices(settings: Settings, log: Logger): Process {
   })
   broker.on('problem', (error) => log.warn({ code: error.code }, error.message))
   const feed = new FeedStore(store, (tenant) => tenants.get(tenant)?.maxTokenTtlSeconds ?? 86_400)
-  const relay = new Relay({ feed, broker, names, tenants: [...tenants.keys()], shards, log })
-  const watch = new FeedWatch(feed)
+  const relay = new Relay({ feed, broker, names, tenants: [...tenants.keys()], log })
+  const watch = new FeedWatch(feed, shards)
   const rules = new RuleStore(store, (entries) => {
     relay.send(entries)
     for (const tenant of new Set(entries.map((entry) => entry.tenant))) watch.wake(tenant)
