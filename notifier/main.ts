@@ -11,7 +11,9 @@ import { createBullRedis } from '../shared/store/redis.ts'
 import { ExpiryTick } from './expiry-tick.ts'
 import { addMaxTokenTtlRoute } from './routes/max-token-ttl.ts'
 import { addRevocationRoutes } from './routes/revocations.ts'
+import { addScheduleRoutes } from './routes/schedules.ts'
 import { addTokenRoutes } from './routes/tokens.ts'
+import { addUndoRoutes } from './routes/undo.ts'
 
 await runProcess('notifier', process, (app, shared) => {
   const { settings, log, names, store, tokens, feed, relay, broker } = shared
@@ -20,6 +22,8 @@ await runProcess('notifier', process, (app, shared) => {
 
   addTokenRoutes(app, shared)
   addRevocationRoutes(app, shared)
+  addUndoRoutes(app, shared)
+  addScheduleRoutes(app, shared)
   addMaxTokenTtlRoute(app, shared)
   addRuleRoutes(app, shared)
   addFeedRoutes(app, shared)

@@ -30,6 +30,9 @@ export type ErrorCode =
   | 'too_many_shapes'
   | 'rule_too_large'
   | 'unknown_revocation'
+  | 'time_out_of_range'
+  | 'too_many_schedules'
+  | 'unknown_schedule'
   | 'store_unavailable'
   | 'store_full'
   | 'store_reserved'
@@ -90,6 +93,9 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   too_many_shapes: { status: 422, retryable: false },
   rule_too_large: { status: 422, retryable: false },
   unknown_revocation: { status: 404, retryable: false },
+  time_out_of_range: { status: 422, retryable: false },
+  too_many_schedules: { status: 422, retryable: false },
+  unknown_schedule: { status: 404, retryable: false },
   // The store
   store_unavailable: { status: 503, retryable: true },
   store_full: { status: 503, retryable: true },

@@ -238,6 +238,7 @@ function isPlain(rule: Rule, shard: number, position: Position): boolean {
     rule.held !== true &&
     rule.lifted === undefined &&
     rule.liftedBefore === undefined &&
+    rule.releasedBefore === undefined &&
     rule.until !== null &&
     rule.until < 2 ** 32 - 256 &&
     position.seq < 2 ** 32 &&

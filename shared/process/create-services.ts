@@ -12,6 +12,7 @@ import { assertFacts, seedMaxTokenTtl, storeWarnings } from '../store/facts.ts'
 import { FeedStore } from '../store/feed-store.ts'
 import { createRedis } from '../store/redis.ts'
 import { RuleStore } from '../store/rule-store.ts'
+import { ScheduleStore } from '../store/schedule-store.ts'
 import { Store } from '../store/store.ts'
 import { TokenStore } from '../store/token-store.ts'
 import { UpkeepStore } from '../store/upkeep-store.ts'
@@ -54,6 +55,7 @@ export function createServices(settings: Settings, log: Logger): Process {
     names,
     store,
     rules,
+    schedules: new ScheduleStore(store, rules),
     tokens: new TokenStore(store),
     feed,
     upkeep: new UpkeepStore(store),

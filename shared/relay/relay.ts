@@ -6,7 +6,7 @@ import type { Names } from '../domain/names.ts'
 import { formatPosition, logs, type Log, type Position } from '../domain/position.ts'
 import type { FeedStore } from '../store/feed-store.ts'
 import { GroupCommit } from '../store/group-commit.ts'
-import type { StoredEntry } from '../store/rule-store.ts'
+import type { StoredEntry } from '../store/rule-commit.ts'
 import { Loop } from './loop.ts'
 
 /** An entry that nobody has tried to send for this long is anybody's to finish. */

@@ -9,7 +9,7 @@ import {
 } from '../domain/position.ts'
 import type { TtlStep } from '../domain/max-token-ttl.ts'
 import { seedMaxTokenTtl } from './facts.ts'
-import type { StoredEntry } from './rule-store.ts'
+import type { StoredEntry } from './rule-commit.ts'
 import type { Store } from './store.ts'
 
 /** One answer of the feed, its entries as the bodies they travel as. */

@@ -1,7 +1,7 @@
 import { KnellError } from '../domain/errors.ts'
 import { shardOfJti } from '../domain/shard.ts'
 import { GroupCommit } from './group-commit.ts'
-import type { StoredEntry } from './rule-store.ts'
+import type { StoredEntry } from './rule-commit.ts'
 import type { Store } from './store.ts'
 
 /** A token to be announced when it expires. */

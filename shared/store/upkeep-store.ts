@@ -19,7 +19,7 @@ export class UpkeepStore {
     return inBatches(async () => {
       const [gone] = await this.#store.run(
         'pruneRules',
-        [keys.meta, keys.rules, keys.until, keys.ids, keys.kids],
+        [keys.meta, keys.rules, keys.until, keys.ids, keys.kids, keys.holds],
         [BATCH],
       )
       return Number(gone)

@@ -1,6 +1,7 @@
 import { commit } from './commit.ts'
 import { claimUnsent, getRules, readFeed, snapshotPage, touch } from './feed.ts'
 import { prelude } from './prelude.ts'
+import { dueChanges, listSchedules } from './schedules.ts'
 import { drain, due, register } from './tokens.ts'
 import { admitShape, join, pruneRules, replaceTtl, seedTtl, trimFeed } from './upkeep.ts'
 
@@ -20,6 +21,8 @@ export type ScriptName =
   | 'seedTtl'
   | 'replaceTtl'
   | 'join'
+  | 'dueChanges'
+  | 'listSchedules'
 
 const bodies: Readonly<Record<ScriptName, string>> = {
   commit,
@@ -37,6 +40,8 @@ const bodies: Readonly<Record<ScriptName, string>> = {
   seedTtl,
   replaceTtl,
   join,
+  dueChanges,
+  listSchedules,
 }
 
 /** The name under which a script is defined on the client: some of the short ones are Redis commands. */
