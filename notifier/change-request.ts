@@ -1,11 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
-import type { TenantSettings } from '../shared/config/tenant-settings.ts'
 import { parseMatch, type Match } from '../shared/domain/claims.ts'
 import { KnellError } from '../shared/domain/errors.ts'
-import { largestTtl } from '../shared/domain/max-token-ttl.ts'
-import type { Services } from '../shared/http/services.ts'
 import type { Idempotency } from '../shared/store/rule-commit.ts'
 
 const MAX_NUMERIC_DATE = 2 ** 33
@@ -37,16 +34,6 @@ export function parseExcept(value: unknown): Match | undefined {
     throw new KnellError('invalid_match', 'except names payload claims; kid is a header parameter.')
   }
   return except
-}
-
-/** The longest life (seconds) that a token of the tenant alive now, or made from now on, may have. */
-export async function longestOf(
-  { feed, store }: Services,
-  settings: TenantSettings,
-): Promise<number> {
-  const steps = await feed.maxTokenTtl(settings.tenant)
-  const now = Math.floor((await store.now(settings.tenant)) / 1000)
-  return largestTtl(steps, now) ?? settings.maxTokenTtlSeconds
 }
 
 /** An `Idempotency-Key` belongs to API key, tenant and body for 10 minutes. */

@@ -16,7 +16,7 @@ import { addTokenRoutes } from './routes/tokens.ts'
 import { addUndoRoutes } from './routes/undo.ts'
 
 await runProcess('notifier', process, (app, shared) => {
-  const { settings, log, names, store, tokens, feed, relay, broker } = shared
+  const { settings, log, names, store, tokens, feed, relay, broker, dueChanges } = shared
   const tenants = [...settings.tenants.keys()]
   const { shards, backlogMax, beatMs } = settings
 
@@ -35,7 +35,15 @@ await runProcess('notifier', process, (app, shared) => {
   const openBull = () => createBullRedis(settings.redis, (err) => log.debug({ err }, 'BullMQ'))
   const [queueRedis, workerRedis] = [openBull(), openBull()]
   const tenant = tenants[0] ?? 'default'
-  const tick = new ExpiryTick({ store, tenant, drainer, log, queueRedis, workerRedis })
+  const tick = new ExpiryTick({
+    store,
+    tenant,
+    drainer,
+    dueChanges,
+    log,
+    queueRedis,
+    workerRedis,
+  })
 
   return {
     start() {

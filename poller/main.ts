@@ -15,7 +15,7 @@ import { Sweeper } from './sweep.ts'
 const SILENT_BEATS = 3
 
 await runProcess('poller', process, (app, shared) => {
-  const { settings, log, names, store, tokens, feed, upkeep, relay, broker } = shared
+  const { settings, log, names, store, tokens, feed, upkeep, relay, broker, dueChanges } = shared
   const tenants = [...settings.tenants.keys()]
   const {
     shards,
@@ -39,6 +39,7 @@ await runProcess('poller', process, (app, shared) => {
     upkeep,
     relay,
     drainer,
+    dueChanges,
     tenants,
     graceMs,
     retentionMs,

@@ -1,11 +1,12 @@
 import { logs } from '../shared/domain/position.ts'
 import type { Drainer } from '../shared/relay/drainer.ts'
+import type { DueChanges } from '../shared/relay/due-changes.ts'
 import type { Relay } from '../shared/relay/relay.ts'
 import type { FeedStore } from '../shared/store/feed-store.ts'
 import type { Store } from '../shared/store/store.ts'
 import type { UpkeepStore } from '../shared/store/upkeep-store.ts'
 
-/** What one sweep found. Whatever the first three count, the push path had missed. */
+/** What one sweep found. What is overdue or unsent the push path had missed. */
 export interface SweepReport {
   /** The store's time (ms) at the start. */
   readonly at: number
@@ -13,6 +14,10 @@ export interface SweepReport {
   readonly durationMs: number
   /** Tokens that were overdue on the wheel and are now announced. */
   readonly overdueTokens: number
+  /** Holds whose `reviewBy` had passed and that are now over. */
+  readonly overdueHolds: number
+  /** Schedules whose time had passed and that are now made. */
+  readonly overdueSchedules: number
   /** Entries that nobody had sent within the grace. */
   readonly unsentEntries: number
   /** Those of them that RabbitMQ has now confirmed. */
@@ -29,6 +34,7 @@ export interface SweepParts {
   readonly upkeep: UpkeepStore
   readonly relay: Relay
   readonly drainer: Drainer
+  readonly dueChanges: DueChanges
   readonly tenants: readonly string[]
   /** How long an entry may wait for the relays before the sweep sends it. */
   readonly graceMs: number
@@ -50,10 +56,12 @@ export class Sweeper {
   }
 
   async runOnce(trigger: string): Promise<SweepReport> {
-    const { store, upkeep, relay, drainer, tenants, graceMs } = this.#parts
+    const { store, upkeep, relay, drainer, dueChanges, tenants, graceMs } = this.#parts
     const started = performance.now()
     const { at } = await store.touch(tenants[0] ?? 'default', 0)
-    const { announced } = await drainer.runOnce(Math.min(graceMs, OVERDUE_MS))
+    const overdueMs = Math.min(graceMs, OVERDUE_MS)
+    const changed = await dueChanges.runOnce(overdueMs, 'everywhere')
+    const { announced } = await drainer.runOnce(overdueMs)
     const { claimed, sent } = await relay.runOnce(graceMs)
     let prunedRules = 0
     let trimmedEntries = 0
@@ -71,6 +79,8 @@ export class Sweeper {
       trigger,
       durationMs: Math.round(performance.now() - started),
       overdueTokens: announced,
+      overdueHolds: changed.holds,
+      overdueSchedules: changed.schedules,
       unsentEntries: claimed,
       sentEntries: sent,
       waitingEntries,

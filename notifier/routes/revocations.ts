@@ -6,13 +6,8 @@ import { KnellError } from '../../shared/domain/errors.ts'
 import { parseWith, reasonSchema, tenantSchema } from '../../shared/http/schemas.ts'
 import type { Services } from '../../shared/http/services.ts'
 import type { Committed, HoldChange, RevokeChange } from '../../shared/store/changes.ts'
-import {
-  idempotencyOf,
-  longestOf,
-  noteSchema,
-  numericDateSchema,
-  parseExcept,
-} from '../change-request.ts'
+import { livesOf, type Lives } from '../../shared/store/lives.ts'
+import { idempotencyOf, noteSchema, numericDateSchema, parseExcept } from '../change-request.ts'
 import { dryAnswer } from '../dry-run.ts'
 import { tenantNamed } from '../tenant-named.ts'
 import { readDoomed } from '../token-reader.ts'
@@ -46,10 +41,7 @@ export function addRevocationRoutes(app: FastifyInstance, services: Services): v
     const body = parseWith(revokeBody, request.body, 'body')
     const { settings, match, verifiedExp } = aimOf(app, services, request, body)
     const { tenant } = settings
-    const change = changeOf(body, match, verifiedExp, {
-      ttlSeconds: await longestOf(services, settings),
-      skewSeconds: settings.issuerSkewSeconds,
-    })
+    const change = changeOf(body, match, verifiedExp, await livesOf(services, settings))
     const { at } = body
     if (body.dryRun === true) {
       const preview =
@@ -109,7 +101,7 @@ function changeOf(
   body: RevokeBody,
   match: Match,
   verifiedExp: number | undefined,
-  lives: { ttlSeconds: number; skewSeconds: number },
+  lives: Lives,
 ): RevokeChange | HoldChange {
   const { issuedBefore, hold, at, reason } = body
   const except = parseExcept(body.except)

@@ -6,7 +6,8 @@ import { KnellError } from '../../shared/domain/errors.ts'
 import { parseWith, tenantSchema } from '../../shared/http/schemas.ts'
 import type { Services } from '../../shared/http/services.ts'
 import type { Committed, ReleaseChange, RestoreChange } from '../../shared/store/changes.ts'
-import { idempotencyOf, longestOf, noteSchema } from '../change-request.ts'
+import { livesOf } from '../../shared/store/lives.ts'
+import { idempotencyOf, noteSchema } from '../change-request.ts'
 import { dryAnswer } from '../dry-run.ts'
 
 const common = {
@@ -43,7 +44,7 @@ export function addUndoRoutes(app: FastifyInstance, services: Services): void {
     const change: ReleaseChange = {
       op: 'release',
       match: parseMatch(body.match),
-      ttlSeconds: await longestOf(services, settings),
+      ttlSeconds: (await livesOf(services, settings)).ttlSeconds,
       force: body.force === true,
     }
     if (body.dryRun === true) {
@@ -84,7 +85,7 @@ async function restoreOf(
     return {
       op: 'restore',
       match: parseMatch(match),
-      ttlSeconds: await longestOf(services, settings),
+      ttlSeconds: (await livesOf(services, settings)).ttlSeconds,
       force: force === true,
     }
   }

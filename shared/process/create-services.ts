@@ -6,10 +6,12 @@ import { isKnellError, KnellError } from '../domain/errors.ts'
 import { namesOf, type Names } from '../domain/names.ts'
 import { FeedWatch } from '../http/feed-watch.ts'
 import { Health } from '../http/health.ts'
-import type { Services } from '../http/services.ts'
+import { tenantOf, type Services } from '../http/services.ts'
+import { DueChanges } from '../relay/due-changes.ts'
 import { Relay } from '../relay/relay.ts'
 import { assertFacts, seedMaxTokenTtl, storeWarnings } from '../store/facts.ts'
 import { FeedStore } from '../store/feed-store.ts'
+import { livesOf } from '../store/lives.ts'
 import { createRedis } from '../store/redis.ts'
 import { RuleStore } from '../store/rule-store.ts'
 import { ScheduleStore } from '../store/schedule-store.ts'
@@ -22,6 +24,7 @@ const RETRY_MS = 1000
 
 export interface Process extends Services {
   readonly names: Names
+  readonly dueChanges: DueChanges
   /** Resolves once the store has been seen and fits; rejects, once, where it never can. */
   readonly storeChecked: Promise<void>
 }
@@ -48,6 +51,14 @@ export function createServices(settings: Settings, log: Logger): Process {
     relay.send(entries)
     for (const tenant of new Set(entries.map((entry) => entry.tenant))) watch.wake(tenant)
   })
+  const schedules = new ScheduleStore(store, rules)
+  const dueChanges = new DueChanges({
+    store,
+    schedules,
+    tenants: [...tenants.keys()],
+    livesOf: (tenant) => livesOf({ feed, store }, tenantOf(settings, tenant)),
+    log,
+  })
   const health = new Health(store, broker, log)
   return {
     settings,
@@ -55,7 +66,8 @@ export function createServices(settings: Settings, log: Logger): Process {
     names,
     store,
     rules,
-    schedules: new ScheduleStore(store, rules),
+    schedules,
+    dueChanges,
     tokens: new TokenStore(store),
     feed,
     upkeep: new UpkeepStore(store),

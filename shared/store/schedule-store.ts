@@ -1,17 +1,17 @@
 import { randomBytes } from 'node:crypto'
-import type { Match } from '../domain/claims.ts'
-import { KnellError } from '../domain/errors.ts'
+import { matchKey, type Match } from '../domain/claims.ts'
+import { isKnellError, KnellError } from '../domain/errors.ts'
 import type { Reason } from '../domain/reasons.ts'
 import { shardOfMatch } from '../domain/shard.ts'
 import {
   cutoffKindOf,
-  toLifted,
   toWire,
   type HoldChange,
   type Outcome,
   type RevokeChange,
 } from './changes.ts'
 import { noteDue } from './due-index.ts'
+import type { Lives } from './lives.ts'
 import type { Idempotency, RuleCommit } from './rule-commit.ts'
 import { parseWire, type RulePreview, type RuleStore } from './rule-store.ts'
 import { admitShape, assertShape } from './shapes.ts'
@@ -37,18 +37,18 @@ export interface ScheduleCursor {
   readonly id: string
 }
 
-/** What is due in one shard, and when something next will be. */
-export interface DueChanges {
-  readonly holds: readonly Match[]
-  readonly schedules: readonly string[]
-  /** NumericDate; undefined where nothing waits. */
-  readonly next: number | undefined
+/** A schedule whose time has come. */
+interface DueSchedule {
+  readonly id: string
+  readonly match: Match
 }
 
-/** The longest token life and the tenant's skew at the moment a change falls due. */
-export interface Lives {
-  readonly ttlSeconds: number
-  readonly skewSeconds: number
+/** What is due in one shard, and when something next will be. */
+interface Due {
+  readonly holds: readonly Match[]
+  readonly schedules: readonly DueSchedule[]
+  /** NumericDate; undefined where nothing waits. */
+  readonly next: number | undefined
 }
 
 /** Changes that wait: schedules, and the outcomes of holds. Each is made by the commit script, once, as of the time it was due. */
@@ -138,39 +138,53 @@ export class ScheduleStore {
   }
 
   /** What was due `graceMs` ago in one shard. */
-  async due(tenant: string, shard: number, graceMs: number, limit = 200): Promise<DueChanges> {
+  async due(tenant: string, shard: number, graceMs: number, limit = 200): Promise<Due> {
     const keys = this.#store.keys.shard(tenant, shard)
     const [, next, holds, ...rest] = await this.#store.run(
       'dueChanges',
-      [keys.meta, keys.holds, keys.scheduled],
+      [keys.meta, keys.holds, keys.schedules, keys.scheduled],
       [graceMs, limit],
     )
     const held = Number(holds)
+    const schedules: DueSchedule[] = []
+    for (let i = held; i + 1 < rest.length; i += 2) {
+      const { id, match } = parseSchedule(String(rest[i]), String(rest[i + 1]))
+      schedules.push({ id, match })
+    }
     return {
       holds: rest.slice(0, held).map((text) => JSON.parse(String(text)) as Match),
-      schedules: rest.slice(held).map(String),
+      schedules,
       next: next === '' ? undefined : Number(next),
     }
   }
 
   /** Ends a hold whose `reviewBy` has come. Answers whether there was one. @throws KnellError `too_many_cutoffs`, `rule_too_large`, `store_*` */
-  async outcome(
-    tenant: string,
-    shard: number,
-    match: Match,
-    { ttlSeconds, skewSeconds }: Lives,
-  ): Promise<boolean> {
-    const change = { op: 'release', match, ttlSeconds } as const
-    const wire = { ...toWire(change), op: 'outcome', t: cutoffKindOf(match), skew: skewSeconds }
-    const answer = await this.#commits.commit(tenant, shard, wire)
-    return answer !== '-' && toLifted(shard, answer).ids.length > 0
+  async outcome(tenant: string, shard: number, match: Match, lives: Lives): Promise<boolean> {
+    await this.#admit(tenant, match, lives)
+    const { ttlSeconds: ttl, skewSeconds: skew } = lives
+    const change = { op: 'outcome', m: matchKey(match), t: cutoffKindOf(match), ttl, skew }
+    return (await this.#commits.commit(tenant, shard, change)) !== '-'
   }
 
   /** Makes a scheduled change whose time has come. Answers whether it was there. @throws KnellError `too_many_cutoffs`, `rule_too_large`, `store_*` */
-  async fire(tenant: string, shard: number, id: string, lives: Lives): Promise<boolean> {
+  async fire(
+    tenant: string,
+    shard: number,
+    { id, match }: { readonly id: string; readonly match: Match },
+    lives: Lives,
+  ): Promise<boolean> {
+    await this.#admit(tenant, match, lives)
     const { ttlSeconds: ttl, skewSeconds: skew } = lives
-    const answer = await this.#commits.commit(tenant, shard, { op: 'fire', id, ttl, skew })
-    return answer !== '-'
+    return (await this.#commits.commit(tenant, shard, { op: 'fire', id, ttl, skew })) !== '-'
+  }
+
+  /** The shape was admitted when the change was made or kept; this keeps it for as long as the rule now lives. */
+  async #admit(tenant: string, match: Match, { ttlSeconds }: Lives): Promise<void> {
+    try {
+      await admitShape(this.#store, tenant, { match, ttlSeconds })
+    } catch (error) {
+      if (!isKnellError(error, 'too_many_shapes')) throw error
+    }
   }
 }
 
