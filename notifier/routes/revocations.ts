@@ -48,7 +48,7 @@ export function addRevocationRoutes(app: FastifyInstance, services: Services): v
         at === undefined
           ? await rules.preview(tenant, change)
           : await schedules.preview(tenant, at, change)
-      return dryAnswer(services, settings, preview, { change, at })
+      return dryAnswer(services, tenant, preview, { change, at })
     }
     const idempotency = idempotencyOf(app, request, tenant)
     const by = { tenant, reason: body.reason, by: body.by }

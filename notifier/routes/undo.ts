@@ -48,7 +48,7 @@ export function addUndoRoutes(app: FastifyInstance, services: Services): void {
       force: body.force === true,
     }
     if (body.dryRun === true) {
-      return dryAnswer(services, settings, await rules.preview(tenant, change), { change })
+      return dryAnswer(services, tenant, await rules.preview(tenant, change), { change })
     }
     const committed = await rules.release(tenant, change, idempotencyOf(app, request, tenant))
     log.info({ lifted: committed.ids, tenant, by: body.by }, 'released')
@@ -61,7 +61,7 @@ export function addUndoRoutes(app: FastifyInstance, services: Services): void {
     const { tenant } = settings
     const change = await restoreOf(services, settings, body)
     if (body.dryRun === true) {
-      return dryAnswer(services, settings, await rules.preview(tenant, change), { change })
+      return dryAnswer(services, tenant, await rules.preview(tenant, change), { change })
     }
     const committed = await rules.restore(tenant, change, idempotencyOf(app, request, tenant))
     log.info({ lifted: committed.ids, tenant, by: body.by }, 'restored')
