@@ -68,12 +68,18 @@ export class ExpiryTick {
   }
 
   async #run(job: Job): Promise<Drained & Changed> {
-    // Changes first: a flood of expiries must not keep a hold or a schedule waiting.
-    const changed = await this.#dueChanges.runOnce(0)
+    // Side by side: a flood of either must not keep the other waiting.
+    const [changes, drain] = await Promise.allSettled([
+      this.#dueChanges.runOnce(0),
+      this.#drainer.runOnce(0),
+    ])
+    if (changes.status === 'rejected') throw changes.reason
+    if (drain.status === 'rejected') throw drain.reason
+    const changed = changes.value
+    const drained = drain.value
     if (changed.holds + changed.schedules > 0) {
       this.#log.debug({ job: job.id, ...changed }, 'due changes made')
     }
-    const drained = await this.#drainer.runOnce(0)
     if (drained.announced > 0) this.#log.debug({ job: job.id, ...drained }, 'expiries announced')
     return { ...drained, ...changed }
   }

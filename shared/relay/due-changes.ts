@@ -1,3 +1,4 @@
+import pLimit from 'p-limit'
 import type { Logger } from 'pino'
 import { isKnellError } from '../domain/errors.ts'
 import { noteDue, takeDue, type DueShard } from '../store/due-index.ts'
@@ -16,6 +17,7 @@ export interface Changed {
 
 /** Shards that one pass looks into by their notes; the next pass goes on. */
 const MAX_NOTED = 1000
+const SHARDS_AT_ONCE = 16
 
 /**
  * Makes what is due: outcomes of holds, and schedules. The store says in one call which shards have
@@ -52,9 +54,10 @@ export class DueChanges {
     const now = Math.floor(((await this.#store.touch(any, 0)).at - graceMs) / 1000)
     const shards =
       where === 'noted' ? await takeDue(this.#store, now, MAX_NOTED) : this.#everywhere()
-    for (const { tenant, shard } of shards) {
-      // What another set of tenants left behind waits until its tenant is declared again.
-      if (!this.#tenants.has(tenant)) continue
+    // What another set of tenants left behind waits until its tenant is declared again.
+    const known = shards.filter(({ tenant }) => this.#tenants.has(tenant))
+    // Several at a time, so that one tenant's many keep no other's waiting.
+    await pLimit(SHARDS_AT_ONCE).map(known, async ({ tenant, shard }) => {
       try {
         await this.#runShard(tenant, shard, graceMs, changed)
       } catch (error) {
@@ -64,7 +67,7 @@ export class DueChanges {
         )
         await noteDue(this.#store, tenant, shard, now)
       }
-    }
+    })
     return changed
   }
 

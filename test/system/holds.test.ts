@@ -106,7 +106,7 @@ describe('holds and schedules in the whole system', function () {
         method: 'DELETE',
         headers: { authorization: `Bearer ${system.apiKey}`, connection: 'close' },
       })
-    const cancelled = (await (await cancel()).json()) as unknown
+    const cancelled = await (await cancel()).json()
     expect(cancelled).to.deep.equal({
       cancelled: { id: mistaken.body['id'], at, match: { sub: 'bob' } },
     })

@@ -113,6 +113,7 @@ describe('holds and schedules in the store', () => {
       fc.constant({ op: 'restore' as const }),
       fc.record({ op: fc.constant('restoreId' as const), pick: fc.nat() }),
       fc.record({ op: fc.constant('pass' as const), seconds: fc.constantFrom(5, 15) }),
+      fc.constant({ op: 'restart' as const }),
     )
     let run = 0
     const order = fc.infiniteStream(fc.nat())
@@ -185,6 +186,10 @@ describe('holds and schedules in the store', () => {
               expect(lifted).to.deep.equal(isHold || cutoff !== undefined ? [id] : [])
               if (isHold) model.hold = undefined
               if (cutoff !== undefined) model.cutoffs.delete(cutoff)
+            } else if (one.op === 'restart') {
+              // A server with another identity: the next script begins a new term.
+              const { meta } = test.store.keys.shard(TENANT, 0)
+              await test.store.redis.hset(meta, 'run', 'another')
             } else {
               await pass(one.seconds)
               await due.runOnce(0)

@@ -210,7 +210,7 @@ describe('the list of schedules', () => {
         after = page.next
       } while (after !== undefined)
       expect(ids).to.have.members(made)
-      expect(times).to.deep.equal([...times].sort())
+      expect(times).to.deep.equal(times.toSorted((a, b) => a - b))
     }
   })
 })

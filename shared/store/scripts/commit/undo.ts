@@ -31,7 +31,10 @@ local function release(change)
     return liftedText(rule, {})
   end
   if rule.rl and rule.rl >= s.term then return liftedText(rule, {}) end
-  if rule.isNew then rule.u = untilUnknown(change) end
+  -- A hold that was lost may have been for as long as any may be.
+  local unknown = untilUnknown(change)
+  unknown = unknown and unknown + MAX_AHEAD
+  if rule.isNew then rule.u = unknown else rule.u = later(rule.u, unknown) end
   return lift(rule)
 end
 
