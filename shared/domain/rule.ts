@@ -77,6 +77,22 @@ export function addVersion(
   return found.position.seq >= seq ? versions : versions.with(at, added)
 }
 
+/**
+ * Leaves out the oldest versions whose own `until` lies before `now` (NumericDate): they can cover no
+ * living token, but a hold that the store has lost would go on covering new ones for as long as
+ * newer versions keep the match. Never one that an older one still needs. Returns the same array
+ * where nothing changed.
+ */
+export function withoutDead(versions: readonly RuleVersion[], now: number): readonly RuleVersion[] {
+  let kept = versions.length
+  while (kept > 1) {
+    const until = versions[kept - 1]?.rule.until
+    if (until === null || until === undefined || until >= now) break
+    kept -= 1
+  }
+  return kept === versions.length ? versions : versions.slice(0, kept)
+}
+
 function latest(a: number | null, b: number | null): number | null {
   return a === null || b === null ? null : Math.max(a, b)
 }
