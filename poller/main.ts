@@ -18,6 +18,7 @@ const SILENT_BEATS = 3
 await runProcess('poller', process, (app, shared) => {
   const { settings, log, names, store, tokens, feed, upkeep, instances, relay, acks, broker } =
     shared
+  const { dueChanges } = shared
   const tenants = [...settings.tenants.keys()]
   const { backlogMax, beatMs, sweepGraceMs: graceMs, feedRetentionMs: retentionMs } = settings
 
@@ -36,6 +37,7 @@ await runProcess('poller', process, (app, shared) => {
     instances,
     relay,
     drainer,
+    dueChanges,
     tenants,
     graceMs,
     retentionMs,

@@ -1,11 +1,12 @@
 import type { Drainer } from '../shared/relay/drainer.ts'
+import type { DueChanges } from '../shared/relay/due-changes.ts'
 import type { Relay } from '../shared/relay/relay.ts'
 import { rotate } from '../shared/relay/rotate.ts'
 import type { InstanceStore } from '../shared/store/instance-store.ts'
 import type { Store } from '../shared/store/store.ts'
 import { UPKEEP_BATCH, type UpkeepPlace, type UpkeepStore } from '../shared/store/upkeep-store.ts'
 
-/** What one sweep found. Whatever the first four count, the push path had missed. */
+/** What one sweep found. What is overdue or unsent the push path had missed. */
 export interface SweepReport {
   /** The store's time (ms) at the start. */
   readonly at: number
@@ -15,6 +16,10 @@ export interface SweepReport {
   readonly overdueTokens: number
   /** Tokens whose announcement before `exp` was overdue and is now made. */
   readonly overdueExpiring: number
+  /** Holds whose `reviewBy` had passed and that are now over. */
+  readonly overdueHolds: number
+  /** Schedules whose time had passed and that are now made. */
+  readonly overdueSchedules: number
   /** Entries that nobody had sent within the grace. */
   readonly unsentEntries: number
   /** Those of them that RabbitMQ has now confirmed. */
@@ -33,6 +38,7 @@ export interface SweepParts {
   readonly instances: InstanceStore
   readonly relay: Relay
   readonly drainer: Drainer
+  readonly dueChanges: DueChanges
   readonly tenants: readonly string[]
   /** How long an entry may wait for the relays before the sweep sends it. */
   readonly graceMs: number
@@ -59,10 +65,12 @@ export class Sweeper {
   }
 
   async runOnce(trigger: string): Promise<SweepReport> {
-    const { store, upkeep, instances, relay, drainer, tenants, graceMs } = this.#parts
+    const { store, upkeep, instances, relay, drainer, dueChanges, tenants, graceMs } = this.#parts
     const started = performance.now()
     const { at } = await store.touch(tenants[0] ?? 'default', 0)
-    const drained = await drainer.runOnce(Math.min(graceMs, OVERDUE_MS))
+    const overdueMs = Math.min(graceMs, OVERDUE_MS)
+    const changed = await dueChanges.runOnce(overdueMs, 'everywhere')
+    const drained = await drainer.runOnce(overdueMs)
     const relayed = await relay.runOnce(graceMs)
     const places = await upkeep.places(tenants, at)
     const cleared = { prunedRules: 0, trimmedEntries: 0 }
@@ -75,6 +83,8 @@ export class Sweeper {
       durationMs: Math.round(performance.now() - started),
       overdueTokens: drained.announced,
       overdueExpiring: drained.expiring,
+      overdueHolds: changed.holds,
+      overdueSchedules: changed.schedules,
       unsentEntries: relayed.claimed,
       sentEntries: relayed.sent,
       waitingEntries: places.reduce((sum, { unsent }) => sum + unsent, 0),
