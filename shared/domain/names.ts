@@ -25,3 +25,13 @@ export function namesOf(namespace: string = DEFAULT_NAMESPACE): Names {
 export function beatKey(tenant: string): string {
   return `${tenant}.beat`
 }
+
+/** The queue that the handlers of a service share. */
+export function serviceQueue(names: Names, service: string): string {
+  return `${names.namespace}.service.${service}`
+}
+
+/** Routing key of the retry exchange for what the sweep sends again, to one service alone. */
+export function resendKey(service: string): string {
+  return `${service}.resend`
+}

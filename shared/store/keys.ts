@@ -24,6 +24,14 @@ export interface ShardKeys {
   readonly shapes: string
   /** Hash in shard 0: instances of subscribers. */
   readonly instances: string
+  /** Hash in shard 0: services with handlers. */
+  readonly services: string
+  /** Hash: how far the feed of this shard has been judged for a service, per log. */
+  marks(service: string): string
+  /** Hash per log: what a service's handlers reported of entries not yet judged, and of holes. */
+  handled(service: string, log: Log): string
+  /** Sorted set per log: a service's holes, by the time (ms) of the next try. */
+  holes(service: string, log: Log): string
   /** Hash: the tokens due in one second. */
   second(second: number): string
   /** String: the answers of a commit, kept for a minute. */
@@ -67,6 +75,11 @@ export function keySpaceOf(namespace: string): KeySpace {
           wheel: `${base}wheel`,
           shapes: `${base}shapes`,
           instances: `${base}instances`,
+          services: `${base}services`,
+          marks: (service) => `${base}s:${service}:marks`,
+          handled: (service, log) =>
+            `${base}s:${service}:handled:${log === 'revocations' ? 'r' : 'e'}`,
+          holes: (service, log) => `${base}s:${service}:holes:${log === 'revocations' ? 'r' : 'e'}`,
           second: (second) => `${base}w:${second}`,
           commit: (id) => `${base}c:${id}`,
           idempotency: (key) => `${base}i:${key}`,

@@ -1,5 +1,16 @@
 import { commit } from './commit.ts'
 import { claimUnsent, getRules, readFeed, snapshotPage, touch } from './feed.ts'
+import {
+  dropMarks,
+  endService,
+  forgetService,
+  handlerLib,
+  registerService,
+  reportHandled,
+  syncedService,
+  syncMarks,
+} from './handlers.ts'
+import { claimHoles, handlerState, scanHandled, settleHoles } from './holes.ts'
 import { prelude } from './prelude.ts'
 import { drain, due, register } from './tokens.ts'
 import { admitShape, join, pruneRules, replaceTtl, seedTtl, trimFeed } from './upkeep.ts'
@@ -20,6 +31,17 @@ export type ScriptName =
   | 'seedTtl'
   | 'replaceTtl'
   | 'join'
+  | 'registerService'
+  | 'syncedService'
+  | 'endService'
+  | 'forgetService'
+  | 'dropMarks'
+  | 'syncMarks'
+  | 'reportHandled'
+  | 'handlerState'
+  | 'scanHandled'
+  | 'claimHoles'
+  | 'settleHoles'
 
 const bodies: Readonly<Record<ScriptName, string>> = {
   commit,
@@ -37,6 +59,17 @@ const bodies: Readonly<Record<ScriptName, string>> = {
   seedTtl,
   replaceTtl,
   join,
+  registerService,
+  syncedService,
+  endService,
+  forgetService,
+  dropMarks,
+  syncMarks: handlerLib + syncMarks,
+  reportHandled: handlerLib + reportHandled,
+  handlerState: handlerLib + handlerState,
+  scanHandled: handlerLib + scanHandled,
+  claimHoles: handlerLib + claimHoles,
+  settleHoles: handlerLib + settleHoles,
 }
 
 /** The name under which a script is defined on the client: some of the short ones are Redis commands. */
