@@ -1,12 +1,13 @@
 import { logs } from '../shared/domain/position.ts'
+import type { RepairReport } from './handler-repair.ts'
 import type { Drainer } from '../shared/relay/drainer.ts'
 import type { Relay } from '../shared/relay/relay.ts'
 import type { FeedStore } from '../shared/store/feed-store.ts'
 import type { Store } from '../shared/store/store.ts'
 import type { UpkeepStore } from '../shared/store/upkeep-store.ts'
 
-/** What one sweep found. Whatever the first three count, the push path had missed. */
-export interface SweepReport {
+/** What one sweep found. Whatever the first three count, the push path had missed; `RepairReport` counts what services had. */
+export interface SweepReport extends RepairReport {
   /** The store's time (ms) at the start. */
   readonly at: number
   readonly trigger: string
@@ -29,6 +30,8 @@ export interface SweepParts {
   readonly upkeep: UpkeepStore
   readonly relay: Relay
   readonly drainer: Drainer
+  /** Absent: what services did not handle is not sent to them again. */
+  readonly handlerRepair?: { runOnce(): Promise<RepairReport> }
   readonly tenants: readonly string[]
   /** How long an entry may wait for the relays before the sweep sends it. */
   readonly graceMs: number
@@ -41,6 +44,14 @@ const OVERDUE_MS = 2000
 /** The most entries a feed keeps, whatever their age: it bounds the store's memory. */
 const MAX_FEED_ENTRIES = 1_000_000
 
+const NOTHING_REPAIRED: RepairReport = {
+  resentEntries: 0,
+  unroutableEntries: 0,
+  closedEntries: 0,
+  lostEntries: 0,
+  openEntries: 0,
+}
+
 /** One pass over every shard of every tenant that finds and repairs what the push path missed. */
 export class Sweeper {
   readonly #parts: SweepParts
@@ -50,7 +61,7 @@ export class Sweeper {
   }
 
   async runOnce(trigger: string): Promise<SweepReport> {
-    const { store, upkeep, relay, drainer, tenants, graceMs } = this.#parts
+    const { store, upkeep, relay, drainer, handlerRepair, tenants, graceMs } = this.#parts
     const started = performance.now()
     const { at } = await store.touch(tenants[0] ?? 'default', 0)
     const { announced } = await drainer.runOnce(Math.min(graceMs, OVERDUE_MS))
@@ -66,6 +77,7 @@ export class Sweeper {
         waitingEntries += done.waiting
       }
     }
+    const repaired = (await handlerRepair?.runOnce()) ?? NOTHING_REPAIRED
     const report: SweepReport = {
       at,
       trigger,
@@ -76,6 +88,7 @@ export class Sweeper {
       waitingEntries,
       prunedRules,
       trimmedEntries,
+      ...repaired,
     }
     await upkeep.saveReport(at, JSON.stringify(report))
     return report

@@ -95,5 +95,5 @@ export function parseHandles(value: unknown): Handles | undefined {
   if (!isCount(maxAttempts) || maxAttempts === 0 || maxAttempts > MAX_ATTEMPTS) {
     fail(`maxAttempts is not a whole number from 1 to ${MAX_ATTEMPTS}`)
   }
-  return { kinds: [...new Set(kinds as Kind[])], maxAttempts }
+  return { kinds: [...new Set(kinds)], maxAttempts }
 }

@@ -6,6 +6,7 @@ import { KnellError } from '../domain/errors.ts'
 import { DEFAULT_TENANT } from '../domain/tenant.ts'
 import type { Relay } from '../relay/relay.ts'
 import type { FeedStore } from '../store/feed-store.ts'
+import type { HandlerStore } from '../store/handler-store.ts'
 import type { RuleStore } from '../store/rule-store.ts'
 import type { Store } from '../store/store.ts'
 import type { TokenStore } from '../store/token-store.ts'
@@ -21,6 +22,7 @@ export interface Services {
   readonly rules: RuleStore
   readonly tokens: TokenStore
   readonly feed: FeedStore
+  readonly handlers: HandlerStore
   readonly upkeep: UpkeepStore
   readonly relay: Relay
   readonly broker: Broker

@@ -10,6 +10,7 @@ import type { Services } from '../http/services.ts'
 import { Relay } from '../relay/relay.ts'
 import { assertFacts, seedMaxTokenTtl, storeWarnings } from '../store/facts.ts'
 import { FeedStore } from '../store/feed-store.ts'
+import { HandlerStore } from '../store/handler-store.ts'
 import { createRedis } from '../store/redis.ts'
 import { RuleStore } from '../store/rule-store.ts'
 import { Store } from '../store/store.ts'
@@ -56,6 +57,7 @@ export function createServices(settings: Settings, log: Logger): Process {
     rules,
     tokens: new TokenStore(store),
     feed,
+    handlers: new HandlerStore(store),
     upkeep: new UpkeepStore(store),
     relay,
     broker,

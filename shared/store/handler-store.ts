@@ -213,6 +213,27 @@ export class HandlerStore {
     return Object.entries(found).map(([service, text]) => recordOf(service, text))
   }
 
+  /**
+   * The services of which an instance was heard of since a store time (ms). Where instances say
+   * whether they have handlers, only those that do count.
+   */
+  async living(tenant: string, since: number): Promise<Set<string>> {
+    const found = await this.#store.redis.hgetall(this.#store.keys.shard(tenant, 0).instances)
+    const instances = Object.entries(found).map(([key, text]) => {
+      const { seen, handles } = JSON.parse(text) as { seen?: unknown; handles?: unknown }
+      return {
+        service: key.split(' ')[0] ?? '',
+        isHeard: Number(seen) >= since,
+        handles: Boolean(handles),
+      }
+    })
+    const tell = new Set(instances.flatMap(({ service, handles }) => (handles ? [service] : [])))
+    const living = instances.filter(
+      ({ service, isHeard, handles }) => isHeard && (handles || !tell.has(service)),
+    )
+    return new Set(living.map(({ service }) => service))
+  }
+
   /** How far services are in one shard, in one call. */
   async state(
     tenant: string,
