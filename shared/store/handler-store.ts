@@ -144,6 +144,7 @@ export class HandlerStore {
   ): Promise<void> {
     await this.#store.run('syncMarks', keysOf(this.#store.keys.shard(tenant, shard), record), [
       record.id,
+      record.version,
       had ? 1 : 0,
       Number.isFinite(knownTerm) ? knownTerm : 0,
       ...kindsIn(record).map((kind) => `${shortOf(logOf(kind))}:${kind}`),

@@ -1,6 +1,5 @@
-import { logOf } from '../domain/entry.ts'
 import { formatPosition, parsePosition, type Log, type Position } from '../domain/position.ts'
-import { kindsIn, shortOf, type ServiceRecord } from './handler-store.ts'
+import { shortOf, type ServiceRecord } from './handler-store.ts'
 import type { Store } from './store.ts'
 
 /** One log of one shard, of one service. */
@@ -21,7 +20,7 @@ export interface Evidence {
 
 /** How patient the repair of handlers is; all in ms. */
 export interface Patience {
-  /** An entry younger than this is not looked at. */
+  /** An entry younger than this is not looked at, and one that is open is looked at again after as long. */
   readonly graceMs: number
   /** From the first time an entry is sent again to the second; each later interval is twice as long. */
   readonly baseMs: number
@@ -71,19 +70,24 @@ export class HoleStore {
     mostHoles: number = MAX_HOLES,
   ): Promise<{ word: ScanWord; lost: number; opened: number }> {
     const { graceMs, baseMs, marginMs } = this.#patience
-    const [word, lost, opened] = await this.#store.run('scanHandled', this.#keys(place), [
-      place.record.id,
-      shortOf(place.log),
-      graceMs,
-      empty ? 1 : 0,
-      doneAt,
-      baseMs,
-      marginMs,
-      most,
-      MAX_BYTES,
-      mostHoles,
-      kindList(place),
-    ])
+    const keys = this.#keys(place)
+    const { unsent } = this.#store.keys.shard(place.tenant, place.shard)
+    const [word, lost, opened] = await this.#store.run(
+      'scanHandled',
+      [...keys, unsent[place.log]],
+      [
+        place.record.id,
+        shortOf(place.log),
+        graceMs,
+        empty ? 1 : 0,
+        doneAt,
+        baseMs,
+        marginMs,
+        most,
+        MAX_BYTES,
+        mostHoles,
+      ],
+    )
     return { word: word as ScanWord, lost: Number(lost), opened: Number(opened) }
   }
 
@@ -103,7 +107,6 @@ export class HoleStore {
       loanMs,
       most,
       MAX_BYTES,
-      kindList(place),
       baseMs,
     ])
     const holes: Hole[] = []
@@ -153,10 +156,4 @@ export class HoleStore {
       keys.holes(service, log),
     ]
   }
-}
-
-function kindList({ log, record }: Place): string {
-  return `,${kindsIn(record)
-    .filter((kind) => logOf(kind) === log)
-    .join(',')},`
 }

@@ -36,8 +36,8 @@ local function isWhole(d, n)
   return n > 0 and count >= n
 end
 local function headOf(body)
-  local at, kind = string.match(body, '"at":(%d+),"kind":"(%a+)"')
-  return tonumber(at or '0'), kind
+  local head = string.sub(body, 1, 400)
+  return tonumber(string.match(head, '"at":(%d+)') or '0'), string.match(head, '"kind":"(%a+)"')
 end
 local function drop(key, fields)
   for from = 1, #fields, 1000 do redis.call('HDEL', key, unpack(fields, from, math.min(from + 999, #fields))) end
@@ -122,8 +122,8 @@ return 1
 
 /**
  * Makes a shard take over the kinds of a service. KEYS: meta, marks, handled r, handled e, holes r,
- * holes e. ARGV: random, id, 1 where the shards had marks before (else 0), a lower term that the
- * service knew (or 0), then each kind as `<rev|exp>:<kind>`.
+ * holes e. ARGV: random, id, version of the kinds, 1 where the shards had marks before (else 0), a
+ * lower term that the service knew (or 0), then each kind as `<rev|exp>:<kind>`. An older version changes nothing.
  *
  * A shard without marks of this id begins at the tail. Where it had marks and has lost them, all
  * that is left in the feed is owed; where the service knew a lower term, all of this term: the
@@ -131,19 +131,20 @@ return 1
  */
 export const syncMarks = `
 local s = open()
-local id, had, known = ARGV[2], ARGV[3] == '1', tonumber(ARGV[4])
+local id, version, had, known = ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1', tonumber(ARGV[5])
 local m, since = {}, {}
 local all = redis.call('HGETALL', KEYS[2])
 for i = 1, #all, 2 do m[all[i]] = all[i + 1] end
-local sets, gone, logs = { 'id', id }, {}, {}
+local sets, gone, logs = { 'id', id, 'version', int(version) }, {}, {}
 local isNew = m.id ~= id
 if isNew then m = {} end
+if tonumber(m.version or '0') > version then return 0 end
 for _, log in ipairs({ 'rev', 'exp' }) do
   local base = posOf(s.term, s[log])
   if isNew and had then base = '0-0' elseif isNew and known > 0 and known < s.term then base = posOf(s.term, 0) end
   local follows = false
   for field in pairs(m) do if string.find(field, '^since:' .. log .. ':') then follows = true end end
-  for i = 5, #ARGV do
+  for i = 6, #ARGV do
     local field = 'since:' .. ARGV[i]
     since[field] = true
     if string.sub(ARGV[i], 1, 3) == log and not m[field] then sets[#sets + 1] = field sets[#sets + 1] = base end
@@ -182,7 +183,7 @@ if not m[1] or not m[2] then return { 'unknown', 0 } end
 if term > s.term or (term == s.term and ARGV[4] ~= s.rand) then return { 'epoch', 0 } end
 local markTerm, markSeq = parsePos(m[2])
 local room = tonumber(ARGV[5]) - redis.call('HLEN', KEYS[4])
-local records, gone, ignored, top = {}, {}, 0, 0
+local records, ignored, top = {}, 0, 0
 local function take(seq, done, untilMs)
   local id = posOf(term, seq)
   local isHole = false
@@ -214,16 +215,18 @@ for i = 7, #ARGV, 2 do
   local seq = tonumber(ARGV[i])
   if i < 7 + 2 * count then take(seq, ARGV[i + 1], nil) else take(seq, nil, s.now + tonumber(ARGV[i + 1])) end
 end
+local kept, closed = {}, {}
 for id, r in pairs(records) do
   if r.d == '*' then r.r = 0 end
-  if r.isHole and isWhole(r.d, r.n) then
-    gone[#gone + 1] = id
-    redis.call('ZREM', KEYS[5], id)
-  else
-    redis.call('HSET', KEYS[4], id, writeRecord(r))
+  if r.isHole and r.n == 0 and r.d ~= '*' and r.d ~= '' then
+    local found = redis.call('XRANGE', KEYS[3], id, id)
+    if found[1] then r.n = #cjson.decode(found[1][2][2]).events end
   end
+  if r.isHole and isWhole(r.d, r.n) then closed[#closed + 1] = id else kept[id] = writeRecord(r) end
 end
-drop(KEYS[4], gone)
+for id, text in pairs(kept) do redis.call('HSET', KEYS[4], id, text) end
+for _, id in ipairs(closed) do redis.call('ZREM', KEYS[5], id) end
+drop(KEYS[4], closed)
 local topTerm, topSeq = parsePos(m[3])
 if top > 0 and isAfter(term, top, topTerm, topSeq) then
   local id = posOf(term, top)

@@ -22,19 +22,20 @@ return reply
 /**
  * Judges entries after a service's mark, in order, and moves the mark over them: what is done or not
  * for this service is forgotten, what is neither done nor young becomes a hole. KEYS: meta, feed,
- * marks, handled, holes. ARGV: random, id, log, ms of grace, 1 where the queue is empty, time of the
- * newest entry done anywhere, ms until a hole is first due where the queue is not empty, ms of margin
- * after a retry, most entries, most bytes, most holes, kinds between commas. Answers a word (`end`;
+ * marks, handled, holes, unsent. ARGV: random, id, log, ms of grace, 1 where the queue is empty, time of the
+ * newest entry done anywhere, ms until a hole is first due where the queue is not empty (where it is: the grace), ms of margin
+ * after a retry, most entries, most bytes, most holes. Answers a word (`end`;
  * `more`: call again; `young`, `waiting`, `full`: why it stopped; `gone`: another registration), how
  * many entries had gone from the feed, and how many became holes.
  *
  * An entry that was handled as a whole is not read: its record says it. Entries of a lower term are
  * read, since their numbers may end anywhere; when none is left the mark goes to the beginning of this term.
+ * An entry that RabbitMQ has not confirmed counts as young, whatever its age: it is the relay's.
  */
 export const scanHandled = `
 local s = open()
 local id, log, grace, empty, latest = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5] == '1', tonumber(ARGV[6])
-local wait, margin, most, mostBytes, mostHoles, kinds = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), ARGV[12]
+local wait, margin, most, mostBytes, mostHoles = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
 local m = redis.call('HMGET', KEYS[3], 'id', log)
 if m[1] ~= id or not m[2] then return { 'gone', 0, 0 } end
 local term, seq = parsePos(m[2])
@@ -64,18 +65,17 @@ local function judge(t, q, v, body)
   bytes = bytes + #body
   local at, kind = headOf(body)
   local from = owedFrom[kind or '']
-  if not from or not string.find(kinds, ',' .. kind .. ',', 1, true) or not isAfter(t, q, from[1], from[2]) then return true end
+  if not from or not isAfter(t, q, from[1], from[2]) then return true end
   local r = readRecord(v)
   if isWhole(r.d, 0) then return true end
   if r.d ~= '' then
     r.n = #cjson.decode(body).events
     if isWhole(r.d, r.n) then return true end
   end
-  if at > s.now - grace then word = 'young' return false end
+  if at > s.now - grace or redis.call('ZSCORE', KEYS[6], posOf(t, q)) then word = 'young' return false end
   if not empty and latest <= at then word = 'waiting' return false end
   if holes + #opened >= mostHoles then word = 'full' return false end
-  if r.n == 0 then r.n = #cjson.decode(body).events end
-  local due = empty and s.now or s.now + wait
+  local due = s.now + (empty and grace or wait)
   if r.r > 0 then due = math.max(due, r.r + margin) end
   r.f = s.now
   opened[#opened + 1] = { posOf(t, q), due, writeRecord(r) }
@@ -161,14 +161,17 @@ return { word, int(lost), #opened }
 /**
  * Lends the holes that are due to one sweep. KEYS: meta, feed, marks, handled, holes. ARGV: random,
  * id, log, 1 where the queue is empty, time of the newest entry done anywhere, ms of margin after a
- * retry, ms of the loan, most holes, most bytes, kinds between commas, ms until one that may still be
+ * retry, ms of the loan, most holes, most bytes, ms until one that may still be
  * in the queue is looked at again. Answers how many holes were looked at, how many had gone from the feed, then per
  * hole position, tries, when it was first seen, the indexes that are done, and the body.
+ *
+ * A hole was confirmed by RabbitMQ before it was first seen, so what was committed after that is
+ * queued behind it, and behind what was sent again before. If such an entry is done, the hole's message has passed the queue.
  */
 export const claimHoles = `
 local s = open()
 local id, log, empty, latest, margin, loan = ARGV[2], ARGV[3], ARGV[4] == '1', tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local most, mostBytes, kinds, again = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10], tonumber(ARGV[11])
+local most, mostBytes, again = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 if redis.call('HGET', KEYS[3], 'id') ~= id then return { 0, 0 } end
 local due = redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', int(s.now), 'LIMIT', 0, most)
 local reply, looked, lost, bytes = { 0, 0 }, 0, 0, 0
@@ -178,16 +181,16 @@ for _, pos in ipairs(due) do
   looked = looked + 1
   local r = readRecord(redis.call('HGET', KEYS[4], pos) or '')
   local found = redis.call('XRANGE', KEYS[2], pos, pos)
-  local at, kind
-  if found[1] then at, kind = headOf(found[1][2][2]) end
+  local kind
+  if found[1] then kind = select(2, headOf(found[1][2][2])) end
   if not found[1] then
     lost = lost + 1
     close(pos)
-  elseif not string.find(kinds, ',' .. (kind or '') .. ',', 1, true) then
+  elseif redis.call('HEXISTS', KEYS[3], 'since:' .. log .. ':' .. (kind or '')) == 0 then
     close(pos)
   elseif r.r > 0 and r.r + margin > s.now then
     redis.call('ZADD', KEYS[5], int(r.r + margin), pos)
-  elseif not empty and latest <= math.max(at, r.l) then
+  elseif not empty and latest <= math.max(r.f, r.l) then
     redis.call('ZADD', KEYS[5], int(s.now + again), pos)
   else
     redis.call('ZADD', KEYS[5], int(s.now + loan), pos)

@@ -36,6 +36,11 @@ describe('what the store keeps of handlers', () => {
   })
   afterEach(() => test.close())
 
+  /** As if RabbitMQ had confirmed all entries. */
+  async function confirm(): Promise<void> {
+    await test.store.redis.del(test.store.keys.shard(TENANT, 0).unsent.revocations)
+  }
+
   /** Commits events that share entries as far as they come together. */
   async function revoke(events: number): Promise<void> {
     await Promise.all(
@@ -48,6 +53,7 @@ describe('what the store keeps of handlers', () => {
         }),
       ),
     )
+    await confirm()
   }
 
   async function placeOf(service: string, log: Log = 'revocations'): Promise<Place> {
@@ -154,6 +160,7 @@ describe('what the store keeps of handlers', () => {
               match: { sub: `u${count - 1}` },
               ttlSeconds: 3600,
             })
+            await confirm()
           } else if (each.op === 'register') {
             const kinds: Kind[] = each.both ? ['revoked', 'restored'] : ['revoked']
             await handlers.register(TENANT, each.service, kinds, 5)
@@ -257,6 +264,30 @@ describe('what the store keeps of handlers', () => {
     expect((await stateOf('orders')).open).to.deep.equal([at(0)])
   })
 
+  it('leaves what RabbitMQ has not confirmed to the relay, whatever its age', async () => {
+    await handlers.register(TENANT, 'orders', ['revoked'], 5)
+    await revoke(2)
+    const { unsent } = test.store.keys.shard(TENANT, 0)
+    await test.store.redis.zadd(unsent.revocations, 1, at(1))
+    expect((await judgeAll('orders')).word).to.equal('young')
+    expect(await stateOf('orders')).to.deep.equal({
+      mark: formatPosition({ ...(test.entries[0]?.position ?? ORIGIN), seq: 0 }),
+      judged: at(0),
+      open: [at(0)],
+    })
+    await confirm()
+    expect((await judgeAll('orders')).word).to.equal('end')
+  })
+
+  it('takes no older version of its kinds over, whoever finishes last', async () => {
+    await handlers.register(TENANT, 'orders', ['revoked'], 5)
+    const old = { ...(await placeOf('orders')).record, synced: 0 }
+    await handlers.register(TENANT, 'orders', ['revoked', 'restored'], 5)
+    await handlers.sync(TENANT, old)
+    const marks = await test.store.redis.hgetall(test.store.keys.shard(TENANT, 0).marks('orders'))
+    expect(marks).to.include.keys('since:rev:revoked', 'since:rev:restored')
+  })
+
   it('keeps a kind through a rolling deployment, in which old and new instances name different ones', async () => {
     await handlers.register(TENANT, 'orders', ['revoked'], 5)
     await revoke(1)
@@ -282,12 +313,6 @@ describe('what the store keeps of handlers', () => {
     await handlers.register(TENANT, 'orders', ['revoked'], 5)
     for (let i = 0; i < 6; i++) await revoke(1)
     await handlers.report(TENANT, 'orders', [reportOf(await epochNow(), [[2, []]])])
-    await test.feed.clearUnsent(
-      TENANT,
-      'revocations',
-      0,
-      test.entries.map(({ position }) => position),
-    )
     await new UpkeepStore(test.store).trimFeed(TENANT, 'revocations', 0, 3_600_000, 2)
     expect(await judgeAll('orders')).to.deep.equal({ lost: 3, word: 'end' })
     expect((await stateOf('orders')).open).to.deep.equal([at(-2), at(-1)])
