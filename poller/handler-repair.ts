@@ -3,7 +3,7 @@ import type { Broker } from '../shared/broker/broker.ts'
 import { Publisher, type Sent } from '../shared/broker/publisher.ts'
 import { QueueProbe } from '../shared/broker/queue-probe.ts'
 import { logOf } from '../shared/domain/entry.ts'
-import { resendKey, serviceQueue, type Names } from '../shared/domain/names.ts'
+import { serviceNamesOf, type Names } from '../shared/domain/names.ts'
 import { formatPosition, logs } from '../shared/domain/position.ts'
 import { deadLettersOf, resendOf } from '../shared/domain/resend.ts'
 import {
@@ -139,7 +139,7 @@ export class HandlerRepair {
       const doneAt = Math.max(
         ...states.flatMap(({ services }) => logs.map((log) => services[index]?.[log].doneAt ?? 0)),
       )
-      const queue = serviceQueue(this.#names, record.service)
+      const queue = serviceNamesOf(this.#names, record.service).queue
       const empty = isLiving && (await this.#probe.waiting(queue)) === 0
       const job = { tenant, record, evidence: { empty, doneAt }, isLiving, at, tally }
       for (const place of places) await this.#repairPlace(job, place)
@@ -229,11 +229,15 @@ export class HandlerRepair {
   async #resend({ tenant, log, shard, record }: Place, hole: Hole): Promise<Outcome | undefined> {
     const body = resendOf(hole.body, hole.done)
     if (body === undefined) return 'closed'
-    const sent = await this.#publish(this.#names.retry, resendKey(record.service), {
-      kind: kindOf(hole.body),
-      key: `${tenant}.${log}.${shard}.${formatPosition(hole.position)}`,
-      body,
-    })
+    const sent = await this.#publish(
+      this.#names.retry,
+      serviceNamesOf(this.#names, record.service).resendKey,
+      {
+        kind: kindOf(hole.body),
+        key: `${tenant}.${log}.${shard}.${formatPosition(hole.position)}`,
+        body,
+      },
+    )
     return sent === 'routed' ? 'sent' : sent
   }
 

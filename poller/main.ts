@@ -20,8 +20,8 @@ const HANDLER_GRACE_MS = 10_000
 const HANDLER_BASE_MS = 30_000
 const HANDLER_MARGIN_MS = 10_000
 const HANDLER_LOAN_MS = 30_000
-/** Instances are heard of with each beat; one that was not for this long, or for five beats, is gone. */
-const ALIVE_MS = 30_000
+/** Instances are heard of with each beat; one that was not for this long, or for five beats, is gone. What is sent to one too many waits in its queue. */
+const ALIVE_MS = 90_000
 
 await runProcess('poller', process, (app, shared) => {
   const { settings, log, names, store, tokens, feed, upkeep, handlers, relay, broker } = shared

@@ -14,7 +14,7 @@ import type { ShardKeys } from './keys.ts'
 import type { Store } from './store.ts'
 
 /** A kind that no instance has named for this long, while others were, is no longer owed: in a rolling deployment both sets are named. */
-const LINGER_MS = 60_000
+const LINGER_MS = 300_000
 const RENEW_MS = 10_000
 const MAX_SERVICES = 256
 /** The most records of entries past the mark that a shard and log keep for a service. */

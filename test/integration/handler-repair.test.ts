@@ -6,7 +6,7 @@ import { Broker } from '../../shared/broker/broker.ts'
 import { ensureExchanges, exchangesOf } from '../../shared/broker/topology.ts'
 import { parseEntry, parseJson } from '../../shared/domain/entry.ts'
 import type { Handled } from '../../shared/domain/handled.ts'
-import { namesOf, resendKey, serviceQueue, type Names } from '../../shared/domain/names.ts'
+import { namesOf, serviceNamesOf, type Names } from '../../shared/domain/names.ts'
 import { Relay } from '../../shared/relay/relay.ts'
 import { HandlerStore } from '../../shared/store/handler-store.ts'
 import { HoleStore, type Patience } from '../../shared/store/hole-store.ts'
@@ -108,9 +108,9 @@ describe('the repair of handlers', () => {
   }
 
   async function declare(service: string): Promise<string> {
-    const queue = serviceQueue(names, service)
+    const queue = serviceNamesOf(names, service).queue
     await channel.assertQueue(queue, { durable: true, arguments: { 'x-queue-type': 'quorum' } })
-    await channel.bindQueue(queue, names.retry, resendKey(service))
+    await channel.bindQueue(queue, names.retry, serviceNamesOf(names, service).resendKey)
     await channel.bindQueue(queue, names.revocations, `${TENANT}.revoked`)
     return queue
   }
@@ -126,7 +126,7 @@ describe('the repair of handlers', () => {
   }
 
   async function consume(played: Played): Promise<void> {
-    await channel.consume(serviceQueue(names, played.name), (message) => {
+    await channel.consume(serviceNamesOf(names, played.name).queue, (message) => {
       if (message === null) return
       const body = parseJson(message.content.toString('utf8')) as Record<string, unknown>
       const { seq } = parseEntry(body)
@@ -253,7 +253,7 @@ describe('the repair of handlers', () => {
   it('repairs a deleted queue once it is there again, and counts what nobody took meanwhile', async () => {
     const orders = await play('orders')
     const repair = await openRepair({ baseMs: 1 })
-    await channel.deleteQueue(serviceQueue(names, 'orders'))
+    await channel.deleteQueue(serviceNamesOf(names, 'orders').queue)
     await revoke(5)
     const done = await repair.runOnce()
     expect(done).to.include({ resentEntries: 0, openEntries: 5 })
@@ -275,7 +275,11 @@ describe('the repair of handlers', () => {
   it('repairs a removed binding', async () => {
     const orders = await play('orders')
     const repair = await openRepair()
-    await channel.unbindQueue(serviceQueue(names, 'orders'), names.revocations, `${TENANT}.revoked`)
+    await channel.unbindQueue(
+      serviceNamesOf(names, 'orders').queue,
+      names.revocations,
+      `${TENANT}.revoked`,
+    )
     await revoke(3)
     expect((await repair.runOnce()).resentEntries).to.equal(3)
     await received(orders, 3)
@@ -430,7 +434,7 @@ describe('the repair of handlers', () => {
     const { at } = await test.store.touch(TENANT, 0)
     await eventually(async () => (await test.store.touch(TENANT, 0)).at > at, { intervalMs: 1 })
     await revoke(1)
-    const queue = serviceQueue(names, 'orders')
+    const queue = serviceNamesOf(names, 'orders').queue
     await eventually(async () => (await channel.checkQueue(queue)).messageCount === 8)
     expect(await repair.runOnce()).to.deep.equal(nothing)
     const tellDone = async (): Promise<void> => {
@@ -453,6 +457,30 @@ describe('the repair of handlers', () => {
     await hurry('orders')
     expect((await repair.runOnce()).resentEntries).to.equal(0)
     expect((await channel.checkQueue(queue)).messageCount).to.equal(16)
+  })
+
+  it('costs one call a shard while nothing is open, and reads no entry that was handled as a whole', async () => {
+    const played = [await play('orders'), await play('mail'), await play('audit')]
+    const repair = await openRepair()
+    await revoke(30)
+    for (const each of played) {
+      await received(each, 30)
+      await report(each)
+    }
+    const calls: string[] = []
+    const { store } = test
+    const run = store.run.bind(store)
+    store.run = async (name, keys, args) => {
+      const reply = await run(name, keys, args)
+      calls.push(name)
+      expect(JSON.stringify(reply).length).to.be.below(1000)
+      return reply
+    }
+    expect(await repair.runOnce()).to.deep.equal(nothing)
+    expect(calls.filter((name) => name === 'scanHandled')).to.have.length(6)
+    calls.length = 0
+    expect(await repair.runOnce()).to.deep.equal(nothing)
+    expect(calls).to.deep.equal(['handlerState', 'handlerState'])
   })
 
   it('counts as lost what left the feed, and finishes a removal that was broken off', async () => {
