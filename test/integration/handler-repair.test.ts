@@ -1,5 +1,6 @@
 import { connect, type Channel, type ChannelModel } from 'amqplib'
 import { expect } from 'chai'
+import fc from 'fast-check'
 import { pino } from 'pino'
 import { HandlerRepair, type RepairReport } from '../../poller/handler-repair.ts'
 import { Broker } from '../../shared/broker/broker.ts'
@@ -24,6 +25,7 @@ interface Body {
   readonly epoch: string
   readonly seq: number
   readonly events: readonly unknown[]
+  readonly indexes?: readonly number[]
 }
 
 interface Delivery {
@@ -457,6 +459,78 @@ describe('the repair of handlers', () => {
     await hurry('orders')
     expect((await repair.runOnce()).resentEntries).to.equal(0)
     expect((await channel.checkQueue(queue)).messageCount).to.equal(16)
+  })
+
+  it('gets everything handled, whatever messages, queues and reports are lost, with two sweeps at work', async () => {
+    const orders = await play('orders', 100)
+    const patience = { graceMs: 50, baseMs: 20, loanMs: 300 }
+    const repairs = [await openRepair(patience), await openRepair(patience)]
+    const handled = new Map<string, Set<number>>()
+    const mayLose = fc.sample(fc.integer({ min: 0, max: 9 }), 4000)
+    let turn = 0
+    const chance = (): number => mayLose[turn++ % mayLose.length] ?? 0
+    const reports: Promise<unknown>[] = []
+    orders.lose = ({ body, seq }) => {
+      if (chance() < 3) return true
+      const { shard, epoch, events, indexes } = body as unknown as Body
+      const places = indexes ?? events.map((_, index) => index)
+      const did = chance() < 4 ? places.slice(0, Math.ceil(places.length / 2)) : places
+      const key = `${shard}-${seq}`
+      handled.set(key, new Set([...(handled.get(key) ?? []), ...did]))
+      const part = { log: 'revocations' as const, shard, epoch, upTo: seq, retrying: new Map() }
+      // A report may be lost as well, and the work is done again.
+      if (chance() < 8) {
+        reports.push(handlers.report(TENANT, 'orders', [{ ...part, done: new Map([[seq, did]]) }]))
+      }
+      return false
+    }
+    for (let round = 0; round < 10; round++) {
+      await revoke(8, 4)
+      if (round === 3) await channel.deleteQueue(serviceNamesOf(names, 'orders').queue)
+      if (round === 6) {
+        await declare('orders')
+        await consume(orders)
+      }
+      await Promise.all(repairs.map((repair) => repair.runOnce()))
+    }
+    await eventually(
+      async () => {
+        await Promise.all(repairs.map((repair) => repair.runOnce()))
+        await Promise.all(reports.splice(0))
+        const states = await test.store.redis.keys(`${names.namespace}:*:s:orders:h*`)
+        return states.length === 0
+      },
+      { timeoutMs: 30_000, what: 'everything to be handled' },
+    )
+    for (const { shard, position, body } of test.entries) {
+      const { events } = parseJson(body) as Body
+      const did = handled.get(`${shard}-${position.seq}`)
+      expect([...(did ?? [])].sort((a, b) => a - b)).to.deep.equal(events.map((_, index) => index))
+    }
+  }).timeout(60_000)
+
+  it('sends nothing, and counts no try, while RabbitMQ is away', async () => {
+    const orders = await play('orders')
+    const repair = await openRepair()
+    orders.lose = ({ routingKey }) => routingKey === 'default.revoked'
+    await channel.unbindQueue(
+      serviceNamesOf(names, 'orders').queue,
+      names.revocations,
+      `${TENANT}.revoked`,
+    )
+    await revoke(1)
+    const away = createBroker()
+    const holes = new HoleStore(test.store, EAGER)
+    const { store } = test
+    const parts = { store, handlers, holes, names, tenants: [TENANT], aliveMs: 30_000, log }
+    const cut = new HandlerRepair({ ...parts, broker: away })
+    // Whether the queue is empty is not known, so not even a hole is.
+    expect(await cut.runOnce()).to.deep.equal(nothing)
+    expect((await repair.runOnce()).resentEntries).to.equal(1)
+    await hurry('orders')
+    expect(await cut.runOnce()).to.deep.equal({ ...nothing, openEntries: 1 })
+    expect(await repair.runOnce()).to.deep.equal({ ...nothing, resentEntries: 1, openEntries: 1 })
+    await received(orders, 2)
   })
 
   it('costs one call a shard while nothing is open, and reads no entry that was handled as a whole', async () => {

@@ -309,6 +309,32 @@ describe('what the store keeps of handlers', () => {
     expect((await stateOf('orders')).open).to.deep.equal([at(1), at(2)])
   })
 
+  it('lends a hole to one sweep at a time, and counts a try once however often it is told', async () => {
+    await handlers.register(TENANT, 'orders', ['revoked'], 5)
+    await revoke(1)
+    await judgeAll('orders')
+    const place = await placeOf('orders')
+    const key = test.store.keys.shard(TENANT, 0).holes('orders', 'revocations')
+    const [hole] = (await holes.claim(place, ALL_DUE, 10)).holes
+    if (hole === undefined) throw new Error('nothing was lent')
+    expect(hole).to.deep.include({ tries: 0, done: new Set(), body: test.entries[0]?.body })
+    expect((await holes.claim(place, ALL_DUE, 10)).holes).to.deep.equal([])
+    // The sweep that had it died: another gets it when the loan is over.
+    await test.store.redis.zadd(key, 0, at(0))
+    expect((await holes.claim(place, ALL_DUE, 10)).holes).to.have.length(1)
+    for (let i = 0; i < 3; i++) await holes.settle(place, [{ hole, outcome: 'sent' }])
+    await test.store.redis.zadd(key, 0, at(0))
+    expect((await holes.claim(place, ALL_DUE, 10)).holes[0]?.tries).to.equal(1)
+    await holes.settle(place, [{ hole: { ...hole, tries: 1 }, outcome: 'unroutable' }])
+    await test.store.redis.zadd(key, 0, at(0))
+    expect((await holes.claim(place, ALL_DUE, 10)).holes[0]?.tries).to.equal(1)
+    // Handled meanwhile: nothing that the sweep says brings it back.
+    await handlers.report(TENANT, 'orders', [reportOf(await epochNow(), [[1, []]])])
+    await holes.settle(place, [{ hole: { ...hole, tries: 1 }, outcome: 'sent' }])
+    expect((await stateOf('orders')).open).to.deep.equal([])
+    expect(await records('orders')).to.equal(0)
+  })
+
   it('moves the mark over what was trimmed away and says how much was lost', async () => {
     await handlers.register(TENANT, 'orders', ['revoked'], 5)
     for (let i = 0; i < 6; i++) await revoke(1)
