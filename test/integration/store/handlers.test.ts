@@ -328,6 +328,11 @@ describe('what the store keeps of handlers', () => {
     await holes.settle(place, [{ hole: { ...hole, tries: 1 }, outcome: 'unroutable' }])
     await test.store.redis.zadd(key, 0, at(0))
     expect((await holes.claim(place, ALL_DUE, 10)).holes[0]?.tries).to.equal(1)
+    await holes.settle(place, [{ hole: { ...hole, tries: 1 }, outcome: 'sent' }])
+    // What a slow sweep tells of an earlier loan changes nothing.
+    await holes.settle(place, [{ hole, outcome: 'sent' }])
+    await test.store.redis.zadd(key, 0, at(0))
+    expect((await holes.claim(place, ALL_DUE, 10)).holes[0]?.tries).to.equal(2)
     // Handled meanwhile: nothing that the sweep says brings it back.
     await handlers.report(TENANT, 'orders', [reportOf(await epochNow(), [[1, []]])])
     await holes.settle(place, [{ hole: { ...hole, tries: 1 }, outcome: 'sent' }])
@@ -361,11 +366,17 @@ describe('what the store keeps of handlers', () => {
 
   it('goes on with what is left of an earlier term, and never waits for a position that cannot come', async () => {
     await handlers.register(TENANT, 'orders', ['revoked'], 5)
-    await revoke(1)
-    await revoke(1)
+    for (let i = 0; i < 3; i++) await revoke(1)
     const old = await epochNow()
-    await handlers.report(TENANT, 'orders', [reportOf(old, [[1, []]])])
+    await handlers.report(TENANT, 'orders', [
+      reportOf(old, [
+        [1, []],
+        [3, []],
+      ]),
+    ])
     const keys = test.store.keys.shard(TENANT, 0)
+    // The store has lost the last of them, and keeps what was reported of it.
+    await test.store.redis.xdel(keys.feed.revocations, at(2))
     // What `open()` finds after a restart.
     await test.store.redis.hset(keys.meta, 'run', 'another')
     await revoke(1)
@@ -374,19 +385,19 @@ describe('what the store keeps of handlers', () => {
     await judgeAll('orders')
     expect(await stateOf('orders')).to.deep.equal({
       mark: at(0),
-      judged: at(2),
-      open: [at(1), at(2)],
+      judged: at(3),
+      open: [at(1), at(3)],
     })
     expect(await records('orders')).to.equal(2)
     await handlers.report(TENANT, 'orders', [reportOf(old, [[2, []]])])
-    expect((await stateOf('orders')).open).to.deep.equal([at(2)])
+    expect((await stateOf('orders')).open).to.deep.equal([at(3)])
     // A mark that no history of this store can have.
     await test.store.redis.hset(keys.marks('orders'), 'rev', '9999999999999-5')
     await judgeAll('orders')
-    expect(await stateOf('orders')).to.include({ judged: at(2) })
+    expect(await stateOf('orders')).to.include({ judged: at(3) })
     await revoke(1)
     await judgeAll('orders')
-    expect((await stateOf('orders')).open).to.include(at(3))
+    expect((await stateOf('orders')).open).to.include(at(4))
   })
 
   it('owes all of the new term to a service that lived before the store was emptied', async () => {
