@@ -46,6 +46,8 @@ export type ErrorCode =
   | 'broker_nacked'
   | 'broker_topology'
   | 'message_invalid'
+  | 'not_handled'
+  | 'too_many_services'
   | 'shutting_down'
   | 'config_invalid'
   | 'pull_failed'
@@ -115,6 +117,9 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   broker_nacked: { status: 503, retryable: true },
   broker_topology: { status: 503, retryable: false },
   message_invalid: { status: 400, retryable: false },
+  // Handlers
+  not_handled: { status: 503, retryable: false },
+  too_many_services: { status: 422, retryable: false },
   // The process
   shutting_down: { status: 503, retryable: true },
   config_invalid: { status: 500, retryable: false },
