@@ -18,14 +18,9 @@ const SILENT_BEATS = 3
 await runProcess('poller', process, (app, shared) => {
   const { settings, log, names, store, tokens, feed, upkeep, instances, relay, acks, broker } =
     shared
+  const { dueChanges } = shared
   const tenants = [...settings.tenants.keys()]
-  const {
-    shards,
-    backlogMax,
-    beatMs,
-    sweepGraceMs: graceMs,
-    feedRetentionMs: retentionMs,
-  } = settings
+  const { backlogMax, beatMs, sweepGraceMs: graceMs, feedRetentionMs: retentionMs } = settings
 
   addFeedRoutes(app, shared)
   addCheckRoute(app, shared)
@@ -35,14 +30,14 @@ await runProcess('poller', process, (app, shared) => {
   const ear = new BeatEar(broker, names)
   const mayBeat = (tenant: string) => ear.silenceMs(tenant) > SILENT_BEATS * beatMs
   const beater = new Beater({ feed, broker, names, tenants, intervalMs: beatMs, log, mayBeat })
-  const drainer = new Drainer({ tokens, relay, tenants, shards, backlogMax })
+  const drainer = new Drainer({ tokens, relay, tenants, backlogMax })
   const sweeper = new Sweeper({
     store,
-    feed,
     upkeep,
     instances,
     relay,
     drainer,
+    dueChanges,
     tenants,
     graceMs,
     retentionMs,

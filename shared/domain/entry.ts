@@ -102,6 +102,7 @@ function readCutoff(value: unknown): Cutoff {
 export function parseRule(value: unknown): Rule {
   if (!isRecord(value)) fail('an event is not an object')
   const { cutoffs, lifted, liftedBefore, until, reason, holdId, reviewBy, outcome } = value
+  const { releasedBefore } = value
   if (until !== null && !isCount(until)) fail('until is neither a whole number nor null')
   if (cutoffs !== undefined && !Array.isArray(cutoffs)) fail('cutoffs is not an array')
   if (
@@ -121,6 +122,7 @@ export function parseRule(value: unknown): Rule {
     ...(isReason(reason) ? { reason } : {}),
     ...(Array.isArray(lifted) && lifted.length > 0 ? { lifted } : {}),
     ...(isCount(liftedBefore) ? { liftedBefore } : {}),
+    ...(isCount(releasedBefore) ? { releasedBefore } : {}),
   }
 }
 

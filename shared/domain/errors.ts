@@ -31,6 +31,9 @@ export type ErrorCode =
   | 'too_many_shapes'
   | 'rule_too_large'
   | 'unknown_revocation'
+  | 'time_out_of_range'
+  | 'too_many_schedules'
+  | 'unknown_schedule'
   | 'too_many_instances'
   | 'foreign_instance'
   | 'store_unavailable'
@@ -94,6 +97,9 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   too_many_shapes: { status: 422, retryable: false },
   rule_too_large: { status: 422, retryable: false },
   unknown_revocation: { status: 404, retryable: false },
+  time_out_of_range: { status: 422, retryable: false },
+  too_many_schedules: { status: 422, retryable: false },
+  unknown_schedule: { status: 404, retryable: false },
   // Instances of subscribers
   too_many_instances: { status: 429, retryable: true },
   foreign_instance: { status: 403, retryable: false },
@@ -121,16 +127,23 @@ export class KnellError extends Error {
   readonly code: ErrorCode
   /** Facts that help the caller, safe to show to it: never a token or a secret. */
   readonly details: Readonly<Record<string, unknown>> | undefined
+  /** When the same call may be worth sending again, where that is known. */
+  readonly retryAfterSeconds: number | undefined
 
   constructor(
     code: ErrorCode,
     message: string,
-    options: { cause?: unknown; details?: Readonly<Record<string, unknown>> } = {},
+    options: {
+      cause?: unknown
+      details?: Readonly<Record<string, unknown>>
+      retryAfterSeconds?: number
+    } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'KnellError'
     this.code = code
     this.details = options.details
+    this.retryAfterSeconds = options.retryAfterSeconds
   }
 
   get status(): number {

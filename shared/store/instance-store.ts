@@ -139,6 +139,18 @@ export class InstanceStore {
     )
   }
 
+  /** The same for many tenants, most of which have no instance at all. */
+  async pruneAll(tenants: readonly string[]): Promise<number> {
+    const counts = await this.#store.readAll(
+      tenants.map((tenant) => ['hlen', this.#store.keys.shard(tenant, 0).instances]),
+    )
+    let gone = 0
+    for (const [i, tenant] of tenants.entries()) {
+      if (counts[i] !== 0) gone += await this.prune(tenant)
+    }
+    return gone
+  }
+
   /** Forgets a service's instances, or one of them, by command. Returns how many. */
   async remove(tenant: string, service: string, instance?: string): Promise<number> {
     const { at, instances } = await this.all(tenant)

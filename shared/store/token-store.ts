@@ -1,8 +1,9 @@
 import { KnellError } from '../domain/errors.ts'
 import { shardOfJti } from '../domain/shard.ts'
+import { DEFAULT_TENANT } from '../domain/tenant.ts'
 import { GroupCommit } from './group-commit.ts'
-import type { StoredEntry } from './rule-store.ts'
-import type { Store } from './store.ts'
+import type { StoredEntry } from './rule-commit.ts'
+import { thisMoment, type Store } from './store.ts'
 
 /** A token to be announced when it expires. */
 export interface TokenRecord {
@@ -150,6 +151,30 @@ export class TokenStore {
       [graceMs, limit],
     )
     return { at: Number(at), unsent: Number(unsent), seconds: seconds.map(Number) }
+  }
+
+  /** The shards with a second that may be due; the scripts decide by the store's own clock. Plain reads, since with many tenants nearly all have none. */
+  async withDue(
+    tenants: readonly string[],
+    graceMs: number,
+  ): Promise<{ tenant: string; shard: number }[]> {
+    if (!this.#store.clock.isSet) await this.#store.touch(tenants[0] ?? DEFAULT_TENANT, 0)
+    const places = tenants.flatMap((tenant) =>
+      Array.from({ length: this.#store.shards }, (_, shard) => ({ tenant, shard })),
+    )
+    const firsts = await this.#store.readAll(
+      places.map(({ tenant, shard }) => [
+        'zrange',
+        this.#store.keys.shard(tenant, shard).wheel,
+        '0',
+        '0',
+      ]),
+    )
+    const before = this.#store.clock.latest(thisMoment()) - graceMs
+    return places.filter((_, i) => {
+      const first = firsts[i]
+      return Array.isArray(first) && first.length > 0 && Number(first[0]) * 1000 <= before
+    })
   }
 
   /** Moves one batch of a due second from the wheel into the feed, and what lay at a lead time to its next announcement. */

@@ -1,6 +1,7 @@
 import { commit } from './commit.ts'
 import { claimUnsent, getRules, readFeed, snapshotPage, touch } from './feed.ts'
 import { prelude } from './prelude.ts'
+import { dueChanges, listSchedules } from './schedules.ts'
 import { drain, due, register } from './tokens.ts'
 import { ack, forget, join, listInstances } from './instances.ts'
 import { admitShape, pruneRules, replaceTtl, seedTtl, trimFeed } from './upkeep.ts'
@@ -24,6 +25,8 @@ export type ScriptName =
   | 'ack'
   | 'listInstances'
   | 'forget'
+  | 'dueChanges'
+  | 'listSchedules'
 
 const bodies: Readonly<Record<ScriptName, string>> = {
   commit,
@@ -44,6 +47,8 @@ const bodies: Readonly<Record<ScriptName, string>> = {
   ack,
   listInstances,
   forget,
+  dueChanges,
+  listSchedules,
 }
 
 /** The name under which a script is defined on the client: some of the short ones are Redis commands. */
