@@ -1,10 +1,12 @@
 import type { Drainer } from '../shared/relay/drainer.ts'
+import type { DueChanges } from '../shared/relay/due-changes.ts'
 import type { Relay } from '../shared/relay/relay.ts'
 import { rotate } from '../shared/relay/rotate.ts'
+import type { InstanceStore } from '../shared/store/instance-store.ts'
 import type { Store } from '../shared/store/store.ts'
 import { UPKEEP_BATCH, type UpkeepPlace, type UpkeepStore } from '../shared/store/upkeep-store.ts'
 
-/** What one sweep found. Whatever the first three count, the push path had missed. */
+/** What one sweep found. What is overdue or unsent the push path had missed. */
 export interface SweepReport {
   /** The store's time (ms) at the start. */
   readonly at: number
@@ -12,6 +14,12 @@ export interface SweepReport {
   readonly durationMs: number
   /** Tokens that were overdue on the wheel and are now announced. */
   readonly overdueTokens: number
+  /** Tokens whose announcement before `exp` was overdue and is now made. */
+  readonly overdueExpiring: number
+  /** Holds whose `reviewBy` had passed and that are now over. */
+  readonly overdueHolds: number
+  /** Schedules whose time had passed and that are now made. */
+  readonly overdueSchedules: number
   /** Entries that nobody had sent within the grace. */
   readonly unsentEntries: number
   /** Those of them that RabbitMQ has now confirmed. */
@@ -20,13 +28,17 @@ export interface SweepReport {
   readonly waitingEntries: number
   readonly prunedRules: number
   readonly trimmedEntries: number
+  /** Instances of subscribers that were not heard of for longer than they may go on without news. */
+  readonly silentInstances: number
 }
 
 export interface SweepParts {
   readonly store: Store
   readonly upkeep: UpkeepStore
+  readonly instances: InstanceStore
   readonly relay: Relay
   readonly drainer: Drainer
+  readonly dueChanges: DueChanges
   readonly tenants: readonly string[]
   /** How long an entry may wait for the relays before the sweep sends it. */
   readonly graceMs: number
@@ -53,24 +65,31 @@ export class Sweeper {
   }
 
   async runOnce(trigger: string): Promise<SweepReport> {
-    const { store, upkeep, relay, drainer, tenants, graceMs } = this.#parts
+    const { store, upkeep, instances, relay, drainer, dueChanges, tenants, graceMs } = this.#parts
     const started = performance.now()
     const { at } = await store.touch(tenants[0] ?? 'default', 0)
-    const drained = await drainer.runOnce(Math.min(graceMs, OVERDUE_MS))
+    const overdueMs = Math.min(graceMs, OVERDUE_MS)
+    const changed = await dueChanges.runOnce(overdueMs, 'everywhere')
+    const drained = await drainer.runOnce(overdueMs)
     const relayed = await relay.runOnce(graceMs)
     const places = await upkeep.places(tenants, at)
     const cleared = { prunedRules: 0, trimmedEntries: 0 }
     const options = { atOnce: AT_ONCE, forMs: CLEAR_MS }
     const { failed } = await rotate(places, options, (place) => this.#clear(place, cleared))
+    const silentInstances = await instances.pruneAll(tenants)
     const report: SweepReport = {
       at,
       trigger,
       durationMs: Math.round(performance.now() - started),
       overdueTokens: drained.announced,
+      overdueExpiring: drained.expiring,
+      overdueHolds: changed.holds,
+      overdueSchedules: changed.schedules,
       unsentEntries: relayed.claimed,
       sentEntries: relayed.sent,
       waitingEntries: places.reduce((sum, { unsent }) => sum + unsent, 0),
       ...cleared,
+      silentInstances,
     }
     await upkeep.saveReport(at, JSON.stringify(report))
     // A shard that fails keeps the sweep from no other, but it is told.

@@ -23,6 +23,7 @@ export type ErrorCode =
   | 'token_claims_invalid'
   | 'token_not_yet_valid'
   | 'token_expired'
+  | 'quota_exceeded'
   | 'token_too_long_lived'
   | 'no_verification_key'
   | 'issued_before_in_future'
@@ -30,6 +31,11 @@ export type ErrorCode =
   | 'too_many_shapes'
   | 'rule_too_large'
   | 'unknown_revocation'
+  | 'time_out_of_range'
+  | 'too_many_schedules'
+  | 'unknown_schedule'
+  | 'too_many_instances'
+  | 'foreign_instance'
   | 'store_unavailable'
   | 'store_full'
   | 'store_reserved'
@@ -82,6 +88,7 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   token_claims_invalid: { status: 400, retryable: false },
   token_not_yet_valid: { status: 400, retryable: false },
   token_expired: { status: 400, retryable: false },
+  quota_exceeded: { status: 429, retryable: true },
   token_too_long_lived: { status: 400, retryable: false },
   no_verification_key: { status: 400, retryable: false },
   // Rules
@@ -90,6 +97,12 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   too_many_shapes: { status: 422, retryable: false },
   rule_too_large: { status: 422, retryable: false },
   unknown_revocation: { status: 404, retryable: false },
+  time_out_of_range: { status: 422, retryable: false },
+  too_many_schedules: { status: 422, retryable: false },
+  unknown_schedule: { status: 404, retryable: false },
+  // Instances of subscribers
+  too_many_instances: { status: 429, retryable: true },
+  foreign_instance: { status: 403, retryable: false },
   // The store
   store_unavailable: { status: 503, retryable: true },
   store_full: { status: 503, retryable: true },

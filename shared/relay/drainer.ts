@@ -5,6 +5,8 @@ import { rotateAll } from './rotate.ts'
 interface Counts {
   /** Tokens announced as expired. */
   announced: number
+  /** Tokens announced as expiring. */
+  expiring: number
   /** Tokens passed over because they had been revoked one by one. */
   revoked: number
   /** Seconds that were looked at. */
@@ -56,7 +58,7 @@ export class Drainer {
    * that millions of one tenant delay no other's. What falls due meanwhile is looked for each second.
    */
   async runOnce(graceMs: number): Promise<Drained> {
-    const total = { announced: 0, revoked: 0, seconds: 0, paused: 0 }
+    const total = { announced: 0, expiring: 0, revoked: 0, seconds: 0, paused: 0 }
     const done = await rotateAll<DuePlace>(
       async () => {
         const due = await this.#tokens.withDue(this.#tenants, graceMs)
@@ -86,6 +88,7 @@ export class Drainer {
     if (result.word === 'paused') total.paused += 1
     if (result.word !== 'ok') return false
     total.announced += result.announced
+    total.expiring += result.expiring
     total.revoked += result.revoked
     this.#relay.send(result.entries)
     if (result.left === 0) place.seconds.shift()

@@ -5,6 +5,7 @@ import { WIRE_VERSION } from '../../domain/entry.ts'
 import { KnellError } from '../../domain/errors.ts'
 import { parsePosition, type Log, type Position } from '../../domain/position.ts'
 import type { FeedAnswer, TenantState } from '../../store/feed-store.ts'
+import type { Puller } from '../../store/instance-store.ts'
 import { joinInstance, readSnapshot } from '../../store/snapshot.ts'
 import { Cap } from '../cap.ts'
 import { countSchema, instanceSchema, parseWith, serviceSchema, tenantSchema } from '../schemas.ts'
@@ -18,6 +19,10 @@ const whoSchema = {
   service: serviceSchema.optional(),
   instance: instanceSchema.optional(),
   maxStalenessMs: z.union([z.literal('null'), z.string().regex(/^\d{1,12}$/)]).optional(),
+  asOf: z
+    .string()
+    .regex(/^\d{1,15}$/)
+    .optional(),
 }
 
 const snapshotQuery = z.strictObject(whoSchema)
@@ -34,20 +39,26 @@ interface Who {
   readonly service?: string | undefined
   readonly instance?: string | undefined
   readonly maxStalenessMs?: string | undefined
+  readonly asOf?: string | undefined
 }
 
-function instanceOf(
-  who: Who,
-): { service: string; instance: string; maxStalenessMs: number | null } | undefined {
-  const { service, instance, maxStalenessMs } = who
+/** The view instance that pulls, where the query names one. */
+function pullerOf(who: Who, key: string, applied?: readonly Position[]): Puller | undefined {
+  const { service, instance, maxStalenessMs, asOf } = who
   if (service === undefined || instance === undefined) return undefined
   const finite = maxStalenessMs !== undefined && maxStalenessMs !== 'null'
-  return { service, instance, maxStalenessMs: finite ? Number(maxStalenessMs) : null }
+  return {
+    service,
+    instance,
+    maxStalenessMs: finite ? Number(maxStalenessMs) : null,
+    key,
+    ...(applied === undefined ? {} : { applied, asOf: Number(asOf ?? 0) }),
+  }
 }
 
 /** `GET /v1/snapshot` and `GET /v1/feed`: the pull path. */
 export function addFeedRoutes(app: FastifyInstance, services: Services): void {
-  const { store, feed, watch, health } = services
+  const { store, feed, instances, acks, watch, health } = services
   const snapshots = new Turns(app.limits.snapshots, 'snapshots')
   const polls = new Cap(app.limits.pollsPerKey, 'polls of the feed')
 
@@ -56,7 +67,8 @@ export function addFeedRoutes(app: FastifyInstance, services: Services): void {
     const { tenant } = app.auth.tenant(request, query.tenant, 'feed:read')
     await snapshots.wait(app.auth.caller(request).name, reply.raw)
     // Joining is a write that comes before the tails are read.
-    const state = await joinInstance(store, feed, tenant, instanceOf(query))
+    const puller = pullerOf(query, app.auth.caller(request).name)
+    const state = await joinInstance(instances, feed, tenant, puller)
     return reply
       .header('content-type', 'application/x-ndjson')
       .header('cache-control', 'no-store')
@@ -67,6 +79,14 @@ export function addFeedRoutes(app: FastifyInstance, services: Services): void {
     const query = parseWith(feedQuery, request.query, 'query')
     const { tenant } = app.auth.tenant(request, query.tenant, 'feed:read')
     const after = parseAfter(query.after, store.shards)
+    const applied = query.log === 'revocations' ? after.filter((each) => each !== undefined) : []
+    const whole = applied.length === store.shards ? applied : undefined
+    const puller = pullerOf(query, app.auth.caller(request).name, whole)
+    // Before the tails are read, as joining is: whoever commits after this finds the instance in the set.
+    if (puller !== undefined) {
+      await instances.join(tenant, puller)
+      acks.pulled(tenant, puller)
+    }
     const gone = new AbortController()
     reply.raw.once('close', () => gone.abort())
     const deadline = performance.now() + query.waitMs
