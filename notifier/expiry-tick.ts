@@ -67,7 +67,7 @@ export class ExpiryTick {
     this.#schedule()
   }
 
-  async #run(job: Job): Promise<Drained & Changed> {
+  async #run(job: Job): Promise<Omit<Drained, 'problem'> & Changed> {
     // Side by side: a flood of either must not keep the other waiting.
     const [changes, drain] = await Promise.allSettled([
       this.#dueChanges.runOnce(0),
@@ -76,11 +76,16 @@ export class ExpiryTick {
     if (changes.status === 'rejected') throw changes.reason
     if (drain.status === 'rejected') throw drain.reason
     const changed = changes.value
-    const drained = drain.value
+    const { problem, ...drained } = drain.value
+    if (problem !== undefined) {
+      this.#log.debug({ err: problem, job: job.id }, 'a shard could not be drained')
+    }
     if (changed.holds + changed.schedules > 0) {
       this.#log.debug({ job: job.id, ...changed }, 'due changes made')
     }
-    if (drained.announced > 0) this.#log.debug({ job: job.id, ...drained }, 'expiries announced')
+    if (drained.announced + drained.expiring > 0) {
+      this.#log.debug({ job: job.id, ...drained }, 'expiries announced')
+    }
     return { ...drained, ...changed }
   }
 

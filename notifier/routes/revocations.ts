@@ -3,14 +3,25 @@ import { z } from 'zod'
 import type { TenantSettings } from '../../shared/config/tenant-settings.ts'
 import { parseMatch, type Match } from '../../shared/domain/claims.ts'
 import { KnellError } from '../../shared/domain/errors.ts'
-import { parseWith, reasonSchema, tenantSchema } from '../../shared/http/schemas.ts'
+import { Cap } from '../../shared/http/cap.ts'
+import { parseWith, reasonSchema, serviceSchema, tenantSchema } from '../../shared/http/schemas.ts'
 import type { Services } from '../../shared/http/services.ts'
 import type { Committed, HoldChange, RevokeChange } from '../../shared/store/changes.ts'
 import { livesOf, type Lives } from '../../shared/store/lives.ts'
 import { idempotencyOf, noteSchema, numericDateSchema, parseExcept } from '../change-request.ts'
 import { dryAnswer } from '../dry-run.ts'
+import { placeOf, type Enforcement } from '../enforcement.ts'
 import { tenantNamed } from '../tenant-named.ts'
 import { readDoomed } from '../token-reader.ts'
+
+/** A caller that waits longer than this has given up. */
+const MAX_WAIT_MS = 60_000
+
+const waitSchema = z.strictObject({
+  for: z.union([z.literal('all'), z.number().int().min(1).max(100_000)]),
+  services: z.array(serviceSchema).min(1).max(100).optional(),
+  timeoutMs: z.number().int().min(0).max(MAX_WAIT_MS).default(5000),
+})
 
 const revokeBody = z.strictObject({
   match: z.unknown().optional(),
@@ -21,6 +32,7 @@ const revokeBody = z.strictObject({
   by: noteSchema,
   note: noteSchema,
   except: z.unknown().optional(),
+  wait: waitSchema.optional(),
   hold: z
     .strictObject({ reviewBy: numericDateSchema, outcome: z.enum(['release', 'revoke']) })
     .optional(),
@@ -29,20 +41,30 @@ const revokeBody = z.strictObject({
 })
 
 type RevokeBody = z.infer<typeof revokeBody>
+type Named = { tenant?: string; token?: string }
 
 /** Claims that narrow a match to one user, session or token: revoking by them is not a mass revocation. */
 const NARROW = ['jti', 'sid', 'sub']
 
-/** `POST /v1/revocations`: revokes or holds, now or at a time. */
-export function addRevocationRoutes(app: FastifyInstance, services: Services): void {
+/** `POST /v1/revocations`: revokes or holds, now or at a time, and waits for the enforcement where told to. */
+export function addRevocationRoutes(
+  app: FastifyInstance,
+  services: Services,
+  enforcement: Enforcement,
+): void {
   const { rules, schedules, log } = services
+  const waits = new Cap(app.limits.waitsPerKey, 'revocations that wait')
+  app.addHook('preClose', async () => {
+    enforcement.stop()
+    await Promise.resolve()
+  })
 
   app.post('/v1/revocations', async (request, reply) => {
     const body = parseWith(revokeBody, request.body, 'body')
     const { settings, match, verifiedExp } = aimOf(app, services, request, body)
     const { tenant } = settings
     const change = changeOf(body, match, verifiedExp, await livesOf(services, settings))
-    const { at } = body
+    const { at, wait } = body
     if (body.dryRun === true) {
       const preview =
         at === undefined
@@ -57,12 +79,18 @@ export function addRevocationRoutes(app: FastifyInstance, services: Services): v
       log.info({ id, ...by, at }, 'scheduled')
       return reply.status(201).send({ id, scheduled: true, ...kept, match })
     }
+    if (wait !== undefined) waits.takeFor(app.auth.caller(request).name, reply.raw)
     const committed =
       change.op === 'hold'
         ? await rules.hold(tenant, change, idempotency)
         : await rules.revoke(tenant, change, idempotency)
     log.info({ id: committed.ids[0], ...by }, change.op === 'hold' ? 'held' : 'revoked')
-    return reply.status(201).send(answerOf(committed))
+    const answer = answerOf(committed)
+    if (wait === undefined) return reply.status(201).send(answer)
+    const gone = new AbortController()
+    reply.raw.once('close', () => gone.abort())
+    const enforced = await enforcement.wait(tenant, placeOf(committed), wait, gone.signal)
+    return reply.status(201).send({ ...answer, enforced })
   })
 }
 
@@ -85,7 +113,7 @@ function aimOf(
   if ((body.match === undefined) === (body.token === undefined)) {
     throw new KnellError('invalid_request', 'Send either match or token.')
   }
-  const name = tenantNamed(services.settings, body as { tenant?: string; token?: string })
+  const name = tenantNamed(services.settings, app.auth.caller(request), body as Named)
   const scopes = ['revocations:write', 'revocations:mass'] as const
   const settings = app.auth.tenant(request, name, ...scopes)
   const doomed = body.token === undefined ? undefined : readDoomed(settings, body.token)
@@ -103,9 +131,20 @@ function changeOf(
   verifiedExp: number | undefined,
   lives: Lives,
 ): RevokeChange | HoldChange {
-  const { issuedBefore, hold, at, reason } = body
+  const { issuedBefore, hold, at, reason, wait } = body
+  if (wait !== undefined && (at !== undefined || body.dryRun === true)) {
+    throw new KnellError(
+      'invalid_request',
+      'Only what is done now can be waited for: send no at and no dryRun with wait.',
+    )
+  }
   const except = parseExcept(body.except)
-  const common = { match, ...(reason === undefined ? {} : { reason }), ...lives }
+  const common = {
+    match,
+    ...(reason === undefined ? {} : { reason }),
+    ...lives,
+    ...(wait === undefined ? {} : { ack: true }),
+  }
   if (at !== undefined && verifiedExp !== undefined && verifiedExp <= at) {
     throw new KnellError(
       'invalid_request',

@@ -2,8 +2,13 @@ import { matchKey, type Match } from '../domain/claims.ts'
 import type { Reason } from '../domain/reasons.ts'
 import type { WireChange } from './rule-commit.ts'
 
+interface Asking {
+  /** Whether views are asked to say at once that they have applied it. */
+  readonly ack?: boolean
+}
+
 /** What a revocation asks for, its times still open where the store's clock is to decide. */
-export interface RevokeChange {
+export interface RevokeChange extends Asking {
   readonly op: 'revoke'
   readonly match: Match
   readonly reason?: Reason
@@ -19,7 +24,7 @@ export interface RevokeChange {
 export type Outcome = 'release' | 'revoke'
 
 /** A hold of every token of a match, until it is released or `reviewBy` (NumericDate) brings its outcome. */
-export interface HoldChange {
+export interface HoldChange extends Asking {
   readonly op: 'hold'
   readonly match: Match
   readonly reason?: Reason
@@ -82,7 +87,12 @@ export function toWire(
   if (change.op === 'restore' || change.op === 'release') {
     return { ...common, force: change.force === true }
   }
-  const made = { ...common, r: change.reason ?? 'other', skew: change.skewSeconds }
+  const made = {
+    ...common,
+    r: change.reason ?? 'other',
+    skew: change.skewSeconds,
+    ...(change.ack === true ? { ack: true } : {}),
+  }
   if (change.op === 'hold') return { ...made, rb: change.reviewBy, o: change.outcome }
   const { issuedBefore, except, verifiedExp } = change
   return {

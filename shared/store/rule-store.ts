@@ -112,6 +112,11 @@ export class RuleStore {
     return this.#store.redis.zrange(this.#store.keys.shard(tenant, 0).shapes, 0, '-1')
   }
 
+  /** Whether the store still knows this revocation. */
+  async has(tenant: string, shard: number, id: string): Promise<boolean> {
+    return (await this.#store.redis.hexists(this.#store.keys.shard(tenant, shard).ids, id)) === 1
+  }
+
   /** The matches of this shard's live rules that name `kid`. */
   async kidMatches(tenant: string, shard: number): Promise<Match[]> {
     const texts = await this.#store.redis.hkeys(this.#store.keys.shard(tenant, shard).kids)

@@ -1,9 +1,18 @@
 export { connect } from './connect.ts'
 export type { ConnectOptions, SubscriberLog } from './options.ts'
-export type { EventSource, SubscriberEvents, SubscriberStats, VerifyResult } from './events.ts'
+export type {
+  EventSource,
+  Freshness,
+  SubscriberEvents,
+  SubscriberStats,
+  VerifyResult,
+} from './events.ts'
 export type { Policy, PolicyOptions, WhenStale } from './policy.ts'
-export type { CheckOptions, Subscriber } from './subscriber.ts'
+export type { CheckOptions, Subscriber, TokenOptions } from './subscriber.ts'
+export { TokenDeath } from './token-death.ts'
+export type { DeathListener } from './waiters.ts'
 export type { Claims, ClaimValue, Header, Match } from '../domain/claims.ts'
+export type { DeathCode } from '../domain/death.ts'
 export type { Decision, DecisionCode } from '../domain/decision.ts'
 export type { ExpiryEvent, Kind } from '../domain/entry.ts'
 export { KnellError, type ErrorCode } from '../domain/errors.ts'

@@ -7,20 +7,38 @@ import { isKnellError, KnellError } from '../domain/errors.ts'
 import { namesOf } from '../domain/names.ts'
 import type { Rule } from '../domain/rule.ts'
 import { StoreClock } from '../domain/store-clock.ts'
+import type { View } from '../domain/view.ts'
 import { createVerifier, type Verifier } from '../tokens/verifier.ts'
 import { readUnverified } from '../tokens/read-unverified.ts'
+import { Broker } from '../broker/broker.ts'
+import { Publisher } from '../broker/publisher.ts'
+import { Acker } from './acker.ts'
 import { Asker } from './asker.ts'
 import { Checker } from './checker.ts'
-import type { EventSource, SubscriberEvents, SubscriberStats, VerifyResult } from './events.ts'
+import type {
+  EventSource,
+  Freshness,
+  SubscriberEvents,
+  SubscriberStats,
+  VerifyResult,
+} from './events.ts'
 import { Follower, moment } from './follower.ts'
 import type { Settled } from './options.ts'
 import { problemsOfPolicy, type Policy, type PolicyOptions } from './policy.ts'
 import { Presence } from './presence.ts'
 import { PullClient } from './pull-client.ts'
 import { Push } from './push.ts'
+import { TokenWatches } from './token-watches.ts'
+import type { DeathListener } from './waiters.ts'
 
 /** How one check differs from what `connect` was told. */
 export interface CheckOptions extends PolicyOptions {
+  /** Needed only where several tenants are followed and `verify` does not tell them apart by `iss`. */
+  readonly tenant?: string
+}
+
+/** Which tenant a token belongs to. */
+export interface TokenOptions {
   /** Needed only where several tenants are followed and `verify` does not tell them apart by `iss`. */
   readonly tenant?: string
 }
@@ -47,6 +65,10 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   readonly #presence: Presence
   readonly #checker: Checker
   readonly #asker: Asker
+  /** What is published goes by a connection of its own: RabbitMQ may block those that publish. */
+  readonly #control: Broker
+  readonly #acker: Acker
+  readonly #watches: TokenWatches
   readonly #stale = new Set<string>()
   readonly #counts = { pushed: 0, pulled: 0, snapshots: 0, invalid: 0, trimmed: 0 }
   #timer: NodeJS.Timeout | undefined
@@ -62,6 +84,13 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     this.#presence = new Presence(settings.policy, observe)
     this.#checker = new Checker({ clock: this.#clock, observe, log })
     this.#asker = new Asker(this.#client, (error) => this.#problem(error))
+    this.#watches = new TokenWatches({
+      clock: this.#clock,
+      observe,
+      log,
+      onFault: (cause) =>
+        this.#problem(new KnellError('internal', 'A listener for a death threw.', { cause })),
+    })
     for (const [tenant, options] of settings.verify)
       this.#verifiers.set(tenant, createVerifier(options))
     this.#push = new Push({
@@ -80,6 +109,19 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
         onInvalid: (error) => this.#invalid(1, error),
         onProblem: (error) => this.#problem(error),
       },
+    })
+    this.#control = new Broker(settings.amqp, `knell subscriber ${service} control`)
+    this.#control.on('problem', (error) => this.#problem(error))
+    this.#acker = new Acker({
+      publisher: new Publisher(this.#control),
+      client: this.#client,
+      presence: this.#presence,
+      followers: this.#followers,
+      names: namesOf(settings.namespace),
+      service,
+      instance: this.instance,
+      user: userOf(settings.amqp),
+      onProblem: (error) => this.#problem(error),
     })
     for (const tenant of tenants) this.#followers.set(tenant, this.#createFollower(tenant))
     const [only] = this.#followers.values()
@@ -104,7 +146,12 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       renewMs: Math.round(Math.min(MAX_RENEW_MS, policy.maxStaleness / 3)),
       events: {
         onApplied: (entry, { rules, expiries }) => this.#announce(entry, rules, expiries),
+        onBeat: (beatMs) => this.#acker.soon(tenant, beatMs / 4),
+        onAsked: () => this.#acker.now(tenant),
         onReady: () => {
+          this.#acker.now(tenant)
+          const view = this.#followers.get(tenant)?.view
+          if (view !== undefined) this.#watches.ready(view)
           this.#settings.log.info({ tenant }, 'the view is ready')
           this.emit('ready', tenant)
         },
@@ -126,7 +173,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   async start(): Promise<void> {
     for (const follower of this.#followers.values()) follower.start()
     this.#timer = setInterval(() => this.#tick(), TICK_MS)
-    await this.#push.start()
+    await Promise.all([this.#push.start(), this.#control.start()])
   }
 
   /** Whether every tenant's view has its first snapshot. */
@@ -249,12 +296,59 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     return all.find(([, verifier]) => verifier.issuer === iss)
   }
 
-  /** How fresh a tenant's view is: the store time (ms) it provably contains, and its age. */
-  freshness(tenant: string = this.#settings.tenants[0] ?? ''): { asOf: number; staleMs: number } {
-    const view = this.#followers.get(tenant)?.view
-    if (view === undefined || !view.ready) return { asOf: 0, staleMs: Infinity }
-    const staleMs = Math.max(0, Math.round(this.#clock.latest(moment()) - view.asOf))
-    return { asOf: view.asOf, staleMs }
+  /**
+   * A signal that aborts when this token dies: it is revoked or held, or its `exp` has passed by the
+   * store's clock (never early). Its `reason` is a `TokenDeath`. It has aborted already where the
+   * token is dead now; where the view is not ready yet, that shows when it is. Equal claims (with an
+   * equal `kid`) have one signal, so that all requests of a token share it. It is kept until the
+   * token dies, so a token without `exp` costs memory until the end; `watch` can be undone.
+   *
+   * A stale view aborts nothing; that a hold is released, or a revocation restored, brings no
+   * aborted signal back; in `observe` mode no signal aborts, the death is only counted and logged.
+   * After `close()` none aborts any more.
+   * @param claims the verified payload of the token; what of it a rule can name is copied
+   * @param header the verified header; without it no rule that names `kid` ends the token
+   * @throws TypeError where the tenant is not followed
+   */
+  signal(claims: Claims, header?: Header, options?: TokenOptions): AbortSignal {
+    return this.#watches.signal(this.#viewOf(claims, options), claims, header)
+  }
+
+  /**
+   * Calls `fn` once when this token dies, under the rules of `signal`, at a fraction of its memory.
+   * For a token that is dead now it is called in a moment, never before this returns. What `fn`
+   * throws becomes a `problem`.
+   * @returns undoes it: `fn` is not called any more, and nothing is kept. Twice is fine.
+   * @throws TypeError where the tenant is not followed
+   */
+  watch(claims: Claims, fn: DeathListener, header?: Header, options?: TokenOptions): () => void {
+    return this.#watches.watch(this.#viewOf(claims, options), claims, header, fn)
+  }
+
+  #viewOf(claims: Claims, options: TokenOptions | undefined): View {
+    if (typeof claims !== 'object' || claims === null) {
+      throw new TypeError('The claims of a token are an object.')
+    }
+    const tenant = options?.tenant
+    const follower = tenant === undefined ? this.#followerOf(claims) : this.#followers.get(tenant)
+    if (follower !== undefined) return follower.view
+    throw new TypeError(
+      tenant === undefined
+        ? 'The iss of the token belongs to no tenant that is followed; name its tenant.'
+        : `The tenant ${tenant} is not followed.`,
+    )
+  }
+
+  /**
+   * How fresh a tenant's view is: the store time (ms) it provably contains, its age (ms), and for how
+   * long (ms; null: until it leaves) the store waits for this instance to apply a revocation. A
+   * policy that is laxer than that holds only once the store knows of it.
+   */
+  freshness(tenant: string = this.#settings.tenants[0] ?? ''): Freshness {
+    const follower = this.#followers.get(tenant)
+    const awaitedMs = this.#presence.told(tenant)
+    if (follower === undefined) return { asOf: 0, staleMs: Infinity, awaitedMs }
+    return { asOf: follower.view.asOf, staleMs: follower.staleMs(moment()), awaitedMs }
   }
 
   get stats(): SubscriberStats {
@@ -271,12 +365,16 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       ...this.#counts,
       rules,
       packedBytes,
+      watched: this.#watches.size,
+      deaths: { ...this.#watches.deaths },
     }
   }
 
   #announce(entry: Entry, rules: readonly Rule[], expiries: readonly ExpiryEvent[]): void {
     const { tenant, kind, shard, epoch, seq, at } = entry
     const source = { tenant, kind, shard, epoch, seq, at }
+    const view = this.#followers.get(tenant)?.view
+    if (view !== undefined) for (const rule of rules) this.#watches.changed(view, shard, rule)
     for (const event of entry.log === 'expiries' ? expiries : rules) {
       try {
         this.#emitEvent(kind, event, source)
@@ -315,14 +413,17 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       this.#renewAt = now.mono + RENEW_PUSH_MS * (1 + Math.random())
       this.#push.renew()
     }
-    for (const [tenant, { view }] of this.#followers) {
+    for (const [tenant, follower] of this.#followers) {
+      const { view } = follower
       if (!view.ready) continue
-      const staleMs = this.#clock.latest(now) - view.asOf
-      const stale = staleMs > this.#settings.policy.maxStaleness
+      if (this.#presence.needsPull(tenant, now)) follower.wake()
+      const staleMs = follower.staleMs(now)
+      const { maxStaleness } = this.#settings.policy
+      const stale = staleMs > maxStaleness || follower.isUnheard(now)
       if (stale && !this.#stale.has(tenant)) {
         this.#stale.add(tenant)
         this.#settings.log.warn({ tenant, staleMs }, 'the view is stale')
-        this.emit('stale', tenant, Math.round(staleMs))
+        this.emit('stale', tenant, staleMs)
       } else if (!stale && this.#stale.delete(tenant)) {
         this.emit('fresh', tenant)
       }
@@ -349,7 +450,10 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     this.emit('problem', known)
   }
 
-  /** Stops following and lets go of every connection. Later checks answer from what was known, ever staler. Twice is fine. */
+  /**
+   * Says that this instance leaves, stops following and lets go of every connection. From then on
+   * nobody waits for it, so a check lets no token in but where the policy is `allow`. Twice is fine.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
@@ -357,8 +461,16 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
 
   async #close(): Promise<void> {
     clearInterval(this.#timer)
-    await Promise.all([...this.#followers.values()].map((follower) => follower.stop()))
-    await this.#push.close()
+    this.#watches.close()
+    this.#presence.leave()
+    const stopped = [...this.#followers.values()].map((follower) => follower.stop())
+    await Promise.all([...stopped, this.#acker.leave()])
+    await Promise.all([this.#push.close(), this.#control.close()])
     this.#client.close()
   }
+}
+
+/** The user as RabbitMQ knows it. */
+function userOf(amqp: string): string {
+  return decodeURIComponent(new URL(amqp).username) || 'guest'
 }

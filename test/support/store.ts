@@ -6,7 +6,7 @@ import type { StoredEntry } from '../../shared/store/rule-commit.ts'
 import { RuleStore } from '../../shared/store/rule-store.ts'
 import { ScheduleStore } from '../../shared/store/schedule-store.ts'
 import { Store } from '../../shared/store/store.ts'
-import { TokenStore } from '../../shared/store/token-store.ts'
+import { TokenStore, type WheelSettings } from '../../shared/store/token-store.ts'
 
 /** The engine of this run, or a plain error where a test was started without `npm test`. */
 export function engineUrl(name: 'AMQP_URL' | 'REDIS_URL'): string {
@@ -33,7 +33,12 @@ export interface TestStore {
 
 /** A store of its own on the real Redis; `close` deletes its keys. */
 export function openTestStore(
-  options: { shards?: number; url?: string; namespace?: string } = {},
+  options: {
+    shards?: number
+    url?: string
+    namespace?: string
+    settingsOf?: (tenant: string) => WheelSettings
+  } = {},
 ): TestStore {
   const { shards = 4, url = engineUrl('REDIS_URL'), namespace = freshNamespace() } = options
   const redis = createRedis(parseRedisUrl(url), () => {})
@@ -44,7 +49,7 @@ export function openTestStore(
     store,
     rules,
     schedules: new ScheduleStore(store, rules),
-    tokens: new TokenStore(store),
+    tokens: new TokenStore(store, options.settingsOf),
     feed: new FeedStore(store, () => 86_400),
     entries,
     async close() {

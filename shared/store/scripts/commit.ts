@@ -11,7 +11,7 @@ import { undoPart } from './commit/undo.ts'
  * as JSON, `dry` where nothing is to be written.
  *
  * A change has an `op`, and of these what it needs: m (canonical text of the match), t (which default
- * cut-off), r (reason), ttl, skew, id.
+ * cut-off), r (reason), ttl, skew, id, ack (somebody waits to hear that it was applied).
  * - `revoke`: b (explicit cut-off, -1 for "any iat"), x (text of `except`), jx (verified `exp`).
  * - `hold`: rb (reviewBy), o (outcome).
  * - `restore` by m or id, `release` by m. By match a restore also lifts whatever earlier terms held,
@@ -64,6 +64,7 @@ for i, change in ipairs(changes) do
     answer = hash == change.h and first_ or '!idempotency_conflict'
   else
     answer = answerTo(change)
+    if change.ack and current then current.ack = true end
   end
   if key and not known and string.sub(answer, 1, 1) ~= '!' then records[key] = change.h .. ' ' .. answer end
   answers[i] = answer
@@ -77,7 +78,7 @@ end
 local reply = { 'ok', int(s.now), s.epoch, result }
 local bodies = {}
 for i, entry in ipairs(entries) do
-  bodies[i] = head(tenant, 'revocations', shard, s, entry.seq, entry.kind) .. table.concat(entry.events, ',') .. ']}'
+  bodies[i] = head(tenant, 'revocations', shard, s, entry.seq, entry.kind, entry.ack) .. table.concat(entry.events, ',') .. ']}'
 end
 for i, entry in ipairs(entries) do
   local id = int(s.term) .. '-' .. int(entry.seq)

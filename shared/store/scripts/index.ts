@@ -3,7 +3,8 @@ import { claimUnsent, getRules, readFeed, snapshotPage, touch } from './feed.ts'
 import { prelude } from './prelude.ts'
 import { dueChanges, listSchedules } from './schedules.ts'
 import { drain, due, register } from './tokens.ts'
-import { admitShape, join, pruneRules, replaceTtl, seedTtl, trimFeed } from './upkeep.ts'
+import { ack, forget, join, listInstances } from './instances.ts'
+import { admitShape, pruneRules, replaceTtl, seedTtl, trimFeed } from './upkeep.ts'
 
 export type ScriptName =
   | 'commit'
@@ -21,6 +22,9 @@ export type ScriptName =
   | 'seedTtl'
   | 'replaceTtl'
   | 'join'
+  | 'ack'
+  | 'listInstances'
+  | 'forget'
   | 'dueChanges'
   | 'listSchedules'
 
@@ -40,6 +44,9 @@ const bodies: Readonly<Record<ScriptName, string>> = {
   seedTtl,
   replaceTtl,
   join,
+  ack,
+  listInstances,
+  forget,
   dueChanges,
   listSchedules,
 }
