@@ -1,5 +1,8 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
+import type { PrivateEngine } from '../../../shared/cli/engines/private-engine.ts'
+import { startRedis } from '../../../shared/cli/engines/private-redis.ts'
+import { parseRedisUrl } from '../../../shared/config/redis-url.ts'
 import type { Kind } from '../../../shared/domain/entry.ts'
 import type { Handled } from '../../../shared/domain/handled.ts'
 import {
@@ -12,7 +15,11 @@ import {
 } from '../../../shared/domain/position.ts'
 import { HandlerStore, type ServiceRecord } from '../../../shared/store/handler-store.ts'
 import { HoleStore, type Place } from '../../../shared/store/hole-store.ts'
+import { createRedis } from '../../../shared/store/redis.ts'
+import { RuleStore, type StoredEntry } from '../../../shared/store/rule-store.ts'
+import { Store } from '../../../shared/store/store.ts'
 import { UpkeepStore } from '../../../shared/store/upkeep-store.ts'
+import { eventually } from '../../support/eventually.ts'
 import { openTestStore, type TestStore } from '../../support/store.ts'
 
 const TENANT = 'default'
@@ -424,4 +431,85 @@ describe('what the store keeps of handlers', () => {
     await judgeAll('orders')
     expect((await stateOf('orders')).open).to.deep.equal([at(0)])
   })
+})
+
+/** One node that owns every slot: it refuses a script that touches a key outside the slot of those it declared. */
+describe('what is owed to handlers on Redis Cluster', () => {
+  let redis: PrivateEngine
+  let store: Store
+  before(async () => {
+    redis = await startRedis({
+      args: ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1'],
+    })
+    const client = createRedis(parseRedisUrl(redis.url), () => {})
+    await client.call('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')
+    await eventually(async () =>
+      String(await client.call('CLUSTER', 'INFO')).includes('cluster_state:ok'),
+    )
+    client.disconnect()
+    const url = parseRedisUrl(`${redis.url},${redis.url}`)
+    store = new Store(
+      createRedis(url, () => {}),
+      { namespace: 'knell', shards: 3 },
+    )
+    await eventually(() => store.touch(TENANT, 0), { what: 'a connection' })
+  })
+  after(async () => {
+    store.close()
+    await redis.stop()
+  })
+
+  it('outlives a kill -9 of Redis, and is judged, lent, settled and removed shard by shard', async () => {
+    const handlers = new HandlerStore(store)
+    const holes = new HoleStore(store, EAGER)
+    const committed: StoredEntry[] = []
+    const rules = new RuleStore(store, (entries) => committed.push(...entries))
+    const revoke = async (sub: string): Promise<StoredEntry> => {
+      const before_ = committed.length
+      const change = { op: 'revoke' as const, match: { sub }, ttlSeconds: 3600, skewSeconds: 0 }
+      await eventually(() => rules.revoke(TENANT, change), { what: 'a revocation' })
+      const entry = committed[before_]
+      if (entry === undefined) throw new Error('nothing was committed')
+      await store.redis.del(store.keys.shard(TENANT, entry.shard).unsent.revocations)
+      return entry
+    }
+    const doneOf = ({ shard, position, body }: StoredEntry): Handled => {
+      const { epoch } = JSON.parse(body) as { epoch: string }
+      return { ...reportOf(epoch, [[position.seq, []]]), shard }
+    }
+    await handlers.register(TENANT, 'orders', ['revoked', 'expired'], 5)
+    await handlers.register(TENANT, 'mail', ['revoked'], 5)
+    const [first, second] = [await revoke('a'), await revoke('b')]
+    await handlers.report(TENANT, 'orders', [doneOf(first)])
+    await redis.signal('SIGKILL')
+    await redis.start()
+    await eventually(() => store.touch(TENANT, 0), { what: 'a connection' })
+    const third = await revoke('c')
+    const open = async (service: string): Promise<number> =>
+      (
+        (await handlers.services(TENANT)).find((each) => each.service === service)?.marks ?? []
+      ).reduce((sum, each) => sum + each.open, 0)
+    const lent: string[] = []
+    for (const record of await handlers.list(TENANT)) {
+      for (let shard = 0; shard < 3; shard++) {
+        const place: Place = { tenant: TENANT, shard, log: 'revocations', record }
+        expect((await holes.scan(place, ALL_DUE)).word).to.be.oneOf(['end', 'more'])
+        expect((await holes.scan(place, ALL_DUE)).word).to.equal('end')
+        if (record.service !== 'orders') continue
+        const claimed = (await holes.claim(place, ALL_DUE, 10)).holes
+        lent.push(...claimed.map(({ body }) => body))
+        const outcomes = claimed.map((hole) => ({ hole, outcome: 'closed' as const }))
+        await holes.settle(place, outcomes.slice(0, 1))
+      }
+    }
+    expect(lent).to.have.members([second.body, third.body])
+    expect(await open('mail')).to.equal(3)
+    await handlers.report(TENANT, 'orders', [doneOf(second), doneOf(third)])
+    expect(await open('orders')).to.equal(0)
+    expect([...(await handlers.living(TENANT, 0))]).to.deep.equal([])
+    expect(await handlers.remove(TENANT, 'mail')).to.equal(true)
+    expect((await handlers.services(TENANT)).map(({ service }) => service)).to.deep.equal([
+      'orders',
+    ])
+  }).timeout(60_000)
 })
