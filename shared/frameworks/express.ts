@@ -8,6 +8,7 @@ import type { Refusal } from './refusal.ts'
 export type { GuardOptions, GuardSubscriber, RoutePolicy } from './guard-options.ts'
 export type { TokenContext } from './guard.ts'
 export type { Refusal } from './refusal.ts'
+export { closeOnDeath, endOnDeath } from './streams.ts'
 
 declare global {
   namespace Express {

@@ -6,12 +6,18 @@ import type {
   onRequestAsyncHookHandler,
 } from 'fastify'
 import type { Claims } from '../domain/claims.ts'
-import { assertGuardOptions, type GuardOptions, type RoutePolicy } from './guard-options.ts'
+import {
+  assertGuardOptions,
+  switchCheck,
+  type GuardOptions,
+  type RoutePolicy,
+} from './guard-options.ts'
 import { guardOf, type Guard, type TokenContext } from './guard.ts'
 
 export type { GuardOptions, GuardSubscriber, RoutePolicy } from './guard-options.ts'
 export type { TokenContext } from './guard.ts'
 export type { Refusal } from './refusal.ts'
+export { closeOnDeath, endOnDeath } from './streams.ts'
 
 type Policy = RoutePolicy<FastifyRequest>
 
@@ -38,9 +44,18 @@ declare module 'fastify' {
 }
 
 const plugin: FastifyPluginCallback<KnellFastifyOptions> = (fastify, options, done) => {
+  try {
+    setUp(fastify, options)
+    done()
+  } catch (error) {
+    // What a plugin throws ends the process; what it hands over stops the start in an orderly way.
+    done(error as Error)
+  }
+}
+
+function setUp(fastify: FastifyInstance, options: KnellFastifyOptions): void {
   const { global = true, ...guardOptions } = options
-  assertGuardOptions('knell', guardOptions)
-  if (typeof global !== 'boolean') throw new TypeError('knell: global must be true or false.')
+  assertGuardOptions('knell', options, { global: switchCheck })
   const guard = guardOf(guardOptions)
   // Undefined, so that the shape of a request is known before its hooks run.
   fastify.decorateRequest('auth', undefined)
@@ -49,7 +64,6 @@ const plugin: FastifyPluginCallback<KnellFastifyOptions> = (fastify, options, do
     hookOf(policy === undefined ? guard : guard.with(policy)),
   )
   if (global) guardEveryRoute(fastify, guard)
-  done()
 }
 
 function guardEveryRoute(fastify: FastifyInstance, guard: Guard<FastifyRequest>): void {

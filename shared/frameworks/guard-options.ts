@@ -43,13 +43,17 @@ function expects(fine: (value: unknown) => boolean, wanted: string): Checks[stri
 }
 
 const isFunction = (value: unknown): boolean => typeof value === 'function'
-const isBoolean = (value: unknown): boolean => typeof value === 'boolean'
+
+export const switchCheck: Checks[string] = expects(
+  (value) => typeof value === 'boolean',
+  'must be true or false',
+)
 
 const routeChecks: Checks = {
   // The two of a policy are judged by the subscriber's own rules, below.
   maxStaleness: () => undefined,
   whenStale: () => undefined,
-  optional: expects(isBoolean, 'must be true or false'),
+  optional: switchCheck,
   tenant: expects(
     (value) => isTenant(value) || isFunction(value),
     'must be a tenant, or a function of the request',
@@ -67,7 +71,7 @@ const guardChecks: Checks = {
     (value) => typeof value === 'string' && /^[\u0020-\u007e]{1,100}$/.test(value),
     'must be 1 to 100 characters of printable ASCII',
   ),
-  exposeReason: expects(isBoolean, 'must be true or false'),
+  exposeReason: switchCheck,
   onRefused: expects(isFunction, 'must be a function'),
 }
 

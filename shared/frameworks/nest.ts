@@ -17,6 +17,7 @@ import type { Claims } from '../domain/claims.ts'
 import {
   assertGuardOptions,
   assertRoutePolicy,
+  switchCheck,
   type GuardOptions,
   type RoutePolicy,
 } from './guard-options.ts'
@@ -26,6 +27,7 @@ import type { Refusal } from './refusal.ts'
 export type { GuardOptions, GuardSubscriber, RoutePolicy } from './guard-options.ts'
 export type { TokenContext } from './guard.ts'
 export type { Refusal } from './refusal.ts'
+export { closeOnDeath, endOnDeath } from './streams.ts'
 
 /** A request of whichever platform Nest runs on. */
 // oxlint-disable-next-line typescript/no-explicit-any -- Nest's own types leave the platform open in the same way.
@@ -130,7 +132,7 @@ export class KnellModule {
   /** @throws TypeError that lists everything wrong with the options */
   static forRoot(options: KnellNestOptions & KnellScope): DynamicModule {
     const { global, ...guardOptions } = options
-    assertGuardOptions('KnellModule', guardOptions)
+    assertGuardOptions('KnellModule', options, { global: switchCheck })
     return moduleOf({ provide: KNELL_OPTIONS, useValue: guardOptions }, global)
   }
 

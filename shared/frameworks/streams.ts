@@ -1,4 +1,7 @@
+import { STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { isReason } from '../domain/reasons.ts'
+import type { Refusal } from './refusal.ts'
 
 export interface DeathOptions {
   /** Whether the other side is told the reason too, such as `logout`. Default: false. */
@@ -119,4 +122,16 @@ export function closeOnDeath(
 function closeReason({ code, reason }: Death): string {
   const text = reason === undefined ? `token ${code}` : `token ${code}: ${reason}`
   return text.slice(0, MAX_CLOSE_BYTES)
+}
+
+/** Answers a request to upgrade (RFC 9110, section 7.8) that a guard has refused, and closes its connection. */
+export function refuseUpgrade(socket: Duplex, { status, headers, body }: Refusal): void {
+  // The other side may be gone, which must not end the process.
+  socket.on('error', () => {})
+  socket.once('finish', () => socket.destroy())
+  const length = String(Buffer.byteLength(body))
+  const all = { ...headers, 'content-length': length, connection: 'close' }
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}`)
+  const first = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`
+  socket.end([first, ...lines, '', body].join('\r\n'))
 }
