@@ -16,7 +16,11 @@ export class TokenDeath extends Error {
   readonly tenant: string
 
   constructor({ code, reason }: Death, tenant: string) {
+    // A stack would tell of Knell's insides only, and cost most of the time where very many die at once.
+    const { stackTraceLimit } = Error
+    Error.stackTraceLimit = 0
     super(`${TEXTS[code]}${reason === undefined ? '' : ` (${reason})`}.`)
+    Error.stackTraceLimit = stackTraceLimit
     this.code = code
     if (reason !== undefined) this.reason = reason
     this.tenant = tenant

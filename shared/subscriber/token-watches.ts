@@ -12,7 +12,6 @@ import {
   controllerOf,
   Watch,
   watchesOf,
-  withoutWatch,
   withWaiter,
   type DeathListener,
   type Waiters,
@@ -98,7 +97,7 @@ export class TokenWatches {
   watch(view: View, claims: Claims, header: Header | undefined, fn: DeathListener): () => void {
     const watched = this.#watched(view)
     const { tokens } = watched
-    const watch = new Watch(fn)
+    const watch = new Watch(tokens, fn)
     const death = this.#deathAt(view, claims, header, this.#now())
     if (death !== undefined) {
       this.#count(death)
@@ -106,7 +105,7 @@ export class TokenWatches {
     } else if (!this.#closed) {
       watch.row = this.#add(watched, tokens.pack(claims, header), claims, watch)
     }
-    return unwatcher(tokens, watch)
+    return watch.end.bind(watch)
   }
 
   #watched(view: View): Watched {
@@ -224,10 +223,8 @@ export class TokenWatches {
 
   /** A listener's fault must not keep others from hearing. */
   #call(watch: Watch, death: TokenDeath): void {
-    if (watch.over) return
-    watch.over = true
     try {
-      watch.fn(death)
+      watch.tell(death)
     } catch (error) {
       this.#onFault(error)
     }
@@ -275,18 +272,5 @@ export class TokenWatches {
     if (this.#slice !== undefined) clearImmediate(this.#slice)
     this.#busy.clear()
     for (const { tokens } of this.#tenants.values()) tokens.clear()
-  }
-}
-
-/** Made apart, so that what is kept of a watch holds these two and nothing else. */
-function unwatcher(tokens: LiveTokens<Waiters>, watch: Watch): () => void {
-  return () => {
-    if (watch.over) return
-    watch.over = true
-    const waiters = watch.row === NONE ? undefined : tokens.target(watch.row)
-    if (waiters === undefined) return
-    const left = withoutWatch(waiters, watch)
-    if (left === undefined) tokens.remove(watch.row)
-    else tokens.setTarget(watch.row, left)
   }
 }

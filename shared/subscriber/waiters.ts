@@ -1,3 +1,4 @@
+import { NONE, type LiveTokens } from '../domain/live-tokens.ts'
 import type { TokenDeath } from './token-death.ts'
 
 /** Hears of the death of a token, once. */
@@ -5,13 +6,33 @@ export type DeathListener = (death: TokenDeath) => void
 
 /** One call of `watch`. */
 export class Watch {
-  readonly fn: DeathListener
-  /** The row of its token. */
-  row: number = -1
-  over: boolean = false
+  /** The row of its token, or `NONE`. */
+  row: number = NONE
+  readonly #tokens: LiveTokens<Waiters>
+  /** Undefined once it has been called or is no longer to be. */
+  #fn: DeathListener | undefined
 
-  constructor(fn: DeathListener) {
-    this.fn = fn
+  constructor(tokens: LiveTokens<Waiters>, fn: DeathListener) {
+    this.#tokens = tokens
+    this.#fn = fn
+  }
+
+  /** @throws what the listener throws */
+  tell(death: TokenDeath): void {
+    const fn = this.#fn
+    this.#fn = undefined
+    fn?.(death)
+  }
+
+  /** It is not called any more. Twice is fine. */
+  end(): void {
+    if (this.#fn === undefined) return
+    this.#fn = undefined
+    const waiters = this.row === NONE ? undefined : this.#tokens.target(this.row)
+    if (waiters === undefined) return
+    const left = withoutWatch(waiters, this)
+    if (left === undefined) this.#tokens.remove(this.row)
+    else this.#tokens.setTarget(this.row, left)
   }
 }
 
@@ -47,7 +68,7 @@ export function withWaiter(waiters: Waiters, added: AbortController | Watch): Wa
 }
 
 /** The same without this one; undefined where nobody is left. */
-export function withoutWatch(waiters: Waiters, gone: Watch): Waiters | undefined {
+function withoutWatch(waiters: Waiters, gone: Watch): Waiters | undefined {
   if (!(waiters instanceof Crowd)) return waiters === gone ? undefined : waiters
   waiters.watches.delete(gone)
   return waiters.watches.size > 0 ? waiters : waiters.controller
