@@ -15,7 +15,7 @@ export type Credentials =
   | { readonly kind: 'malformed'; readonly detail: string }
 
 /** The most characters of a token that are looked at; `verify` has the same limit, in bytes. */
-export const MAX_TOKEN_CHARS: number = 16 * 1024
+const MAX_TOKEN_CHARS = 16 * 1024
 
 const NONE: Credentials = { kind: 'none' }
 const SCHEME = /^bearer(?: +|$)/i

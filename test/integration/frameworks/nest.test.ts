@@ -1,3 +1,4 @@
+/* oxlint-disable typescript/no-extraneous-class -- Nest takes its modules and controllers as classes. */
 import 'reflect-metadata'
 import {
   Controller,
@@ -163,11 +164,9 @@ describe('knell/nest', () => {
       ],
       [KnellPublic()],
     )
-    const { url, close } = await listen(
-      appModule(KnellModule.forRoot({ subscriber }), [controller]),
-    )
-    expect((await get(`${url}/open`)).status).to.equal(200)
-    expect((await get(`${url}/closed`)).status).to.equal(401)
-    await close()
+    const app = await listen(appModule(KnellModule.forRoot({ subscriber }), [controller]))
+    expect((await get(`${app.url}/open`)).status).to.equal(200)
+    expect((await get(`${app.url}/closed`)).status).to.equal(401)
+    await app.close()
   })
 })

@@ -233,7 +233,9 @@ describe('streams that end with their token', function () {
       // A client of our own making, which sends texts without end and heeds no close frame.
       const sent = request(url, {
         headers: {
-          ...{ connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': '13' },
+          connection: 'Upgrade',
+          upgrade: 'websocket',
+          'sec-websocket-version': '13',
           'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
           authorization: `Bearer ${issuer.token('hans')}`,
         },
