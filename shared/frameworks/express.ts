@@ -1,25 +1,14 @@
 import type { Request } from 'express'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Claims } from '../domain/claims.ts'
 import { assertGuardOptions, type GuardOptions } from './guard-options.ts'
-import { guardOf, type GuardedRequest, type TokenContext } from './guard.ts'
+import { guardOf, type GuardedRequest } from './guard.ts'
 import type { Refusal } from './refusal.ts'
 
 export type { GuardOptions, GuardSubscriber, RoutePolicy } from './guard-options.ts'
+export type { RequestToken } from './express-request.ts'
 export type { TokenContext } from './guard.ts'
 export type { Refusal } from './refusal.ts'
 export { closeOnDeath, endOnDeath } from './streams.ts'
-
-declare global {
-  namespace Express {
-    interface Request {
-      /** The verified claims of the request's token. */
-      auth?: Claims
-      /** The decision on the token, its header and tenant, and a signal that aborts when it dies. */
-      knell?: TokenContext
-    }
-  }
-}
 
 /** Fits Express 5 and 4, Connect, and a server of Node's own. */
 export type Middleware = (

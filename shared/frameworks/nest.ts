@@ -13,7 +13,6 @@ import {
   type Provider,
 } from '@nestjs/common'
 import { APP_GUARD, Reflector } from '@nestjs/core'
-import type { Claims } from '../domain/claims.ts'
 import {
   assertGuardOptions,
   assertRoutePolicy,
@@ -21,10 +20,12 @@ import {
   type GuardOptions,
   type RoutePolicy,
 } from './guard-options.ts'
-import { guardOf, type Guard, type GuardedRequest, type TokenContext } from './guard.ts'
+import type { RequestToken } from './express-request.ts'
+import { guardOf, type Guard, type GuardedRequest } from './guard.ts'
 import type { Refusal } from './refusal.ts'
 
 export type { GuardOptions, GuardSubscriber, RoutePolicy } from './guard-options.ts'
+export type { RequestToken } from './express-request.ts'
 export type { TokenContext } from './guard.ts'
 export type { Refusal } from './refusal.ts'
 export { closeOnDeath, endOnDeath } from './streams.ts'
@@ -99,7 +100,7 @@ export class KnellGuard implements CanActivate {
   }
 
   /** The request whose token counts. Override it for GraphQL and the like. @throws TypeError for what is not HTTP */
-  getRequest(context: ExecutionContext): GuardedRequest & { auth?: Claims; knell?: TokenContext } {
+  getRequest(context: ExecutionContext): GuardedRequest & RequestToken {
     if (context.getType() === 'http') return context.switchToHttp().getRequest()
     throw new TypeError(`KnellGuard guards HTTP; override getRequest for ${context.getType()}.`)
   }
