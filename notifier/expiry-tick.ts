@@ -63,9 +63,13 @@ export class ExpiryTick {
     this.#schedule()
   }
 
-  async #run(job: Job): Promise<Drained> {
-    const drained = await this.#drainer.runOnce(0)
-    if (drained.announced > 0) this.#log.debug({ job: job.id, ...drained }, 'expiries announced')
+  async #run(job: Job): Promise<Omit<Drained, 'problem'>> {
+    const { problem, ...drained } = await this.#drainer.runOnce(0)
+    if (problem !== undefined) {
+      this.#log.debug({ err: problem, job: job.id }, 'a shard could not be drained')
+    }
+    if (drained.announced + drained.expiring > 0)
+      this.#log.debug({ job: job.id, ...drained }, 'expiries announced')
     return drained
   }
 

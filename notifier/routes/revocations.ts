@@ -5,14 +5,26 @@ import type { TenantSettings } from '../../shared/config/tenant-settings.ts'
 import { parseMatch, type Match } from '../../shared/domain/claims.ts'
 import { KnellError } from '../../shared/domain/errors.ts'
 import { largestTtl } from '../../shared/domain/max-token-ttl.ts'
-import { parseWith, reasonSchema, tenantSchema } from '../../shared/http/schemas.ts'
+import { parseWith, reasonSchema, serviceSchema, tenantSchema } from '../../shared/http/schemas.ts'
 import type { Services } from '../../shared/http/services.ts'
 import type { Idempotency } from '../../shared/store/rule-store.ts'
+import { placeOf, type Enforcement } from '../enforcement.ts'
 import { tenantNamed } from '../tenant-named.ts'
 import { readDoomed } from '../token-reader.ts'
 
 const MAX_NUMERIC_DATE = 2 ** 33
 const noteSchema = z.string().max(1000).optional()
+
+/** A caller that waits longer than this has given up. */
+const MAX_WAIT_MS = 60_000
+/** Waits that one process keeps open. */
+const MAX_WAITS = 1000
+
+const waitSchema = z.strictObject({
+  for: z.union([z.literal('all'), z.number().int().min(1).max(100_000)]),
+  services: z.array(serviceSchema).min(1).max(100).optional(),
+  timeoutMs: z.number().int().min(0).max(MAX_WAIT_MS).default(5000),
+})
 
 const revokeBody = z.strictObject({
   match: z.unknown().optional(),
@@ -23,6 +35,7 @@ const revokeBody = z.strictObject({
   by: noteSchema,
   note: noteSchema,
   except: z.unknown().optional(),
+  wait: waitSchema.optional(),
 })
 
 const restoreBody = z.strictObject({
@@ -41,15 +54,25 @@ const restoreBody = z.strictObject({
 const NARROW = ['jti', 'sid', 'sub']
 
 /** `POST /v1/revocations` and `POST /v1/revocations/restore`. */
-export function addRevocationRoutes(app: FastifyInstance, services: Services): void {
+export function addRevocationRoutes(
+  app: FastifyInstance,
+  services: Services,
+  enforcement: Enforcement,
+): void {
   const { rules, log } = services
+  let waits = 0
+  app.addHook('preClose', async () => {
+    enforcement.stop()
+    await Promise.resolve()
+  })
 
   app.post('/v1/revocations', async (request, reply) => {
     const body = parseWith(revokeBody, request.body, 'body')
     if ((body.match === undefined) === (body.token === undefined)) {
       throw new KnellError('invalid_request', 'Send either match or token.')
     }
-    const name = tenantNamed(services.settings, body as { tenant?: string; token?: string })
+    const named = body as { tenant?: string; token?: string }
+    const name = tenantNamed(services.settings, app.auth.caller(request), named)
     const scopes = ['revocations:write', 'revocations:mass'] as const
     const settings = app.auth.tenant(request, name, ...scopes)
     const doomed = body.token === undefined ? undefined : readDoomed(settings, body.token)
@@ -67,6 +90,9 @@ export function addRevocationRoutes(app: FastifyInstance, services: Services): v
         'except names payload claims; kid is a header parameter.',
       )
     }
+    if (body.wait !== undefined && waits >= MAX_WAITS) {
+      throw new KnellError('too_many_requests', 'Too many revocations wait to be enforced.')
+    }
     const committed = await rules.revoke(
       settings.tenant,
       {
@@ -78,12 +104,24 @@ export function addRevocationRoutes(app: FastifyInstance, services: Services): v
         ...(doomed?.verifiedExp === undefined ? {} : { verifiedExp: doomed.verifiedExp }),
         ttlSeconds: await longestOf(services, settings),
         skewSeconds: settings.issuerSkewSeconds,
+        ack: body.wait !== undefined,
       },
       idempotencyOf(app, request, settings.tenant),
     )
     const { ids, shard, epoch, seq, issuedBefore, until } = committed
     log.info({ id: ids[0], tenant: settings.tenant, reason: body.reason, by: body.by }, 'revoked')
-    return reply.status(201).send({ id: ids[0], shard, epoch, seq, issuedBefore, until })
+    const answer = { id: ids[0], shard, epoch, seq, issuedBefore, until }
+    if (body.wait === undefined) return reply.status(201).send(answer)
+    const gone = new AbortController()
+    reply.raw.once('close', () => gone.abort())
+    waits += 1
+    try {
+      const place = placeOf(committed)
+      const enforced = await enforcement.wait(settings.tenant, place, body.wait, gone.signal)
+      return await reply.status(201).send({ ...answer, enforced })
+    } finally {
+      waits -= 1
+    }
   })
 
   app.post('/v1/revocations/restore', async (request) => {

@@ -11,6 +11,8 @@ export interface Outgoing {
   readonly body: string
   /** Persistent unless told otherwise: beats are worth nothing after a restart of the broker. */
   readonly transient?: boolean
+  /** The RabbitMQ user it comes from; RabbitMQ refuses another than the one logged in. */
+  readonly userId?: string
 }
 
 /** What became of a message that RabbitMQ confirmed. `unroutable`: no queue is bound for it. */
@@ -119,6 +121,7 @@ export class Publisher {
               appId: 'knell',
               headers: { 'knell-flight': flightId },
               ...(message.messageId === undefined ? {} : { messageId: message.messageId }),
+              ...(message.userId === undefined ? {} : { userId: message.userId }),
             },
             (error: unknown) => {
               const unroutable = this.#returned.delete(flightId)

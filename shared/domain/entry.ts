@@ -38,6 +38,8 @@ interface EntryBase {
   readonly seq: number
   /** The store's time of the commit, in ms since the Unix epoch. */
   readonly at: number
+  /** Whether somebody waits to hear that it was applied. */
+  readonly ack?: true
 }
 
 export interface RevocationEntry extends EntryBase {
@@ -144,7 +146,7 @@ function readExpiry(value: unknown): ExpiryEvent {
  */
 export function parseEntry(value: unknown): Entry {
   if (!isRecord(value)) fail('it is not an object')
-  const { v, tenant, log, shard, epoch, seq, at, kind, events } = value
+  const { v, tenant, log, shard, epoch, seq, at, kind, events, ack } = value
   if (v !== WIRE_VERSION) fail(`version ${String(v)} is not ${WIRE_VERSION}`)
   if (!isTenant(tenant)) fail('tenant is missing')
   if (!isCount(shard) || shard > 1023) fail('shard is not a small whole number')
@@ -154,7 +156,8 @@ export function parseEntry(value: unknown): Entry {
   if (!Array.isArray(events) || events.length === 0 || events.length > 500) {
     fail('events is not an array of 1 to 500')
   }
-  const base = { v: WIRE_VERSION, tenant, shard, epoch, seq, at }
+  const asks = ack === true ? { ack: true as const } : {}
+  const base = { v: WIRE_VERSION, tenant, shard, epoch, seq, at, ...asks }
   if (log === 'revocations' && kindsOfLog.revocations.includes(kind as Kind)) {
     return { ...base, log, kind: kind as RevocationKind, events: events.map(parseRule) }
   }

@@ -25,3 +25,7 @@ export function namesOf(namespace: string = DEFAULT_NAMESPACE): Names {
 export function beatKey(tenant: string): string {
   return `${tenant}.beat`
 }
+
+export function ackKey(tenant: string, service: string): string {
+  return `${tenant}.ack.${service}`
+}

@@ -99,7 +99,7 @@ async function decide<Req extends GuardedRequest>(
   const wording = { realm, exposeReason }
   const credentials =
     getToken === undefined
-      ? readCredentials(request.raw ?? request)
+      ? readCredentials(headOf(request))
       : givenCredentials(await getToken(request))
   switch (credentials.kind) {
     case 'none':
@@ -117,6 +117,11 @@ async function decide<Req extends GuardedRequest>(
       return toOutcome(subscriber, result, wording)
     }
   }
+}
+
+/** Node's own request has its raw headers; what a body parser may have put into its `raw` is not looked at. */
+function headOf(request: GuardedRequest): RequestHead {
+  return request.rawHeaders === undefined ? (request.raw ?? request) : request
 }
 
 /** A tenant function that finds none must not mean "any tenant", so it names one that nobody has. */

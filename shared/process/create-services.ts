@@ -1,15 +1,18 @@
 import type { Logger } from 'pino'
 import { Broker } from '../broker/broker.ts'
 import { ensureExchanges } from '../broker/topology.ts'
+import { DEFAULT_MAX_TOKENS } from '../config/tenant-settings.ts'
 import type { Settings } from '../config/settings.ts'
 import { isKnellError, KnellError } from '../domain/errors.ts'
 import { namesOf, type Names } from '../domain/names.ts'
 import { FeedWatch } from '../http/feed-watch.ts'
 import { Health } from '../http/health.ts'
 import type { Services } from '../http/services.ts'
+import { AckEar } from '../relay/ack-ear.ts'
 import { Relay } from '../relay/relay.ts'
 import { assertFacts, seedMaxTokenTtl, storeWarnings } from '../store/facts.ts'
 import { FeedStore } from '../store/feed-store.ts'
+import { InstanceStore } from '../store/instance-store.ts'
 import { createRedis } from '../store/redis.ts'
 import { RuleStore } from '../store/rule-store.ts'
 import { Store } from '../store/store.ts'
@@ -27,7 +30,7 @@ export interface Process extends Services {
 
 /** Opens the store and the broker and puts what both processes share on top. Neither needs to be up. */
 export function createServices(settings: Settings, log: Logger): Process {
-  const { namespace, shards, tenants } = settings
+  const { namespace, shards, tenants, beatMs } = settings
   const names = namesOf(namespace)
   const redis = createRedis(settings.redis, (error) =>
     log.debug({ err: error }, 'store connection'),
@@ -41,12 +44,14 @@ export function createServices(settings: Settings, log: Logger): Process {
   })
   broker.on('problem', (error) => log.warn({ code: error.code }, error.message))
   const feed = new FeedStore(store, (tenant) => tenants.get(tenant)?.maxTokenTtlSeconds ?? 86_400)
-  const relay = new Relay({ feed, broker, names, tenants: [...tenants.keys()], shards, log })
-  const watch = new FeedWatch(feed)
+  const relay = new Relay({ feed, broker, names, tenants: [...tenants.keys()], log })
+  const watch = new FeedWatch(feed, shards)
   const rules = new RuleStore(store, (entries) => {
     relay.send(entries)
     for (const tenant of new Set(entries.map((entry) => entry.tenant))) watch.wake(tenant)
   })
+  const instances = new InstanceStore(store, beatMs)
+  const acks = new AckEar({ instances, broker, names, tenants: [...tenants.keys()], beatMs, log })
   const health = new Health(store, broker, log)
   return {
     settings,
@@ -54,9 +59,14 @@ export function createServices(settings: Settings, log: Logger): Process {
     names,
     store,
     rules,
-    tokens: new TokenStore(store),
+    tokens: new TokenStore(store, (tenant) => ({
+      leadSeconds: tenants.get(tenant)?.expiringLeadSeconds ?? [],
+      maxTokens: tenants.get(tenant)?.maxTokens ?? DEFAULT_MAX_TOKENS,
+    })),
     feed,
     upkeep: new UpkeepStore(store),
+    instances,
+    acks,
     relay,
     broker,
     health,

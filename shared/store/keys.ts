@@ -22,8 +22,12 @@ export interface ShardKeys {
   readonly wheel: string
   /** Sorted set in shard 0: shapes in use, by `until`. */
   readonly shapes: string
-  /** Hash in shard 0: instances of subscribers. */
+  /** Hash in shard 0: `<service> <instance>` → what is known of it from its joining on. */
   readonly instances: string
+  /** Hash in shard 0: `<service> <instance>` → what it last said to have applied. */
+  readonly applied: string
+  /** Sorted set in shard 0: `<service> <instance>` by the store's time (ms) at which it was last heard of. */
+  readonly seen: string
   /** Hash: the tokens due in one second. */
   second(second: number): string
   /** String: the answers of a commit, kept for a minute. */
@@ -67,6 +71,8 @@ export function keySpaceOf(namespace: string): KeySpace {
           wheel: `${base}wheel`,
           shapes: `${base}shapes`,
           instances: `${base}instances`,
+          applied: `${base}applied`,
+          seen: `${base}seen`,
           second: (second) => `${base}w:${second}`,
           commit: (id) => `${base}c:${id}`,
           idempotency: (key) => `${base}i:${key}`,

@@ -31,6 +31,8 @@ export interface RevokeChange {
   readonly verifiedExp?: number
   readonly ttlSeconds: number
   readonly skewSeconds: number
+  /** Whether views are asked to say at once that they have applied it. */
+  readonly ack?: boolean
 }
 
 export type RestoreChange =
@@ -109,6 +111,7 @@ export class RuleStore {
         ...(change.issuedBefore === undefined ? {} : { b: change.issuedBefore ?? -1 }),
         ...(change.except === undefined ? {} : { x: matchKey(change.except) }),
         ...(change.verifiedExp === undefined ? {} : { jx: Math.ceil(change.verifiedExp) }),
+        ...(change.ack === true ? { ack: true } : {}),
       },
       idempotency,
     )
@@ -254,6 +257,11 @@ export class RuleStore {
   /** The uncommon shapes that live rules of a tenant may have. */
   async shapes(tenant: string): Promise<string[]> {
     return this.#store.redis.zrange(this.#store.keys.shard(tenant, 0).shapes, 0, '-1')
+  }
+
+  /** Whether the store still knows this revocation. */
+  async has(tenant: string, shard: number, id: string): Promise<boolean> {
+    return (await this.#store.redis.hexists(this.#store.keys.shard(tenant, shard).ids, id)) === 1
   }
 
   /** The matches of this shard's live rules that name `kid`. */

@@ -1,6 +1,12 @@
 export { connect } from './connect.ts'
 export type { ConnectOptions, SubscriberLog } from './options.ts'
-export type { EventSource, SubscriberEvents, SubscriberStats, VerifyResult } from './events.ts'
+export type {
+  EventSource,
+  Freshness,
+  SubscriberEvents,
+  SubscriberStats,
+  VerifyResult,
+} from './events.ts'
 export type { Policy, PolicyOptions, WhenStale } from './policy.ts'
 export type { CheckOptions, Subscriber, TokenOptions } from './subscriber.ts'
 export { TokenDeath } from './token-death.ts'

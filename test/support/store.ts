@@ -4,7 +4,7 @@ import { createRedis } from '../../shared/store/redis.ts'
 import { FeedStore } from '../../shared/store/feed-store.ts'
 import { RuleStore, type StoredEntry } from '../../shared/store/rule-store.ts'
 import { Store } from '../../shared/store/store.ts'
-import { TokenStore } from '../../shared/store/token-store.ts'
+import { TokenStore, type WheelSettings } from '../../shared/store/token-store.ts'
 
 /** The engine of this run, or a plain error where a test was started without `npm test`. */
 export function engineUrl(name: 'AMQP_URL' | 'REDIS_URL'): string {
@@ -30,7 +30,12 @@ export interface TestStore {
 
 /** A store of its own on the real Redis; `close` deletes its keys. */
 export function openTestStore(
-  options: { shards?: number; url?: string; namespace?: string } = {},
+  options: {
+    shards?: number
+    url?: string
+    namespace?: string
+    settingsOf?: (tenant: string) => WheelSettings
+  } = {},
 ): TestStore {
   const { shards = 4, url = engineUrl('REDIS_URL'), namespace = freshNamespace() } = options
   const redis = createRedis(parseRedisUrl(url), () => {})
@@ -39,7 +44,7 @@ export function openTestStore(
   return {
     store,
     rules: new RuleStore(store, (committed) => entries.push(...committed)),
-    tokens: new TokenStore(store),
+    tokens: new TokenStore(store, options.settingsOf),
     feed: new FeedStore(store, () => 86_400),
     entries,
     async close() {

@@ -4,7 +4,7 @@
  * store time of the first try (ms), changes as JSON.
  *
  * A change: `{ op, m, t, r, ttl, skew, b?, x?, jx? }` for `revoke` (m: canonical text of the match;
- * t: which default cut-off; r: reason; b: explicit cut-off, -1 for "any iat"; x: text of `except`;
+ * t: which default cut-off; r: reason; ack: somebody waits to hear that it was applied; b: explicit cut-off, -1 for "any iat"; x: text of `except`;
  * jx: verified `exp`) and `{ op, m?, id?, t?, ttl?, force? }` for `restore`: by match it also
  * lifts whatever earlier terms held, even what this store has lost; `force` allows it for a match the store knows nothing of.
  *
@@ -199,6 +199,7 @@ local function revoke(change)
     rule.c[#rule.c].i = id
   end
   emit(rule)
+  if change.ack then current.ack = true end
   rule.isNew = false
   newIds[#newIds + 1] = { id, change.m }
   return int(at) .. ' ' .. id .. ' ' .. (cut and int(cut) or 'null') .. ' ' .. (rule.u and int(rule.u) or 'null') .. ' ' .. s.epoch
@@ -274,7 +275,7 @@ local result = table.concat(answers, '\\n')
 local reply = { 'ok', int(s.now), s.epoch, result }
 local bodies = {}
 for i, entry in ipairs(entries) do
-  bodies[i] = head(tenant, 'revocations', shard, s, entry.seq, entry.kind) .. table.concat(entry.events, ',') .. ']}'
+  bodies[i] = head(tenant, 'revocations', shard, s, entry.seq, entry.kind, entry.ack) .. table.concat(entry.events, ',') .. ']}'
 end
 for i, entry in ipairs(entries) do
   local id = int(s.term) .. '-' .. int(entry.seq)

@@ -2,7 +2,8 @@ import { commit } from './commit.ts'
 import { claimUnsent, getRules, readFeed, snapshotPage, touch } from './feed.ts'
 import { prelude } from './prelude.ts'
 import { drain, due, register } from './tokens.ts'
-import { admitShape, join, pruneRules, replaceTtl, seedTtl, trimFeed } from './upkeep.ts'
+import { ack, forget, join, listInstances } from './instances.ts'
+import { admitShape, pruneRules, replaceTtl, seedTtl, trimFeed } from './upkeep.ts'
 
 export type ScriptName =
   | 'commit'
@@ -20,6 +21,9 @@ export type ScriptName =
   | 'seedTtl'
   | 'replaceTtl'
   | 'join'
+  | 'ack'
+  | 'listInstances'
+  | 'forget'
 
 const bodies: Readonly<Record<ScriptName, string>> = {
   commit,
@@ -37,6 +41,9 @@ const bodies: Readonly<Record<ScriptName, string>> = {
   seedTtl,
   replaceTtl,
   join,
+  ack,
+  listInstances,
+  forget,
 }
 
 /** The name under which a script is defined on the client: some of the short ones are Redis commands. */

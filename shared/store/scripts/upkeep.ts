@@ -69,10 +69,3 @@ if (redis.call('HGET', META, 'ttl') or '') ~= ARGV[2] then return 0 end
 redis.call('HSET', META, 'ttl', ARGV[3])
 return 1
 `
-
-/** Records an instance of a service before the tails are read. KEYS: shard 0's meta, instances. ARGV: random, instance key, details as JSON without its last brace. */
-export const join = `
-local s = open()
-redis.call('HSET', KEYS[2], ARGV[2], ARGV[3] .. ',"seen":' .. int(s.now) .. '}')
-return int(s.now)
-`

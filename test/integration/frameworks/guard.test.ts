@@ -9,7 +9,8 @@ import {
 } from '../../../shared/frameworks/index.ts'
 import type { VerifyResult } from '../../../shared/subscriber/index.ts'
 import { eventually } from '../../support/eventually.ts'
-import { createSystem } from '../../support/system.ts'
+import { createIssuer } from '../../support/issuer.ts'
+import { call, createSystem } from '../../support/system.ts'
 
 const request = (headers: Record<string, string> = {}): GuardedRequest => ({ headers })
 const withToken = request({ authorization: 'Bearer x' })
@@ -130,6 +131,74 @@ describe('a guard', function () {
     const knell = outcome.ok ? outcome.knell : undefined
     expect(knell?.signal).to.be.an.instanceOf(AbortSignal).and.equal(knell?.signal)
     expect(signals).to.equal(1)
+  })
+
+  it('reads the head of Node’s own request, whatever was put into its raw', async () => {
+    const seen: string[] = []
+    const subscriber: GuardSubscriber = {
+      ...answering(undefined),
+      verify: (token) => {
+        seen.push(token)
+        return Promise.resolve({ active: false, code: 'revoked' } as VerifyResult)
+      },
+    }
+    const guard = createGuard({ subscriber })
+    const own = { headers: { authorization: 'Bearer own' } }
+    const raw = { headers: { authorization: 'Bearer raw' }, rawHeaders: [] }
+    await guard({ ...own, rawHeaders: [], raw })
+    await guard({ ...own, raw })
+    expect(seen).to.deep.equal(['own', 'raw'])
+    const twice = ['Authorization', 'Bearer own', 'aUTHORIZATION', 'Bearer own']
+    expect(await guard({ ...own, rawHeaders: twice })).to.include({ status: 400 })
+    expect(await guard({ ...own, raw: { ...raw, rawHeaders: twice } })).to.include({ status: 400 })
+  })
+
+  it('lets a dead token in where the subscriber only observes, and says so', async () => {
+    const system = createSystem({ BEAT: '300ms' })
+    const notifier = await system.start('notifier')
+    const issuer = createIssuer()
+    try {
+      const subscriber = await system.subscribe({
+        mode: 'observe',
+        verify: issuer.verify,
+        log: { debug() {}, info() {}, warn() {} },
+      })
+      const guard = createGuard({ subscriber })
+      const head = request({ authorization: `Bearer ${issuer.token('alice')}` })
+      await call(notifier, system.apiKey, '/v1/revocations', { match: { sub: 'alice' } })
+      await eventually(async () => {
+        const outcome = await guard(head)
+        expect(outcome.ok).to.equal(true)
+        return outcome.ok && outcome.knell?.decision.observed === true
+      })
+      expect(await guard(request({ authorization: 'Bearer x' }))).to.include({ status: 401 })
+    } finally {
+      await system.stop()
+    }
+  })
+
+  it('answers 503 before the first snapshot, and once its subscriber is closed', async () => {
+    const system = createSystem()
+    const poller = await system.start('poller')
+    const issuer = createIssuer()
+    const head = request({ authorization: `Bearer ${issuer.token('alice')}` })
+    try {
+      const options = { verify: issuer.verify, maxStaleness: 1000 }
+      const closed = await system.subscribe(options)
+      await closed.close()
+      const guard = createGuard({ subscriber: closed })
+      await eventually(async () => {
+        const outcome = await guard(head)
+        return !outcome.ok && outcome.status === 503 && outcome.code === 'stale'
+      })
+      await poller.kill()
+      const early = await system.subscribe({ ...options, waitReady: false })
+      const outcome = await createGuard({ subscriber: early })(head)
+      expect(outcome).to.include({ status: 503, code: 'not_ready' })
+      expect(outcome.ok ? {} : outcome.headers).to.have.property('retry-after')
+    } finally {
+      await system.stop()
+    }
   })
 
   it('has the store told of its policy before any request came', async () => {
