@@ -13,17 +13,22 @@ import { Enforcement } from './enforcement.ts'
 import { ExpiryTick } from './expiry-tick.ts'
 import { addMaxTokenTtlRoute } from './routes/max-token-ttl.ts'
 import { addRevocationRoutes } from './routes/revocations.ts'
+import { addScheduleRoutes } from './routes/schedules.ts'
 import { addTokenRoutes } from './routes/tokens.ts'
+import { addUndoRoutes } from './routes/undo.ts'
 
 await runProcess('notifier', process, (app, shared) => {
   const { settings, log, names, store, rules, tokens, feed, instances, relay, acks, broker } =
     shared
+  const { dueChanges } = shared
   const tenants = [...settings.tenants.keys()]
   const { backlogMax, beatMs } = settings
 
   addTokenRoutes(app, shared)
   const enforcement = new Enforcement({ instances, rules, ear: acks })
   addRevocationRoutes(app, shared, enforcement)
+  addUndoRoutes(app, shared)
+  addScheduleRoutes(app, shared)
   addMaxTokenTtlRoute(app, shared)
   addRuleRoutes(app, shared)
   addFeedRoutes(app, shared)
@@ -36,7 +41,15 @@ await runProcess('notifier', process, (app, shared) => {
   const openBull = () => createBullRedis(settings.redis, (err) => log.debug({ err }, 'BullMQ'))
   const [queueRedis, workerRedis] = [openBull(), openBull()]
   const tenant = tenants[0] ?? 'default'
-  const tick = new ExpiryTick({ store, tenant, drainer, log, queueRedis, workerRedis })
+  const tick = new ExpiryTick({
+    store,
+    tenant,
+    drainer,
+    dueChanges,
+    log,
+    queueRedis,
+    workerRedis,
+  })
 
   return {
     start() {

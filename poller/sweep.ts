@@ -1,12 +1,14 @@
+import type { RepairReport } from './handler-repair.ts'
 import type { Drainer } from '../shared/relay/drainer.ts'
+import type { DueChanges } from '../shared/relay/due-changes.ts'
 import type { Relay } from '../shared/relay/relay.ts'
 import { rotate } from '../shared/relay/rotate.ts'
 import type { InstanceStore } from '../shared/store/instance-store.ts'
 import type { Store } from '../shared/store/store.ts'
 import { UPKEEP_BATCH, type UpkeepPlace, type UpkeepStore } from '../shared/store/upkeep-store.ts'
 
-/** What one sweep found. Whatever the first four count, the push path had missed. */
-export interface SweepReport {
+/** What one sweep found. What is overdue or unsent the push path had missed; `RepairReport` counts what services had. */
+export interface SweepReport extends RepairReport {
   /** The store's time (ms) at the start. */
   readonly at: number
   readonly trigger: string
@@ -15,6 +17,10 @@ export interface SweepReport {
   readonly overdueTokens: number
   /** Tokens whose announcement before `exp` was overdue and is now made. */
   readonly overdueExpiring: number
+  /** Holds whose `reviewBy` had passed and that are now over. */
+  readonly overdueHolds: number
+  /** Schedules whose time had passed and that are now made. */
+  readonly overdueSchedules: number
   /** Entries that nobody had sent within the grace. */
   readonly unsentEntries: number
   /** Those of them that RabbitMQ has now confirmed. */
@@ -33,6 +39,9 @@ export interface SweepParts {
   readonly instances: InstanceStore
   readonly relay: Relay
   readonly drainer: Drainer
+  readonly dueChanges: DueChanges
+  /** Absent: what services did not handle is not sent to them again. */
+  readonly handlerRepair?: { runOnce(): Promise<RepairReport> }
   readonly tenants: readonly string[]
   /** How long an entry may wait for the relays before the sweep sends it. */
   readonly graceMs: number
@@ -49,6 +58,13 @@ const MAX_FEED_ENTRIES = 1_000_000
 const AT_ONCE = 8
 /** Clearing ends after this long; the next sweep goes on. */
 const CLEAR_MS = 10_000
+const NOTHING_REPAIRED: RepairReport = {
+  resentEntries: 0,
+  unroutableEntries: 0,
+  closedEntries: 0,
+  lostEntries: 0,
+  openEntries: 0,
+}
 
 /** One pass over every shard of every tenant that finds and repairs what the push path missed. */
 export class Sweeper {
@@ -59,27 +75,33 @@ export class Sweeper {
   }
 
   async runOnce(trigger: string): Promise<SweepReport> {
-    const { store, upkeep, instances, relay, drainer, tenants, graceMs } = this.#parts
+    const { store, upkeep, instances, relay, drainer, dueChanges, tenants, graceMs } = this.#parts
     const started = performance.now()
     const { at } = await store.touch(tenants[0] ?? 'default', 0)
-    const drained = await drainer.runOnce(Math.min(graceMs, OVERDUE_MS))
+    const overdueMs = Math.min(graceMs, OVERDUE_MS)
+    const changed = await dueChanges.runOnce(overdueMs, 'everywhere')
+    const drained = await drainer.runOnce(overdueMs)
     const relayed = await relay.runOnce(graceMs)
     const places = await upkeep.places(tenants, at)
     const cleared = { prunedRules: 0, trimmedEntries: 0 }
     const options = { atOnce: AT_ONCE, forMs: CLEAR_MS }
     const { failed } = await rotate(places, options, (place) => this.#clear(place, cleared))
     const silentInstances = await instances.pruneAll(tenants)
+    const repaired = (await this.#parts.handlerRepair?.runOnce()) ?? NOTHING_REPAIRED
     const report: SweepReport = {
       at,
       trigger,
       durationMs: Math.round(performance.now() - started),
       overdueTokens: drained.announced,
       overdueExpiring: drained.expiring,
+      overdueHolds: changed.holds,
+      overdueSchedules: changed.schedules,
       unsentEntries: relayed.claimed,
       sentEntries: relayed.sent,
       waitingEntries: places.reduce((sum, { unsent }) => sum + unsent, 0),
       ...cleared,
       silentInstances,
+      ...repaired,
     }
     await upkeep.saveReport(at, JSON.stringify(report))
     // A shard that fails keeps the sweep from no other, but it is told.

@@ -4,6 +4,9 @@ import type { WordRows } from './word-rows.ts'
 /** How many words of a row this needs: its second, the next row of that second, the previous one. */
 export const DUE_WORDS = 3
 
+/** So many seconds without rows are kept, and as many as there are with rows, before they are cleared away. */
+const MAX_EMPTY = 1000
+
 /** The last second that a row can be due at; one that is due later is never. */
 const LAST_SECOND = 2 ** 32 - 1
 
@@ -16,8 +19,10 @@ export class DueRows {
   readonly #second: number
   readonly #next: number
   readonly #previous: number
-  /** The first row of each second in use. One whose rows are all gone stays until its time has come. */
+  /** The first row of each second in use. One whose rows are all gone stays for a while, since rows may come again. */
   readonly #heads = new Map<number, number>()
+  /** How many of them have no rows. */
+  #empty = 0
   /** A binary heap of the keys of `#heads`: each is not above those at twice its place and one, two further. */
   #heap: number[] = []
 
@@ -44,6 +49,8 @@ export class DueRows {
     if (head === undefined) {
       head = NONE
       this.#push(second)
+    } else if (head === NONE) {
+      this.#empty -= 1
     }
     this.#heads.set(second, row)
     this.#rows.set(row, this.#second, second)
@@ -66,6 +73,16 @@ export class DueRows {
     if (next !== NONE) this.#rows.set(next, this.#previous, previous)
     if (previous !== NONE) this.#rows.set(previous, this.#next, next)
     else this.#heads.set(second, next)
+    if (previous !== NONE || next !== NONE) return
+    this.#empty += 1
+    if (this.#empty > MAX_EMPTY + this.#heads.size / 2) this.#clearAway()
+  }
+
+  #clearAway(): void {
+    for (const [second, head] of this.#heads) if (head === NONE) this.#heads.delete(second)
+    this.#empty = 0
+    // In order they are a heap as well.
+    this.#heap = [...this.#heads.keys()].sort((a, b) => a - b)
   }
 
   /** Takes out every row that is due at `now` (NumericDate) and tells of it. */
@@ -78,6 +95,7 @@ export class DueRows {
       this.#pop()
       let row = this.#heads.get(second) ?? NONE
       this.#heads.delete(second)
+      if (row === NONE) this.#empty -= 1
       while (row !== NONE) {
         const next = this.#rows.get(row, this.#next)
         this.#rows.set(row, this.#second, 0)
@@ -89,6 +107,7 @@ export class DueRows {
 
   clear(): void {
     this.#heads.clear()
+    this.#empty = 0
     this.#heap = []
   }
 

@@ -20,6 +20,15 @@ const kindsOfLog: Readonly<Record<Log, readonly Kind[]>> = {
   expiries: ['expired', 'expiring'],
 }
 
+/** The log in which entries of a kind are numbered. */
+export function logOf(kind: Kind): Log {
+  return kindsOfLog.expiries.includes(kind) ? 'expiries' : 'revocations'
+}
+
+export function isKind(value: unknown): value is Kind {
+  return Object.values(kindsOfLog).some((kinds) => kinds.includes(value as Kind))
+}
+
 /** A token whose `exp` has come (`expired`) or is `inSeconds` away (`expiring`). Absent claims are left out. */
 export interface ExpiryEvent {
   readonly jti: string
@@ -102,6 +111,7 @@ function readCutoff(value: unknown): Cutoff {
 export function parseRule(value: unknown): Rule {
   if (!isRecord(value)) fail('an event is not an object')
   const { cutoffs, lifted, liftedBefore, until, reason, holdId, reviewBy, outcome } = value
+  const { releasedBefore } = value
   if (until !== null && !isCount(until)) fail('until is neither a whole number nor null')
   if (cutoffs !== undefined && !Array.isArray(cutoffs)) fail('cutoffs is not an array')
   if (
@@ -121,6 +131,7 @@ export function parseRule(value: unknown): Rule {
     ...(isReason(reason) ? { reason } : {}),
     ...(Array.isArray(lifted) && lifted.length > 0 ? { lifted } : {}),
     ...(isCount(liftedBefore) ? { liftedBefore } : {}),
+    ...(isCount(releasedBefore) ? { releasedBefore } : {}),
   }
 }
 

@@ -31,6 +31,9 @@ export type ErrorCode =
   | 'too_many_shapes'
   | 'rule_too_large'
   | 'unknown_revocation'
+  | 'time_out_of_range'
+  | 'too_many_schedules'
+  | 'unknown_schedule'
   | 'too_many_instances'
   | 'foreign_instance'
   | 'store_unavailable'
@@ -43,6 +46,8 @@ export type ErrorCode =
   | 'broker_nacked'
   | 'broker_topology'
   | 'message_invalid'
+  | 'not_handled'
+  | 'too_many_services'
   | 'shutting_down'
   | 'config_invalid'
   | 'pull_failed'
@@ -94,6 +99,9 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   too_many_shapes: { status: 422, retryable: false },
   rule_too_large: { status: 422, retryable: false },
   unknown_revocation: { status: 404, retryable: false },
+  time_out_of_range: { status: 422, retryable: false },
+  too_many_schedules: { status: 422, retryable: false },
+  unknown_schedule: { status: 404, retryable: false },
   // Instances of subscribers
   too_many_instances: { status: 429, retryable: true },
   foreign_instance: { status: 403, retryable: false },
@@ -109,6 +117,9 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   broker_nacked: { status: 503, retryable: true },
   broker_topology: { status: 503, retryable: false },
   message_invalid: { status: 400, retryable: false },
+  // Handlers
+  not_handled: { status: 503, retryable: false },
+  too_many_services: { status: 422, retryable: false },
   // The process
   shutting_down: { status: 503, retryable: true },
   config_invalid: { status: 500, retryable: false },

@@ -13,6 +13,11 @@ const DUE = CHAINED.length * CHAIN_WORDS
 const STATE = DUE + DUE_WORDS
 const WIDTH = STATE + 1
 
+/** A table that was never larger keeps its memory, since a token may come and go with each request. */
+const WORTH_GIVING_BACK = 1024
+/** A rule that names a value which more tokens than this share counts as one that concerns all. */
+const MAX_NAMED = 10_000
+
 /** Bits of a row's state: it is queued; it is in the first, second, ... chain. */
 const QUEUED = 1
 const CHAINED_FROM = 1
@@ -23,7 +28,7 @@ const CHAINED_FROM = 1
  * come? It never judges: a token that is taken from the queue may well live on.
  *
  * A rule that names a `jti`, `sid` or `sub` finds its tokens by it. For any other, all are gone
- * through, once for however many such rules come meanwhile.
+ * through, once for however many such rules come meanwhile; so they are for one that very many share.
  */
 export class LiveTokens<T> {
   readonly #seed: number
@@ -130,7 +135,7 @@ export class LiveTokens<T> {
     this.#texts[row] = undefined
     this.#targets[row] = undefined
     this.#size -= 1
-    if (this.#size === 0) this.clear()
+    if (this.#size === 0 && this.#texts.length > WORTH_GIVING_BACK) this.clear()
     else this.#free.push(row)
   }
 
@@ -141,7 +146,11 @@ export class LiveTokens<T> {
       if (value === undefined) continue
       const chain = this.#chains[i] as Chains
       let row = chain.first(this.#hash(value))
-      for (; row !== NONE; row = chain.after(row)) this.#enqueue(row)
+      for (let count = 0; row !== NONE && count < MAX_NAMED; count++) {
+        this.#enqueue(row)
+        row = chain.after(row)
+      }
+      if (row !== NONE) this.queueAll()
       return
     }
     this.queueAll()

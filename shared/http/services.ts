@@ -7,8 +7,10 @@ import { DEFAULT_TENANT } from '../domain/tenant.ts'
 import type { AckEar } from '../relay/ack-ear.ts'
 import type { Relay } from '../relay/relay.ts'
 import type { FeedStore } from '../store/feed-store.ts'
+import type { HandlerStore } from '../store/handler-store.ts'
 import type { InstanceStore } from '../store/instance-store.ts'
 import type { RuleStore } from '../store/rule-store.ts'
+import type { ScheduleStore } from '../store/schedule-store.ts'
 import type { Store } from '../store/store.ts'
 import type { TokenStore } from '../store/token-store.ts'
 import type { UpkeepStore } from '../store/upkeep-store.ts'
@@ -21,8 +23,10 @@ export interface Services {
   readonly log: Logger
   readonly store: Store
   readonly rules: RuleStore
+  readonly schedules: ScheduleStore
   readonly tokens: TokenStore
   readonly feed: FeedStore
+  readonly handlers: HandlerStore
   readonly upkeep: UpkeepStore
   readonly instances: InstanceStore
   readonly acks: AckEar

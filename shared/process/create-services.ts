@@ -7,14 +7,18 @@ import { isKnellError, KnellError } from '../domain/errors.ts'
 import { namesOf, type Names } from '../domain/names.ts'
 import { FeedWatch } from '../http/feed-watch.ts'
 import { Health } from '../http/health.ts'
-import type { Services } from '../http/services.ts'
+import { tenantOf, type Services } from '../http/services.ts'
 import { AckEar } from '../relay/ack-ear.ts'
+import { DueChanges } from '../relay/due-changes.ts'
 import { Relay } from '../relay/relay.ts'
 import { assertFacts, seedMaxTokenTtl, storeWarnings } from '../store/facts.ts'
 import { FeedStore } from '../store/feed-store.ts'
+import { HandlerStore } from '../store/handler-store.ts'
 import { InstanceStore } from '../store/instance-store.ts'
+import { livesOf } from '../store/lives.ts'
 import { createRedis } from '../store/redis.ts'
 import { RuleStore } from '../store/rule-store.ts'
+import { ScheduleStore } from '../store/schedule-store.ts'
 import { Store } from '../store/store.ts'
 import { TokenStore } from '../store/token-store.ts'
 import { UpkeepStore } from '../store/upkeep-store.ts'
@@ -24,6 +28,7 @@ const RETRY_MS = 1000
 
 export interface Process extends Services {
   readonly names: Names
+  readonly dueChanges: DueChanges
   /** Resolves once the store has been seen and fits; rejects, once, where it never can. */
   readonly storeChecked: Promise<void>
 }
@@ -52,6 +57,14 @@ export function createServices(settings: Settings, log: Logger): Process {
   })
   const instances = new InstanceStore(store, beatMs)
   const acks = new AckEar({ instances, broker, names, tenants: [...tenants.keys()], beatMs, log })
+  const schedules = new ScheduleStore(store, rules)
+  const dueChanges = new DueChanges({
+    store,
+    schedules,
+    tenants: [...tenants.keys()],
+    livesOf: (tenant) => livesOf({ feed, store }, tenantOf(settings, tenant)),
+    log,
+  })
   const health = new Health(store, broker, log)
   return {
     settings,
@@ -59,11 +72,14 @@ export function createServices(settings: Settings, log: Logger): Process {
     names,
     store,
     rules,
+    schedules,
+    dueChanges,
     tokens: new TokenStore(store, (tenant) => ({
       leadSeconds: tenants.get(tenant)?.expiringLeadSeconds ?? [],
       maxTokens: tenants.get(tenant)?.maxTokens ?? DEFAULT_MAX_TOKENS,
     })),
     feed,
+    handlers: new HandlerStore(store),
     upkeep: new UpkeepStore(store),
     instances,
     acks,

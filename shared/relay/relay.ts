@@ -7,7 +7,7 @@ import { FairTurns } from '../domain/fair-turns.ts'
 import { formatPosition, type Log, type Position } from '../domain/position.ts'
 import type { FeedStore, UnsentPlace } from '../store/feed-store.ts'
 import { GroupCommit } from '../store/group-commit.ts'
-import type { StoredEntry } from '../store/rule-store.ts'
+import type { StoredEntry } from '../store/rule-commit.ts'
 import { Loop } from './loop.ts'
 import { rotateAll } from './rotate.ts'
 

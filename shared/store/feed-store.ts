@@ -10,7 +10,7 @@ import {
 } from '../domain/position.ts'
 import type { TtlStep } from '../domain/max-token-ttl.ts'
 import { seedMaxTokenTtl } from './facts.ts'
-import type { StoredEntry } from './rule-store.ts'
+import type { StoredEntry } from './rule-commit.ts'
 import { thisMoment, type Store, type Touch } from './store.ts'
 
 /** One answer of the feed, its entries as the bodies they travel as. */

@@ -14,6 +14,12 @@ export interface ShardKeys {
   readonly ids: string
   /** Hash: the matches of live rules that name `kid`: a check without a header must know of them. */
   readonly kids: string
+  /** Sorted set: the matches that are held, by `reviewBy`. */
+  readonly holds: string
+  /** Hash: id of a schedule → what is to be done, as JSON. */
+  readonly schedules: string
+  /** Sorted set: ids of schedules by `at`. */
+  readonly scheduled: string
   /** Stream per log: `<term>-<seq>` → body. */
   readonly feed: Readonly<Record<Log, string>>
   /** Sorted set per log: positions not yet confirmed by RabbitMQ, by time of the last try. */
@@ -28,6 +34,14 @@ export interface ShardKeys {
   readonly applied: string
   /** Sorted set in shard 0: `<service> <instance>` by the store's time (ms) at which it was last heard of. */
   readonly seen: string
+  /** Hash in shard 0: services with handlers. */
+  readonly services: string
+  /** Hash: how far the feed of this shard has been judged for a service, per log. */
+  marks(service: string): string
+  /** Hash per log: what a service's handlers reported of entries not yet judged, and of holes. */
+  handled(service: string, log: Log): string
+  /** Sorted set per log: a service's holes, by the time (ms) of the next try. */
+  holes(service: string, log: Log): string
   /** Hash: the tokens due in one second. */
   second(second: number): string
   /** String: the answers of a commit, kept for a minute. */
@@ -40,6 +54,8 @@ export interface KeySpace {
   shard(tenant: string, shard: number): ShardKeys
   /** Hash: schema version and number of shards. */
   readonly facts: string
+  /** Sorted set: `<tenant>.<shard>` by the first second at which a hold or schedule there is due. Only a hint: the sweep looks everywhere. */
+  readonly due: string
   /** Sorted set: reports of sweeps by time. */
   readonly sweeps: string
   /** The prefix of every BullMQ key. */
@@ -51,6 +67,7 @@ export function keySpaceOf(namespace: string): KeySpace {
   const cache = new Map<string, ShardKeys>()
   return {
     facts: `${namespace}:{store}:facts`,
+    due: `${namespace}:{store}:due`,
     sweeps: `${namespace}:{store}:sweeps`,
     bull: `{${namespace}}`,
     shard(tenant, shard) {
@@ -66,6 +83,9 @@ export function keySpaceOf(namespace: string): KeySpace {
           until: `${base}until`,
           ids: `${base}ids`,
           kids: `${base}kids`,
+          holds: `${base}holds`,
+          schedules: `${base}schedules`,
+          scheduled: `${base}scheduled`,
           feed: { revocations: `${base}feed:r`, expiries: `${base}feed:e` },
           unsent: { revocations: `${base}unsent:r`, expiries: `${base}unsent:e` },
           wheel: `${base}wheel`,
@@ -73,6 +93,11 @@ export function keySpaceOf(namespace: string): KeySpace {
           instances: `${base}instances`,
           applied: `${base}applied`,
           seen: `${base}seen`,
+          services: `${base}services`,
+          marks: (service) => `${base}s:${service}:marks`,
+          handled: (service, log) =>
+            `${base}s:${service}:handled:${log === 'revocations' ? 'r' : 'e'}`,
+          holes: (service, log) => `${base}s:${service}:holes:${log === 'revocations' ? 'r' : 'e'}`,
           second: (second) => `${base}w:${second}`,
           commit: (id) => `${base}c:${id}`,
           idempotency: (key) => `${base}i:${key}`,

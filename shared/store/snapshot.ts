@@ -1,7 +1,7 @@
 import { KnellError } from '../domain/errors.ts'
 import type { FeedStore, TenantState } from './feed-store.ts'
 import type { InstanceStore, Puller } from './instance-store.ts'
-import { splitStoredRule } from './rule-store.ts'
+import { splitStoredRule } from './stored-rule.ts'
 import type { Store } from './store.ts'
 
 /** One rule of a snapshot, as the text it travels as. */

@@ -2,7 +2,7 @@ import { KnellError } from '../domain/errors.ts'
 import { shardOfJti } from '../domain/shard.ts'
 import { DEFAULT_TENANT } from '../domain/tenant.ts'
 import { GroupCommit } from './group-commit.ts'
-import type { StoredEntry } from './rule-store.ts'
+import type { StoredEntry } from './rule-commit.ts'
 import { thisMoment, type Store } from './store.ts'
 
 /** A token to be announced when it expires. */

@@ -60,7 +60,7 @@ export class UpkeepStore {
     return inBatches(batches, async () => {
       const [gone] = await this.#store.run(
         'pruneRules',
-        [keys.meta, keys.rules, keys.until, keys.ids, keys.kids],
+        [keys.meta, keys.rules, keys.until, keys.ids, keys.kids, keys.holds],
         [UPKEEP_BATCH],
       )
       return Number(gone)

@@ -360,9 +360,10 @@ export class Follower {
 }
 
 /** What a rule amounts to, for a listener that missed the event itself. */
-function kindOf({ held, cutoffs }: Rule): RevocationKind {
+function kindOf({ held, cutoffs, releasedBefore }: Rule): RevocationKind {
+  if (cutoffs !== undefined) return 'revoked'
   if (held === true) return 'held'
-  return cutoffs === undefined ? 'restored' : 'revoked'
+  return releasedBefore === undefined ? 'restored' : 'released'
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -65,10 +65,10 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   readonly #presence: Presence
   readonly #checker: Checker
   readonly #asker: Asker
-  readonly #watches: TokenWatches
   /** What is published goes by a connection of its own: RabbitMQ may block those that publish. */
   readonly #control: Broker
   readonly #acker: Acker
+  readonly #watches: TokenWatches
   readonly #stale = new Set<string>()
   readonly #counts = { pushed: 0, pulled: 0, snapshots: 0, invalid: 0, trimmed: 0 }
   #timer: NodeJS.Timeout | undefined
@@ -149,9 +149,9 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
         onBeat: (beatMs) => this.#acker.soon(tenant, beatMs / 4),
         onAsked: () => this.#acker.now(tenant),
         onReady: () => {
+          this.#acker.now(tenant)
           const view = this.#followers.get(tenant)?.view
           if (view !== undefined) this.#watches.ready(view)
-          this.#acker.now(tenant)
           this.#settings.log.info({ tenant }, 'the view is ready')
           this.emit('ready', tenant)
         },

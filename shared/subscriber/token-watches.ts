@@ -117,14 +117,19 @@ export class TokenWatches {
     return watched
   }
 
-  #add({ tokens }: Watched, text: string, claims: Claims, waiter: AbortController | Watch): number {
+  #add(
+    { view, tokens }: Watched,
+    text: string,
+    claims: Claims,
+    waiter: AbortController | Watch,
+  ): number {
     const found = tokens.find(text, claims)
     if (found !== NONE) {
       tokens.setTarget(found, withWaiter(tokens.target(found) as Waiters, waiter))
       return found
     }
     const row = tokens.add(text, claims, waiter)
-    if ((tokens.nextDue ?? Infinity) < this.#timerFor) this.#arm()
+    if (view.ready && (tokens.nextDue ?? Infinity) < this.#timerFor) this.#arm()
     return row
   }
 

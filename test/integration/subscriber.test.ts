@@ -154,7 +154,7 @@ describe('a subscriber', function () {
     const stale: string[] = []
     strict.on('stale', (tenant) => stale.push(tenant))
     await revoke(notifier, 'alice')
-    for (const service of [strict, lenient]) await dies(service, { sub: 'alice' })
+    for (const service of [strict, lenient, watcher]) await dies(service, { sub: 'alice' })
     await notifier.kill()
     const good = { ...oldToken(), sub: 'bob' }
     await eventually(() => strict.check(good).code === 'stale', { what: 'staleness' })

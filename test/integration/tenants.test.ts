@@ -9,7 +9,7 @@ import { FeedWatch } from '../../shared/http/feed-watch.ts'
 import { Beater } from '../../shared/relay/beater.ts'
 import { Drainer } from '../../shared/relay/drainer.ts'
 import { Relay } from '../../shared/relay/relay.ts'
-import type { StoredEntry } from '../../shared/store/rule-store.ts'
+import type { StoredEntry } from '../../shared/store/rule-commit.ts'
 import { eventually } from '../support/eventually.ts'
 import { engineUrl, freshNamespace, openTestStore, type TestStore } from '../support/store.ts'
 

@@ -2,7 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { parseRedisUrl } from '../../shared/config/redis-url.ts'
 import { createRedis } from '../../shared/store/redis.ts'
 import { FeedStore } from '../../shared/store/feed-store.ts'
-import { RuleStore, type StoredEntry } from '../../shared/store/rule-store.ts'
+import type { StoredEntry } from '../../shared/store/rule-commit.ts'
+import { RuleStore } from '../../shared/store/rule-store.ts'
+import { ScheduleStore } from '../../shared/store/schedule-store.ts'
 import { Store } from '../../shared/store/store.ts'
 import { TokenStore, type WheelSettings } from '../../shared/store/token-store.ts'
 
@@ -21,6 +23,7 @@ export function freshNamespace(): string {
 export interface TestStore {
   readonly store: Store
   readonly rules: RuleStore
+  readonly schedules: ScheduleStore
   readonly tokens: TokenStore
   readonly feed: FeedStore
   /** Everything committed so far, in order. */
@@ -41,9 +44,11 @@ export function openTestStore(
   const redis = createRedis(parseRedisUrl(url), () => {})
   const store = new Store(redis, { namespace, shards })
   const entries: StoredEntry[] = []
+  const rules = new RuleStore(store, (committed) => entries.push(...committed))
   return {
     store,
-    rules: new RuleStore(store, (committed) => entries.push(...committed)),
+    rules,
+    schedules: new ScheduleStore(store, rules),
     tokens: new TokenStore(store, options.settingsOf),
     feed: new FeedStore(store, () => 86_400),
     entries,

@@ -1,6 +1,18 @@
 import { commit } from './commit.ts'
 import { claimUnsent, getRules, readFeed, snapshotPage, touch } from './feed.ts'
+import {
+  dropMarks,
+  endService,
+  forgetService,
+  handlerLib,
+  registerService,
+  reportHandled,
+  syncedService,
+  syncMarks,
+} from './handlers.ts'
+import { claimHoles, handlerState, scanHandled, settleHoles } from './holes.ts'
 import { prelude } from './prelude.ts'
+import { dueChanges, listSchedules } from './schedules.ts'
 import { drain, due, register } from './tokens.ts'
 import { ack, forget, join, listInstances } from './instances.ts'
 import { admitShape, pruneRules, replaceTtl, seedTtl, trimFeed } from './upkeep.ts'
@@ -24,6 +36,19 @@ export type ScriptName =
   | 'ack'
   | 'listInstances'
   | 'forget'
+  | 'dueChanges'
+  | 'listSchedules'
+  | 'registerService'
+  | 'syncedService'
+  | 'endService'
+  | 'forgetService'
+  | 'dropMarks'
+  | 'syncMarks'
+  | 'reportHandled'
+  | 'handlerState'
+  | 'scanHandled'
+  | 'claimHoles'
+  | 'settleHoles'
 
 const bodies: Readonly<Record<ScriptName, string>> = {
   commit,
@@ -44,6 +69,19 @@ const bodies: Readonly<Record<ScriptName, string>> = {
   ack,
   listInstances,
   forget,
+  dueChanges,
+  listSchedules,
+  registerService,
+  syncedService,
+  endService,
+  forgetService,
+  dropMarks,
+  syncMarks: handlerLib + syncMarks,
+  reportHandled: handlerLib + reportHandled,
+  handlerState: handlerLib + handlerState,
+  scanHandled: handlerLib + scanHandled,
+  claimHoles: handlerLib + claimHoles,
+  settleHoles: handlerLib + settleHoles,
 }
 
 /** The name under which a script is defined on the client: some of the short ones are Redis commands. */

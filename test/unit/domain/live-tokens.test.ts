@@ -215,6 +215,46 @@ describe('LiveTokens', () => {
     expect(index.nextDue).to.equal(undefined)
   })
 
+  it('goes through all where very many share the value that a rule names', () => {
+    const index = new LiveTokens<number>()
+    const count = 10_005
+    for (let i = 0; i < count; i++) {
+      const claims = { jti: `j${i}`, sub: 'service' }
+      index.add(index.pack(claims, undefined), claims, i)
+    }
+    index.queueMatch({ sub: 'service' })
+    const seen = new Set<number>()
+    for (let row = index.takeQueued(); row !== NONE; row = index.takeQueued()) seen.add(row)
+    expect(seen.size).to.equal(10_000)
+    for (let row = index.takePassed(); row !== NONE; row = index.takePassed()) seen.add(row)
+    expect(seen.size).to.equal(count)
+  })
+
+  it('clears away seconds that nobody uses any more, and keeps those in use', () => {
+    const index = new LiveTokens<number>()
+    const add = (jti: string, exp: number): number =>
+      index.add(index.pack({ jti, exp }, undefined), { jti, exp }, 0)
+    const used = new Map<number, number>()
+    // Each second is left again, but for every tenth; then some are used once more.
+    for (let i = 5000; i > 0; i--) {
+      const row = add(`j${i}`, START + i)
+      if (i % 10 === 0) used.set(START + i, row)
+      else index.remove(row)
+    }
+    for (let i = 3; i < 5000; i += 100) used.set(START + i, add(`again${i}`, START + i))
+    const seen: number[] = []
+    for (let now = START; now <= START + 5000; now++) {
+      index.queueDue(now)
+      for (let row = index.takeQueued(); row !== NONE; row = index.takeQueued()) {
+        expect(row).to.equal(used.get(now))
+        seen.push(now)
+        index.remove(row)
+      }
+    }
+    expect(seen).to.deep.equal([...used.keys()].sort((a, b) => a - b))
+    expect(index.nextDue).to.equal(undefined)
+  })
+
   it('finds each of very many, and gives all memory back when the last has gone', () => {
     const index = new LiveTokens<number>()
     const count = 50_000
