@@ -224,17 +224,23 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     return this.#checker.decide(follower, claims, header, admitted, moment())
   }
 
-  /** A whole policy: what the options leave out is as `connect` was told. @throws TypeError */
+  /**
+   * A whole policy: what the options leave out is as `connect` was told. It counts as in use from
+   * now on: a laxer one than `connect` was told holds once a pull has told the store so.
+   * @throws TypeError
+   */
   policy(options: PolicyOptions): Policy {
     const { maxStaleness, whenStale } = options
     if (maxStaleness === undefined && whenStale === undefined) return this.#settings.policy
     const problems = problemsOfPolicy(options)
     if (problems.length > 0) throw new TypeError(`${problems.join('; ')}.`)
     const { policy } = this.#settings
-    return {
+    const whole = {
       maxStaleness: maxStaleness ?? policy.maxStaleness,
       whenStale: whenStale ?? policy.whenStale,
     }
+    this.#presence.want(whole)
+    return whole
   }
 
   #followerOf(claims: Claims): Follower | undefined {
