@@ -40,6 +40,10 @@ export type ErrorCode =
   | 'broker_nacked'
   | 'broker_topology'
   | 'message_invalid'
+  | 'unknown_service'
+  | 'no_handler'
+  | 'handler_timeout'
+  | 'feed_trimmed'
   | 'shutting_down'
   | 'config_invalid'
   | 'pull_failed'
@@ -102,6 +106,11 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   broker_nacked: { status: 503, retryable: true },
   broker_topology: { status: 503, retryable: false },
   message_invalid: { status: 400, retryable: false },
+  // Handlers
+  unknown_service: { status: 404, retryable: false },
+  no_handler: { status: 503, retryable: true },
+  handler_timeout: { status: 503, retryable: true },
+  feed_trimmed: { status: 410, retryable: false },
   // The process
   shutting_down: { status: 503, retryable: true },
   config_invalid: { status: 500, retryable: false },

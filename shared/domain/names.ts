@@ -25,3 +25,31 @@ export function namesOf(namespace: string = DEFAULT_NAMESPACE): Names {
 export function beatKey(tenant: string): string {
   return `${tenant}.beat`
 }
+
+/** How long a failed event waits before each further attempt, in ms; the last one serves all that follow. */
+export const RETRY_STEPS_MS: readonly number[] = [1000, 4000, 16_000, 64_000, 256_000]
+
+/** The queues of one service's handlers, and the keys they are reached by through the retry and dead exchanges. */
+export interface ServiceNames {
+  readonly queue: string
+  readonly deadQueue: string
+  /** The queue of a retry step, counted from 1. */
+  retryQueue(step: number): string
+  retryKey(step: number): string
+  readonly nowKey: string
+  readonly resendKey: string
+  readonly deadKey: string
+}
+
+export function serviceNamesOf({ namespace }: Names, service: string): ServiceNames {
+  const queue = `${namespace}.service.${service}`
+  return {
+    queue,
+    deadQueue: `${queue}.dead`,
+    retryQueue: (step) => `${queue}.retry.${step}`,
+    retryKey: (step) => `${service}.${step}`,
+    nowKey: `${service}.now`,
+    resendKey: `${service}.resend`,
+    deadKey: service,
+  }
+}

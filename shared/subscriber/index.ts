@@ -1,6 +1,14 @@
 export { connect } from './connect.ts'
 export type { ConnectOptions, SubscriberLog } from './options.ts'
 export type { EventSource, SubscriberEvents, SubscriberStats, VerifyResult } from './events.ts'
+export type {
+  EventOf,
+  HandleOptions,
+  Handler,
+  HandlerContext,
+  Handling,
+} from './handlers/options.ts'
+export type { ReplayCounts, ReplayOptions } from './handlers/replay.ts'
 export type { Policy, PolicyOptions, WhenStale } from './policy.ts'
 export type { CheckOptions, Subscriber } from './subscriber.ts'
 export type { Claims, ClaimValue, Header, Match } from '../domain/claims.ts'

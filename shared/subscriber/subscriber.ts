@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import type { Claims, Header } from '../domain/claims.ts'
 import type { Decision, DecisionCode } from '../domain/decision.ts'
-import type { Entry, ExpiryEvent, Kind } from '../domain/entry.ts'
+import { WIRE_VERSION, type Entry, type ExpiryEvent, type Kind } from '../domain/entry.ts'
 import { isKnellError, KnellError } from '../domain/errors.ts'
 import { namesOf } from '../domain/names.ts'
 import type { Rule } from '../domain/rule.ts'
@@ -15,6 +15,10 @@ import type { EventSource, SubscriberEvents, SubscriberStats, VerifyResult } fro
 import { Follower, moment } from './follower.ts'
 import type { Settled } from './options.ts'
 import { problemsOfPolicy, type Policy, type PolicyOptions } from './policy.ts'
+import { createAckPoster, type AckHead } from './handlers/ack-poster.ts'
+import { Handlers } from './handlers/handlers.ts'
+import type { Handler, HandleOptions, Handling } from './handlers/options.ts'
+import { replay, type ReplayCounts, type ReplayOptions } from './handlers/replay.ts'
 import { Presence } from './presence.ts'
 import { PullClient } from './pull-client.ts'
 import { Push } from './push.ts'
@@ -49,6 +53,9 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   readonly #asker: Asker
   readonly #stale = new Set<string>()
   readonly #counts = { pushed: 0, pulled: 0, snapshots: 0, invalid: 0, trimmed: 0 }
+  /** Its own, so that a call that one process does not serve does not turn the others' pulls away from it. */
+  readonly #ackClient: PullClient
+  readonly #handlers: Handlers
   #timer: NodeJS.Timeout | undefined
   #closing: Promise<void> | undefined
   #followsExpiries = false
@@ -80,6 +87,15 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
         onInvalid: (error) => this.#invalid(1, error),
         onProblem: (error) => this.#problem(error),
       },
+    })
+    this.#ackClient = new PullClient(settings.pull, settings.apiKey)
+    this.#handlers = new Handlers({
+      amqp: settings.amqp,
+      service,
+      names: namesOf(settings.namespace),
+      tenants,
+      report: createAckPoster(this.#ackClient, (tenant) => this.#ackHead(tenant)),
+      onProblem: (error) => this.#problem(error),
     })
     for (const tenant of tenants) this.#followers.set(tenant, this.#createFollower(tenant))
     const [only] = this.#followers.values()
@@ -249,6 +265,59 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     return all.find(([, verifier]) => verifier.issuer === iss)
   }
 
+  /**
+   * Handles events durably, on a queue that the instances of the service share: each event is
+   * handled by one of them, at least once. One that fails is tried again with back-off, and given up
+   * to the dead letters after `maxAttempts`. Resolves when this instance consumes and the store knows
+   * of the service; events from then on are not lost. May be called again for other kinds.
+   * @throws TypeError for a kind that has a handler already, and for unusable options
+   * @throws KnellError `broker_topology` where the queue exists with other arguments or the user may not use it; `shutting_down`
+   */
+  handle<K extends Kind>(
+    kinds: readonly K[],
+    fn: Handler<K>,
+    options?: HandleOptions,
+  ): Promise<Handling> {
+    return this.#handlers.handle(kinds, fn as Parameters<Handlers['handle']>[1], options)
+  }
+
+  /**
+   * Runs the handlers of this instance again, from a time or from positions in the feed; what fails
+   * goes the way of every failed event. Entries of kinds without a handler here are passed over.
+   * @throws TypeError without a handler, or without a tenant where several are followed
+   * @throws KnellError `feed_trimmed` where the feed no longer reaches back so far; `pull_failed`
+   */
+  async replay(options: ReplayOptions): Promise<ReplayCounts> {
+    const { tenants } = this.#settings
+    const tenant = options.tenant ?? (tenants.length === 1 ? tenants[0] : undefined)
+    if (tenant === undefined || !tenants.includes(tenant)) {
+      throw new TypeError('replay: name one of the tenants that are followed.')
+    }
+    const handlers = this.#handlers
+    if (handlers.kinds.length === 0) throw new TypeError('replay: there is no handler.')
+    return replay(
+      { ...options, tenant },
+      { client: this.#client, rules: handlers.rules, run: (batch) => handlers.runAgain(batch) },
+    )
+  }
+
+  /** What an ack says of a tenant's view. */
+  #ackHead(tenant: string): AckHead {
+    const view = this.#followers.get(tenant)?.view
+    const { asOf, staleMs } = this.freshness(tenant)
+    return {
+      v: WIRE_VERSION,
+      tenant,
+      service: this.#settings.service,
+      instance: this.instance,
+      at: asOf,
+      state: view?.ready === true ? 'ready' : 'joining',
+      applied: { revocations: view?.revocations.tails(view.shards) ?? [] },
+      staleMs: Number.isFinite(staleMs) ? staleMs : null,
+      maxStalenessMs: this.#presence.maxStalenessMs,
+    }
+  }
+
   /** How fresh a tenant's view is: the store time (ms) it provably contains, and its age. */
   freshness(tenant: string = this.#settings.tenants[0] ?? ''): { asOf: number; staleMs: number } {
     const view = this.#followers.get(tenant)?.view
@@ -357,6 +426,8 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
 
   async #close(): Promise<void> {
     clearInterval(this.#timer)
+    await this.#handlers.close()
+    this.#ackClient.close()
     await Promise.all([...this.#followers.values()].map((follower) => follower.stop()))
     await this.#push.close()
     this.#client.close()
