@@ -16,6 +16,7 @@ const CLOSE_MS = 10_000
 const HOLD_MS = 600_000
 
 const RETRY_MS = 100
+const REASSERT_MS = 60_000
 const NOTHING: SettledCounts = { handled: 0, retried: 0, dead: 0, postponed: 0 }
 
 export interface HandlersOptions {
@@ -29,6 +30,8 @@ export interface HandlersOptions {
   readonly checkBody?: BodyCheck
   /** ms that running handlers have at `close`. Default: 10,000. */
   readonly closeMs?: number
+  /** ms after which queues and bindings are declared again. Default: 60,000, and up to half as much again. */
+  readonly reassertMs?: number
 }
 
 /**
@@ -120,7 +123,7 @@ export class Handlers {
   }
 
   async #start(): Promise<void> {
-    const { amqp: url, service, names, tenants } = this.#options
+    const { amqp: url, service, names, tenants, reassertMs = REASSERT_MS } = this.#options
     // Handlers that are given in one go are all there before the first event comes.
     await Promise.resolve()
     this.#queue = new ServiceQueue({
@@ -130,6 +133,7 @@ export class Handlers {
       tenants,
       kinds: () => this.#worker.kinds,
       prefetch: this.#prefetch,
+      reassertMs,
       onDelivery: (delivery) => this.#track(this.#take(delivery)),
       onUp: () => this.#wake(),
       onProblem: (error) => {

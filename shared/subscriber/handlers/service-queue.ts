@@ -6,8 +6,7 @@ import type { Kind } from '../../domain/entry.ts'
 import { KnellError } from '../../domain/errors.ts'
 import { serviceNamesOf, type Names } from '../../domain/names.ts'
 
-/** A binding that somebody removed is back after this, in ms, and up to half as much again. */
-const REASSERT_MS = 60_000
+const CLOSE_CHANNEL_MS = 2000
 
 /** A message of the service's queue that waits for its answer. */
 export interface Delivery {
@@ -32,6 +31,7 @@ export class ServiceQueue {
   readonly #kinds: () => readonly Kind[]
   readonly #onDelivery: (delivery: Delivery) => void
   readonly #onProblem: (error: KnellError) => void
+  readonly #reassertMs: number
   #prefetch: number
   #link: Link | undefined
   #channel: Channel | undefined
@@ -49,6 +49,8 @@ export class ServiceQueue {
     tenants: readonly string[]
     kinds: () => readonly Kind[]
     prefetch: number
+    /** A binding that somebody removed is back after this, in ms, and up to half as much again. */
+    reassertMs: number
     onDelivery: (delivery: Delivery) => void
     onUp: () => void
     onProblem: (error: KnellError) => void
@@ -58,6 +60,7 @@ export class ServiceQueue {
     this.#tenants = options.tenants
     this.#kinds = options.kinds
     this.#prefetch = options.prefetch
+    this.#reassertMs = options.reassertMs
     this.#onDelivery = options.onDelivery
     this.#onProblem = options.onProblem
     this.#broker = new Broker(options.url, `knell handlers ${options.service}`)
@@ -182,7 +185,7 @@ export class ServiceQueue {
           if (!this.#stopped) this.#reassert()
         })
       },
-      REASSERT_MS * (1 + Math.random() / 2),
+      this.#reassertMs * (1 + Math.random() / 2),
     )
   }
 
@@ -193,9 +196,19 @@ export class ServiceQueue {
     await this.refresh(this.#prefetch).catch(() => {})
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
     this.#stopped = true
     clearTimeout(this.#timer)
-    return this.#broker.close()
+    const [link, channel] = [this.#link, this.#channel]
+    if (link !== undefined && channel !== undefined) {
+      // The end of the connection would overtake acks that are still on their way out of this process.
+      let timer: NodeJS.Timeout | undefined
+      const late = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, CLOSE_CHANNEL_MS)
+      })
+      await Promise.race([link.dead, late, channel.close()]).catch(() => {})
+      clearTimeout(timer)
+    }
+    await this.#broker.close()
   }
 }
