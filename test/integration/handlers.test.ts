@@ -348,13 +348,146 @@ describe('durable handlers', function () {
     expect(got).to.have.length(500)
   })
 
-  it('have dead letters that only their tenant, and nobody without the scope, may see', async () => {
-    const wrong = await call(notifier, system.apiKey, '/v1/dead?service=nobody')
-    expect([wrong.status, wrong.body['code']]).to.deep.equal([404, 'unknown_service'])
-    const both = await post('/v1/dead/replay', { service: 'test', all: true, ids: ['x'] })
-    expect(both.status).to.equal(400)
-    expect((await post('/v1/dead/replay', { service: 'test' })).status).to.equal(400)
+  it('have dead letters that are listed and put back for those who may see them only', async () => {
+    const wrong = (): Promise<Answer> => call(notifier, system.apiKey, '/v1/dead?service=nobody')
+    await eventually(async () => (await wrong()).status !== 503, { what: 'the broker' })
+    const { status, body } = await wrong()
+    expect([status, body['code']]).to.deep.equal([404, 'unknown_service'])
     const gone = await post('/v1/dead/replay', { service: 'nobody', all: true })
     expect(gone.body['code']).to.equal('unknown_service')
+    for (const what of [
+      {},
+      { all: true, ids: ['x'] },
+      { ids: [] },
+      { all: false },
+      { all: true, limit: 0 },
+    ]) {
+      expect((await post('/v1/dead/replay', { service: 'test', ...what })).status).to.equal(400)
+    }
+    const keys = [
+      `test=${system.apiKey}:*`,
+      'reader=reader-secret-0123:feed:read+ops:read',
+      'ours=only-ours-secret-01:ops:write@default',
+      'theirs=only-theirs-secret1:ops:write@other',
+    ]
+    const poller = await system.start('poller', { API_KEYS: keys.join(' ') })
+    await handling(
+      () => {
+        throw new Error('no')
+      },
+      { maxAttempts: 1 },
+    )
+    await send(entryOf(1, ['a']))
+    await send('poison')
+    await dead(2)
+    const list = (key: string) => call(poller, key, '/v1/dead?service=test')
+    expect((await list('reader-secret-0123')).status).to.equal(403)
+    const { dead: ours } = (await list('only-ours-secret-01')).body
+    expect((ours as Dead[]).map(({ key }) => key)).to.deep.equal([
+      'default.revocations.1.1700000000000-1.0',
+    ])
+    expect((await list('only-theirs-secret1')).body).to.deep.equal({
+      service: 'test',
+      dead: [],
+      more: false,
+    })
+    const replay = (key: string) =>
+      call(poller, key, '/v1/dead/replay', { service: 'test', all: true })
+    expect((await replay('reader-secret-0123')).status).to.equal(403)
+    expect((await replay('only-theirs-secret1')).body).to.include({ replayed: 0, skipped: 0 })
+    expect((await replay('only-ours-secret-01')).body).to.include({ replayed: 1, skipped: 0 })
+    const pages = await Promise.all([1, 2, 3].map(() => deadLetters()))
+    for (const page of pages) expect(page.length).to.be.at.least(1)
+  })
+
+  it('find whole messages that RabbitMQ dropped among the dead letters, and can have them put back', async () => {
+    const { got } = await handling(() => {})
+    const headers = { 'x-death': [{ reason: 'delivery_limit' }], 'knell-signature': 'as-it-was' }
+    await amqp.publish(`${system.namespace}.dead`, 'test', entryOf(1, ['a', 'b']), headers)
+    const [letter] = await dead(1)
+    expect(letter).to.deep.include({
+      key: 'default.revocations.1.1700000000000-1',
+      tenant: 'default',
+      events: 2,
+    })
+    expect(letter?.error.message).to.include('too often')
+    const { body } = await post('/v1/dead/replay', { service: 'test', ids: [letter?.key] })
+    expect(body).to.include({ replayed: 1 })
+    await eventually(() => got.length === 2)
+    expect(got).to.deep.equal(['a', 'b'])
+    expect(await deadLetters()).to.deep.equal([])
+  })
+
+  it('keep dead letters where the queue of the service is gone', async () => {
+    const { service } = await handling(
+      () => {
+        throw new Error('no')
+      },
+      { maxAttempts: 1 },
+    )
+    await send(entryOf(1, ['a']))
+    await dead(1)
+    await service.close()
+    await amqp.use((channel) => channel.deleteQueue(names().queue))
+    const { status, body } = await post('/v1/dead/replay', { service: 'test', all: true })
+    expect([status, body['code']]).to.deep.equal([503, 'broker_topology'])
+    expect(await deadLetters()).to.have.length(1)
+  })
+
+  it('are run again from a time or a position, in this instance, whether they ran before or not', async () => {
+    const none = await system.subscribe()
+    const early = await none
+      .replay({ log: 'revocations', from: { at: 0 } })
+      .catch((error: unknown) => error)
+    expect(early).to.be.instanceOf(TypeError)
+    for (let i = 0; i < 30; i++) await revoke(`old${i}`)
+    const tails = (await call(notifier, system.apiKey, '/v1/feed')).body['tails'] as {
+      epoch: string
+      seq: number
+    }[]
+    const after = tails.map(({ epoch, seq }) => `${epoch.split('.')[0]}-${seq}`)
+    await delay(5)
+    const middle = Date.now()
+    const { got, keys, service } = await handling((sub, { attempt }) => {
+      if (sub === 'new3' && attempt === 1) throw new Error('once')
+    })
+    for (let i = 0; i < 10; i++) await revoke(`new${i}`)
+    await eventually(() => got.length === 11, { what: 'the new ones' })
+    await isEmpty(names().retryQueue(1))
+    const liveKeys = new Set(keys)
+    const again = async (from: Parameters<Subscriber['replay']>[0]['from']): Promise<object> => {
+      got.length = 0
+      keys.length = 0
+      return service.replay({ log: 'revocations', from })
+    }
+    expect(await again({ at: middle })).to.include({ handled: 9, retried: 1, dead: 0 })
+    expect(new Set(keys)).to.deep.equal(liveKeys)
+    await eventually(() => got.length === 11, { what: 'the failed one by its retry' })
+    expect(await again({ after })).to.include({ handled: 9, retried: 1 })
+    await eventually(() => got.length === 11)
+    expect(await again({ at: new Date(0) })).to.include({ handled: 39 })
+    await eventually(() => got.length === 41)
+    const old = await service.replay({ log: 'revocations', from: { at: 0 }, until: middle })
+    expect(old).to.include({ handled: 30 })
+    expect(await service.replay({ log: 'expiries', from: { at: 0 } })).to.include({ entries: 0 })
+    const bad = await service
+      .replay({ log: 'revocations', from: { after: ['0-0'] } })
+      .catch((error: unknown) => error)
+    expect((bad as KnellError).code).to.equal('invalid_position')
+  })
+
+  it('are not run again where the feed no longer reaches back so far', async () => {
+    await system.start('poller', { SWEEP_CRON: '* * * * * *', FEED_RETENTION: '1s' })
+    const { got, service } = await handling(() => {})
+    for (let i = 0; i < 20; i++) await revoke(`u${i}`)
+    await eventually(() => got.length === 20)
+    const trimmed = async (from: Parameters<Subscriber['replay']>[0]['from']): Promise<boolean> => {
+      const failed = await service
+        .replay({ log: 'revocations', from })
+        .catch((error: unknown) => error)
+      return (failed as KnellError).code === 'feed_trimmed'
+    }
+    await eventually(() => trimmed({ at: 0 }), { what: 'the feed to be trimmed' })
+    await eventually(() => trimmed({ after: ['0-0', '0-0', '0-0', '0-0'] }))
   })
 })

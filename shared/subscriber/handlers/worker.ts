@@ -101,6 +101,8 @@ export class Worker {
     const done = await outcome
     this.#running.delete(item.key)
     if (done.what === 'handled') this.#remember(item.key)
+    // Where it was run again and failed, its retry must run though it was handled once before.
+    else this.#handled.delete(item.key)
     return done
   }
 
