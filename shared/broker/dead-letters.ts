@@ -304,7 +304,7 @@ function whyDropped({ properties }: GetMessage): string {
   const [death] = (properties.headers?.['x-death'] ?? []) as { reason?: string }[]
   return death?.reason === 'delivery_limit'
     ? 'It was delivered too often without an answer: the instances that took it died.'
-    : `RabbitMQ dropped it: ${String(death?.reason ?? 'no reason given')}.`
+    : `RabbitMQ dropped it: ${death?.reason ?? 'no reason given'}.`
 }
 
 /** A message that goes back as it came keeps its signature. */

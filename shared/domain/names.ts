@@ -33,9 +33,9 @@ export const RETRY_STEPS_MS: readonly number[] = [1000, 4000, 16_000, 64_000, 25
 export interface ServiceNames {
   readonly queue: string
   readonly deadQueue: string
-  /** The queue of a retry step, counted from 1. */
-  retryQueue(step: number): string
-  retryKey(step: number): string
+  /** Of a retry step, counted from 1. */
+  readonly retryQueue: (step: number) => string
+  readonly retryKey: (step: number) => string
   readonly nowKey: string
   readonly resendKey: string
   readonly deadKey: string

@@ -142,7 +142,7 @@ describe('the handlers of one instance', function () {
       }
       return done.size === 3 && retrying.length > 0
     })
-    expect([...done].sort()).to.deep.equal([
+    expect([...done].sort(([a], [b]) => Number(a) - Number(b))).to.deep.equal([
       ['1', ''],
       ['2', '0,2'],
       ['3', '4,7'],

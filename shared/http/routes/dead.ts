@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
-import { DeadLetters } from '../../broker/dead-letters.ts'
+import { DeadLetters, type Cut } from '../../broker/dead-letters.ts'
 import { namesOf } from '../../domain/names.ts'
 import type { ApiKey } from '../../config/api-keys.ts'
 import { countSchema, parseWith, serviceSchema } from '../schemas.ts'
@@ -23,13 +23,14 @@ const replayBody = z
     'needs ids or all, not both',
   )
 
+/** What a caller may look after. */
+function cutOf(key: ApiKey): { mayUse: Cut; isForAll: boolean } {
+  return { mayUse: (tenant) => key.mayUse(tenant), isForAll: key.tenants === '*' }
+}
+
 /** `GET /v1/dead` and `POST /v1/dead/replay`: what handlers gave up. */
 export function addDeadRoutes(app: FastifyInstance, { broker, settings, log }: Services): void {
   const letters = new DeadLetters(broker, namesOf(settings.namespace))
-  const cutOf = (key: ApiKey) => ({
-    mayUse: (tenant: string) => key.mayUse(tenant),
-    isForAll: key.tenants === '*',
-  })
 
   app.get('/v1/dead', async (request) => {
     const key = app.auth.require(request, 'ops:write')

@@ -15,6 +15,8 @@ const CLOSE_MS = 10_000
 /** RabbitMQ takes a delivery away after 30 min, so events that have not begun by then are put back as a message of their own. */
 const HOLD_MS = 600_000
 
+/** A delivery that takes longer than this is reported as in hand. */
+const IN_HAND_MS = 1000
 const RETRY_MS = 100
 const REASSERT_MS = 60_000
 const NOTHING: SettledCounts = { handled: 0, retried: 0, dead: 0, postponed: 0 }
@@ -213,12 +215,15 @@ export class Handlers {
   ): Promise<SettledCounts | undefined> {
     const maxAttempts = this.#worker.maxAttempts(batch.entry.kind)
     const notAfter = performance.now() + HOLD_MS
+    // Whoever looks for what was never handled is to know that this is in hand.
+    const timer = setTimeout(() => this.#reporter.retrying(batch.entry, HOLD_MS), IN_HAND_MS)
     const tried = await Promise.all(
       batch.items.map(
         async (item) =>
           [item, await this.#worker.run(batch, item, owner, { notAfter, again })] as const,
       ),
     )
+    clearTimeout(timer)
     // Nothing of it was tried: it goes back as it came.
     const isUntouched = tried.every(([, { what }]) => what === 'postponed')
     if (isUntouched && this.#closing !== undefined) return undefined

@@ -36,14 +36,7 @@ export interface Handling {
   stop(): Promise<void>
 }
 
-export const allKinds: readonly Kind[] = [
-  'revoked',
-  'held',
-  'released',
-  'restored',
-  'expired',
-  'expiring',
-]
+const allKinds: readonly Kind[] = ['revoked', 'held', 'released', 'restored', 'expired', 'expiring']
 
 const RANGES: Readonly<Record<keyof HandleOptions, readonly [fallback: number, most: number]>> = {
   prefetch: [10, 1000],
