@@ -1,6 +1,7 @@
 import { Queue, Worker, type Job } from 'bullmq'
 import type { Logger } from 'pino'
 import type { Drained, Drainer } from '../shared/relay/drainer.ts'
+import type { Changed, DueChanges } from '../shared/relay/due-changes.ts'
 import type { RedisClient, Store } from '../shared/store/store.ts'
 import { thisMoment } from '../shared/store/store.ts'
 
@@ -8,13 +9,14 @@ const EXPIRY_QUEUE = 'knell-expiry'
 
 /**
  * A BullMQ job each whole second of the store's clock, one across all notifiers, that drains
- * whatever is due. The job's id is the second, so the same one added by another notifier is ignored.
+ * whatever is due, and makes the holds and schedules that are. The job's id is the second, so the same one added by another notifier is ignored.
  * Nothing rests on a job: a second that no job drained is drained by the next one, or by the sweep.
  */
 export class ExpiryTick {
   readonly #store: Store
   readonly #tenant: string
   readonly #drainer: Drainer
+  readonly #dueChanges: DueChanges
   readonly #log: Logger
   readonly #queue: Queue
   readonly #worker: Worker
@@ -26,6 +28,7 @@ export class ExpiryTick {
     /** Any tenant: its shard 0 tells the store's time. */
     tenant: string
     drainer: Drainer
+    dueChanges: DueChanges
     log: Logger
     queueRedis: RedisClient
     workerRedis: RedisClient
@@ -33,6 +36,7 @@ export class ExpiryTick {
     this.#store = options.store
     this.#tenant = options.tenant
     this.#drainer = options.drainer
+    this.#dueChanges = options.dueChanges
     this.#log = options.log
     const prefix = this.#store.keys.bull
     this.#queue = new Queue(EXPIRY_QUEUE, {
@@ -63,10 +67,26 @@ export class ExpiryTick {
     this.#schedule()
   }
 
-  async #run(job: Job): Promise<Drained> {
-    const drained = await this.#drainer.runOnce(0)
-    if (drained.announced > 0) this.#log.debug({ job: job.id, ...drained }, 'expiries announced')
-    return drained
+  async #run(job: Job): Promise<Omit<Drained, 'problem'> & Changed> {
+    // Side by side: a flood of either must not keep the other waiting.
+    const [changes, drain] = await Promise.allSettled([
+      this.#dueChanges.runOnce(0),
+      this.#drainer.runOnce(0),
+    ])
+    if (changes.status === 'rejected') throw changes.reason
+    if (drain.status === 'rejected') throw drain.reason
+    const changed = changes.value
+    const { problem, ...drained } = drain.value
+    if (problem !== undefined) {
+      this.#log.debug({ err: problem, job: job.id }, 'a shard could not be drained')
+    }
+    if (changed.holds + changed.schedules > 0) {
+      this.#log.debug({ job: job.id, ...changed }, 'due changes made')
+    }
+    if (drained.announced + drained.expiring > 0) {
+      this.#log.debug({ job: job.id, ...drained }, 'expiries announced')
+    }
+    return { ...drained, ...changed }
   }
 
   /** Wakes just after the next whole second of the store's clock. */

@@ -6,37 +6,56 @@ import { addCheckRoute } from '../shared/http/routes/check.ts'
 import { addDeadRoutes } from '../shared/http/routes/dead.ts'
 import { addFeedRoutes } from '../shared/http/routes/feed.ts'
 import { addOpsRoutes } from '../shared/http/routes/ops.ts'
+import { addSubscriberRoutes } from '../shared/http/routes/subscribers.ts'
 import { addRuleRoutes } from '../shared/http/routes/rules.ts'
 import { runProcess } from '../shared/process/run-process.ts'
 import { createBullRedis } from '../shared/store/redis.ts'
+import { Enforcement } from './enforcement.ts'
 import { ExpiryTick } from './expiry-tick.ts'
 import { addMaxTokenTtlRoute } from './routes/max-token-ttl.ts'
 import { addRevocationRoutes } from './routes/revocations.ts'
+import { addScheduleRoutes } from './routes/schedules.ts'
 import { addTokenRoutes } from './routes/tokens.ts'
+import { addUndoRoutes } from './routes/undo.ts'
 
 await runProcess('notifier', process, (app, shared) => {
-  const { settings, log, names, store, tokens, feed, relay, broker } = shared
+  const { settings, log, names, store, rules, tokens, feed, instances, relay, acks, broker } =
+    shared
+  const { dueChanges } = shared
   const tenants = [...settings.tenants.keys()]
-  const { shards, backlogMax, beatMs } = settings
+  const { backlogMax, beatMs } = settings
 
   addTokenRoutes(app, shared)
-  addRevocationRoutes(app, shared)
+  const enforcement = new Enforcement({ instances, rules, ear: acks })
+  addRevocationRoutes(app, shared, enforcement)
+  addUndoRoutes(app, shared)
+  addScheduleRoutes(app, shared)
   addMaxTokenTtlRoute(app, shared)
   addRuleRoutes(app, shared)
   addFeedRoutes(app, shared)
   addCheckRoute(app, shared)
+  addSubscriberRoutes(app, shared)
   addOpsRoutes(app, shared)
   addDeadRoutes(app, shared)
 
   const beater = new Beater({ feed, broker, names, tenants, intervalMs: beatMs, log })
-  const drainer = new Drainer({ tokens, relay, tenants, shards, backlogMax })
+  const drainer = new Drainer({ tokens, relay, tenants, backlogMax })
   const openBull = () => createBullRedis(settings.redis, (err) => log.debug({ err }, 'BullMQ'))
   const [queueRedis, workerRedis] = [openBull(), openBull()]
   const tenant = tenants[0] ?? 'default'
-  const tick = new ExpiryTick({ store, tenant, drainer, log, queueRedis, workerRedis })
+  const tick = new ExpiryTick({
+    store,
+    tenant,
+    drainer,
+    dueChanges,
+    log,
+    queueRedis,
+    workerRedis,
+  })
 
   return {
     start() {
+      acks.start()
       relay.start()
       beater.start()
       tick.start()
@@ -44,6 +63,7 @@ await runProcess('notifier', process, (app, shared) => {
     async stop() {
       await tick.stop()
       await beater.stop()
+      await acks.stop()
       queueRedis.disconnect()
       workerRedis.disconnect()
     },

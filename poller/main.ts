@@ -4,6 +4,7 @@ import { addCheckRoute } from '../shared/http/routes/check.ts'
 import { addDeadRoutes } from '../shared/http/routes/dead.ts'
 import { addFeedRoutes } from '../shared/http/routes/feed.ts'
 import { addOpsRoutes } from '../shared/http/routes/ops.ts'
+import { addSubscriberRoutes } from '../shared/http/routes/subscribers.ts'
 import { runProcess } from '../shared/process/run-process.ts'
 import { BeatEar } from '../shared/relay/beat-ear.ts'
 import { Beater } from '../shared/relay/beater.ts'
@@ -16,31 +17,29 @@ import { Sweeper } from './sweep.ts'
 const SILENT_BEATS = 3
 
 await runProcess('poller', process, (app, shared) => {
-  const { settings, log, names, store, tokens, feed, upkeep, relay, broker } = shared
+  const { settings, log, names, store, tokens, feed, upkeep, instances, relay, acks, broker } =
+    shared
+  const { dueChanges } = shared
   const tenants = [...settings.tenants.keys()]
-  const {
-    shards,
-    backlogMax,
-    beatMs,
-    sweepGraceMs: graceMs,
-    feedRetentionMs: retentionMs,
-  } = settings
+  const { backlogMax, beatMs, sweepGraceMs: graceMs, feedRetentionMs: retentionMs } = settings
 
   addFeedRoutes(app, shared)
   addCheckRoute(app, shared)
+  addSubscriberRoutes(app, shared)
   addOpsRoutes(app, shared)
   addDeadRoutes(app, shared)
 
   const ear = new BeatEar(broker, names)
   const mayBeat = (tenant: string) => ear.silenceMs(tenant) > SILENT_BEATS * beatMs
   const beater = new Beater({ feed, broker, names, tenants, intervalMs: beatMs, log, mayBeat })
-  const drainer = new Drainer({ tokens, relay, tenants, shards, backlogMax })
+  const drainer = new Drainer({ tokens, relay, tenants, backlogMax })
   const sweeper = new Sweeper({
     store,
-    feed,
     upkeep,
+    instances,
     relay,
     drainer,
+    dueChanges,
     tenants,
     graceMs,
     retentionMs,
@@ -52,12 +51,14 @@ await runProcess('poller', process, (app, shared) => {
 
   return {
     start() {
+      acks.start()
       beater.start()
       schedule.start()
     },
     async stop() {
       await schedule.stop()
       await beater.stop()
+      await acks.stop()
       queueRedis.disconnect()
       workerRedis.disconnect()
     },

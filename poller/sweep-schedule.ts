@@ -81,7 +81,8 @@ export class SweepSchedule {
 
   async #sweep(trigger: string): Promise<SweepReport> {
     const report = await this.#sweeper.runOnce(trigger)
-    const caught = report.overdueTokens + report.unsentEntries
+    const { overdueTokens, overdueHolds, overdueSchedules, unsentEntries } = report
+    const caught = overdueTokens + overdueHolds + overdueSchedules + unsentEntries
     this.#log[caught > 0 ? 'warn' : 'debug'](
       report,
       caught > 0 ? 'the sweep caught what the push path missed' : 'swept',

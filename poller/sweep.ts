@@ -1,11 +1,12 @@
-import { logs } from '../shared/domain/position.ts'
 import type { Drainer } from '../shared/relay/drainer.ts'
+import type { DueChanges } from '../shared/relay/due-changes.ts'
 import type { Relay } from '../shared/relay/relay.ts'
-import type { FeedStore } from '../shared/store/feed-store.ts'
+import { rotate } from '../shared/relay/rotate.ts'
+import type { InstanceStore } from '../shared/store/instance-store.ts'
 import type { Store } from '../shared/store/store.ts'
-import type { UpkeepStore } from '../shared/store/upkeep-store.ts'
+import { UPKEEP_BATCH, type UpkeepPlace, type UpkeepStore } from '../shared/store/upkeep-store.ts'
 
-/** What one sweep found. Whatever the first three count, the push path had missed. */
+/** What one sweep found. What is overdue or unsent the push path had missed. */
 export interface SweepReport {
   /** The store's time (ms) at the start. */
   readonly at: number
@@ -13,6 +14,12 @@ export interface SweepReport {
   readonly durationMs: number
   /** Tokens that were overdue on the wheel and are now announced. */
   readonly overdueTokens: number
+  /** Tokens whose announcement before `exp` was overdue and is now made. */
+  readonly overdueExpiring: number
+  /** Holds whose `reviewBy` had passed and that are now over. */
+  readonly overdueHolds: number
+  /** Schedules whose time had passed and that are now made. */
+  readonly overdueSchedules: number
   /** Entries that nobody had sent within the grace. */
   readonly unsentEntries: number
   /** Those of them that RabbitMQ has now confirmed. */
@@ -21,14 +28,17 @@ export interface SweepReport {
   readonly waitingEntries: number
   readonly prunedRules: number
   readonly trimmedEntries: number
+  /** Instances of subscribers that were not heard of for longer than they may go on without news. */
+  readonly silentInstances: number
 }
 
 export interface SweepParts {
   readonly store: Store
-  readonly feed: FeedStore
   readonly upkeep: UpkeepStore
+  readonly instances: InstanceStore
   readonly relay: Relay
   readonly drainer: Drainer
+  readonly dueChanges: DueChanges
   readonly tenants: readonly string[]
   /** How long an entry may wait for the relays before the sweep sends it. */
   readonly graceMs: number
@@ -41,6 +51,11 @@ const OVERDUE_MS = 2000
 /** The most entries a feed keeps, whatever their age: it bounds the store's memory. */
 const MAX_FEED_ENTRIES = 1_000_000
 
+/** So many shards are cleared at once. */
+const AT_ONCE = 8
+/** Clearing ends after this long; the next sweep goes on. */
+const CLEAR_MS = 10_000
+
 /** One pass over every shard of every tenant that finds and repairs what the push path missed. */
 export class Sweeper {
   readonly #parts: SweepParts
@@ -50,45 +65,53 @@ export class Sweeper {
   }
 
   async runOnce(trigger: string): Promise<SweepReport> {
-    const { store, upkeep, relay, drainer, tenants, graceMs } = this.#parts
+    const { store, upkeep, instances, relay, drainer, dueChanges, tenants, graceMs } = this.#parts
     const started = performance.now()
     const { at } = await store.touch(tenants[0] ?? 'default', 0)
-    const { announced } = await drainer.runOnce(Math.min(graceMs, OVERDUE_MS))
-    const { claimed, sent } = await relay.runOnce(graceMs)
-    let prunedRules = 0
-    let trimmedEntries = 0
-    let waitingEntries = 0
-    for (const tenant of tenants) {
-      for (let shard = 0; shard < store.shards; shard++) {
-        prunedRules += await upkeep.pruneRules(tenant, shard)
-        const done = await this.#trim(tenant, shard)
-        trimmedEntries += done.trimmed
-        waitingEntries += done.waiting
-      }
-    }
+    const overdueMs = Math.min(graceMs, OVERDUE_MS)
+    const changed = await dueChanges.runOnce(overdueMs, 'everywhere')
+    const drained = await drainer.runOnce(overdueMs)
+    const relayed = await relay.runOnce(graceMs)
+    const places = await upkeep.places(tenants, at)
+    const cleared = { prunedRules: 0, trimmedEntries: 0 }
+    const options = { atOnce: AT_ONCE, forMs: CLEAR_MS }
+    const { failed } = await rotate(places, options, (place) => this.#clear(place, cleared))
+    const silentInstances = await instances.pruneAll(tenants)
     const report: SweepReport = {
       at,
       trigger,
       durationMs: Math.round(performance.now() - started),
-      overdueTokens: announced,
-      unsentEntries: claimed,
-      sentEntries: sent,
-      waitingEntries,
-      prunedRules,
-      trimmedEntries,
+      overdueTokens: drained.announced,
+      overdueExpiring: drained.expiring,
+      overdueHolds: changed.holds,
+      overdueSchedules: changed.schedules,
+      unsentEntries: relayed.claimed,
+      sentEntries: relayed.sent,
+      waitingEntries: places.reduce((sum, { unsent }) => sum + unsent, 0),
+      ...cleared,
+      silentInstances,
     }
     await upkeep.saveReport(at, JSON.stringify(report))
+    // A shard that fails keeps the sweep from no other, but it is told.
+    const problem = drained.problem ?? relayed.problem ?? [...failed.values()][0]
+    if (problem !== undefined) throw problem
     return report
   }
 
-  async #trim(tenant: string, shard: number): Promise<{ trimmed: number; waiting: number }> {
-    const { feed, upkeep, retentionMs } = this.#parts
-    let trimmed = 0
-    let waiting = 0
+  /** Clears away one batch of each kind in a shard; says whether there may be more. */
+  async #clear(
+    { tenant, shard, dead, logs }: UpkeepPlace,
+    cleared: { prunedRules: number; trimmedEntries: number },
+  ): Promise<boolean> {
+    const { upkeep, retentionMs } = this.#parts
+    const pruned = dead ? await upkeep.pruneRules(tenant, shard, 1) : 0
+    cleared.prunedRules += pruned
+    let most = pruned
     for (const log of logs) {
-      trimmed += await upkeep.trimFeed(tenant, log, shard, retentionMs, MAX_FEED_ENTRIES)
-      waiting += await feed.countUnsent(tenant, log, shard)
+      const trimmed = await upkeep.trimFeed(tenant, log, shard, retentionMs, MAX_FEED_ENTRIES, 1)
+      cleared.trimmedEntries += trimmed
+      most = Math.max(most, trimmed)
     }
-    return { trimmed, waiting }
+    return most >= UPKEEP_BATCH
   }
 }

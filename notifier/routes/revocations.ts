@@ -1,147 +1,170 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import type { TenantSettings } from '../../shared/config/tenant-settings.ts'
 import { parseMatch, type Match } from '../../shared/domain/claims.ts'
 import { KnellError } from '../../shared/domain/errors.ts'
-import { largestTtl } from '../../shared/domain/max-token-ttl.ts'
-import { parseWith, reasonSchema, tenantSchema } from '../../shared/http/schemas.ts'
+import { Cap } from '../../shared/http/cap.ts'
+import { parseWith, reasonSchema, serviceSchema, tenantSchema } from '../../shared/http/schemas.ts'
 import type { Services } from '../../shared/http/services.ts'
-import type { Idempotency } from '../../shared/store/rule-store.ts'
+import type { Committed, HoldChange, RevokeChange } from '../../shared/store/changes.ts'
+import { livesOf, type Lives } from '../../shared/store/lives.ts'
+import { idempotencyOf, noteSchema, numericDateSchema, parseExcept } from '../change-request.ts'
+import { dryAnswer } from '../dry-run.ts'
+import { placeOf, type Enforcement } from '../enforcement.ts'
 import { tenantNamed } from '../tenant-named.ts'
 import { readDoomed } from '../token-reader.ts'
 
-const MAX_NUMERIC_DATE = 2 ** 33
-const noteSchema = z.string().max(1000).optional()
+/** A caller that waits longer than this has given up. */
+const MAX_WAIT_MS = 60_000
+
+const waitSchema = z.strictObject({
+  for: z.union([z.literal('all'), z.number().int().min(1).max(100_000)]),
+  services: z.array(serviceSchema).min(1).max(100).optional(),
+  timeoutMs: z.number().int().min(0).max(MAX_WAIT_MS).default(5000),
+})
 
 const revokeBody = z.strictObject({
   match: z.unknown().optional(),
   token: z.string().optional(),
   tenant: tenantSchema,
-  issuedBefore: z.number().int().min(0).max(MAX_NUMERIC_DATE).nullable().optional(),
+  issuedBefore: numericDateSchema.nullable().optional(),
   reason: reasonSchema,
   by: noteSchema,
   note: noteSchema,
   except: z.unknown().optional(),
+  wait: waitSchema.optional(),
+  hold: z
+    .strictObject({ reviewBy: numericDateSchema, outcome: z.enum(['release', 'revoke']) })
+    .optional(),
+  at: numericDateSchema.optional(),
+  dryRun: z.boolean().optional(),
 })
 
-const restoreBody = z.strictObject({
-  id: z
-    .string()
-    .regex(/^r\d{1,4}-\d{1,16}-\d{1,16}-\d{1,3}$/, 'must be an id that a revocation answered')
-    .optional(),
-  match: z.unknown().optional(),
-  force: z.boolean().optional(),
-  tenant: tenantSchema,
-  by: noteSchema,
-  note: noteSchema,
-})
+type RevokeBody = z.infer<typeof revokeBody>
+type Named = { tenant?: string; token?: string }
 
 /** Claims that narrow a match to one user, session or token: revoking by them is not a mass revocation. */
 const NARROW = ['jti', 'sid', 'sub']
 
-/** `POST /v1/revocations` and `POST /v1/revocations/restore`. */
-export function addRevocationRoutes(app: FastifyInstance, services: Services): void {
-  const { rules, log } = services
+/** `POST /v1/revocations`: revokes or holds, now or at a time, and waits for the enforcement where told to. */
+export function addRevocationRoutes(
+  app: FastifyInstance,
+  services: Services,
+  enforcement: Enforcement,
+): void {
+  const { rules, schedules, log } = services
+  const waits = new Cap(app.limits.waitsPerKey, 'revocations that wait')
+  app.addHook('preClose', async () => {
+    enforcement.stop()
+    await Promise.resolve()
+  })
 
   app.post('/v1/revocations', async (request, reply) => {
     const body = parseWith(revokeBody, request.body, 'body')
-    if ((body.match === undefined) === (body.token === undefined)) {
-      throw new KnellError('invalid_request', 'Send either match or token.')
-    }
-    const name = tenantNamed(services.settings, body as { tenant?: string; token?: string })
-    const scopes = ['revocations:write', 'revocations:mass'] as const
-    const settings = app.auth.tenant(request, name, ...scopes)
-    const doomed = body.token === undefined ? undefined : readDoomed(settings, body.token)
-    const match: Match = doomed === undefined ? parseMatch(body.match) : { jti: doomed.jti }
-    // A rule that names `kid` makes checks without a header wait for one, so it is nobody's private matter.
-    const narrow = NARROW.some((claim) => claim in match) && !('kid' in match)
-    app.auth.require(request, narrow ? 'revocations:write' : 'revocations:mass')
-    const except = body.except === undefined ? undefined : parseMatch(body.except, 'except')
-    if (except !== undefined && Object.keys(except).length === 0) {
-      throw new KnellError('invalid_match', 'except must name at least one claim.')
-    }
-    if (except !== undefined && 'kid' in except) {
-      throw new KnellError(
-        'invalid_match',
-        'except names payload claims; kid is a header parameter.',
-      )
-    }
-    const committed = await rules.revoke(
-      settings.tenant,
-      {
-        op: 'revoke',
-        match,
-        ...(body.reason === undefined ? {} : { reason: body.reason }),
-        ...(body.issuedBefore === undefined ? {} : { issuedBefore: body.issuedBefore }),
-        ...(except === undefined ? {} : { except }),
-        ...(doomed?.verifiedExp === undefined ? {} : { verifiedExp: doomed.verifiedExp }),
-        ttlSeconds: await longestOf(services, settings),
-        skewSeconds: settings.issuerSkewSeconds,
-      },
-      idempotencyOf(app, request, settings.tenant),
-    )
-    const { ids, shard, epoch, seq, issuedBefore, until } = committed
-    log.info({ id: ids[0], tenant: settings.tenant, reason: body.reason, by: body.by }, 'revoked')
-    return reply.status(201).send({ id: ids[0], shard, epoch, seq, issuedBefore, until })
-  })
-
-  app.post('/v1/revocations/restore', async (request) => {
-    const body = parseWith(restoreBody, request.body, 'body')
-    const settings = app.auth.tenant(request, body.tenant, 'revocations:undo')
+    const { settings, match, verifiedExp } = aimOf(app, services, request, body)
     const { tenant } = settings
-    if ((body.match === undefined) === (body.id === undefined)) {
-      throw new KnellError('invalid_request', 'Send either id or match.')
+    const change = changeOf(body, match, verifiedExp, await livesOf(services, settings))
+    const { at, wait } = body
+    if (body.dryRun === true) {
+      const preview =
+        at === undefined
+          ? await rules.preview(tenant, change)
+          : await schedules.preview(tenant, at, change)
+      return dryAnswer(services, tenant, preview, { change, at })
     }
-    const shard = Number(body.id?.slice(1).split('-')[0])
-    if (body.id !== undefined && shard >= services.store.shards) {
-      throw new KnellError('unknown_revocation', 'No live revocation is known by this id.')
+    const idempotency = idempotencyOf(app, request, tenant)
+    const by = { tenant, reason: body.reason, by: body.by }
+    if (at !== undefined) {
+      const { id, ...kept } = await schedules.schedule(tenant, at, change, idempotency)
+      log.info({ id, ...by, at }, 'scheduled')
+      return reply.status(201).send({ id, scheduled: true, ...kept, match })
     }
-    const committed = await rules.restore(
-      tenant,
-      body.id === undefined
-        ? {
-            op: 'restore',
-            match: parseMatch(body.match),
-            ttlSeconds: await longestOf(services, settings),
-            force: body.force === true,
-          }
-        : { op: 'restore', id: body.id, shard },
-      idempotencyOf(app, request, tenant),
-    )
-    const { ids: lifted, match, epoch, seq } = committed
-    log.info({ lifted, tenant, by: body.by }, 'restored')
-    return { lifted, match, shard: committed.shard, epoch, seq }
+    if (wait !== undefined) waits.takeFor(app.auth.caller(request).name, reply.raw)
+    const committed =
+      change.op === 'hold'
+        ? await rules.hold(tenant, change, idempotency)
+        : await rules.revoke(tenant, change, idempotency)
+    log.info({ id: committed.ids[0], ...by }, change.op === 'hold' ? 'held' : 'revoked')
+    const answer = answerOf(committed)
+    if (wait === undefined) return reply.status(201).send(answer)
+    const gone = new AbortController()
+    reply.raw.once('close', () => gone.abort())
+    const enforced = await enforcement.wait(tenant, placeOf(committed), wait, gone.signal)
+    return reply.status(201).send({ ...answer, enforced })
   })
 }
 
-async function longestOf({ feed, store }: Services, settings: TenantSettings): Promise<number> {
-  const steps = await feed.maxTokenTtl(settings.tenant)
-  const now = Math.floor((await store.now(settings.tenant)) / 1000)
-  return largestTtl(steps, now) ?? settings.maxTokenTtlSeconds
+/** What the caller learns of a revocation or hold that was made. */
+function answerOf({ ids, shard, epoch, seq, ...made }: Committed): Record<string, unknown> {
+  const { issuedBefore, reviewBy, outcome, until } = made
+  const place = { id: ids[0], shard, epoch, seq }
+  return reviewBy === undefined
+    ? { ...place, issuedBefore, until }
+    : { ...place, held: true, reviewBy, outcome, until }
 }
 
-/** An `Idempotency-Key` belongs to API key, tenant and body for 10 minutes. */
-function idempotencyOf(
+/** Whom the call is about, where the caller may revoke that. @throws KnellError `invalid_*`, `token_*`, `forbidden` */
+function aimOf(
   app: FastifyInstance,
+  services: Services,
   request: FastifyRequest,
-  tenant: string,
-): Idempotency | undefined {
-  const sent = request.headers['idempotency-key']
-  if (sent === undefined) return undefined
-  if (typeof sent !== 'string' || !/^[\x21-\x7e]{1,128}$/.test(sent)) {
+  body: RevokeBody,
+): { settings: TenantSettings; match: Match; verifiedExp: number | undefined } {
+  if ((body.match === undefined) === (body.token === undefined)) {
+    throw new KnellError('invalid_request', 'Send either match or token.')
+  }
+  const name = tenantNamed(services.settings, app.auth.caller(request), body as Named)
+  const scopes = ['revocations:write', 'revocations:mass'] as const
+  const settings = app.auth.tenant(request, name, ...scopes)
+  const doomed = body.token === undefined ? undefined : readDoomed(settings, body.token)
+  const match: Match = doomed === undefined ? parseMatch(body.match) : { jti: doomed.jti }
+  // A rule that names `kid` makes checks without a header wait for one, so it is nobody's private matter.
+  const narrow = NARROW.some((claim) => claim in match) && !('kid' in match)
+  app.auth.require(request, narrow ? 'revocations:write' : 'revocations:mass')
+  return { settings, match, verifiedExp: doomed?.verifiedExp }
+}
+
+/** @throws KnellError `invalid_request`, `invalid_match` where the members do not go together */
+function changeOf(
+  body: RevokeBody,
+  match: Match,
+  verifiedExp: number | undefined,
+  lives: Lives,
+): RevokeChange | HoldChange {
+  const { issuedBefore, hold, at, reason, wait } = body
+  if (wait !== undefined && (at !== undefined || body.dryRun === true)) {
     throw new KnellError(
       'invalid_request',
-      'Idempotency-Key must be 1 to 128 characters of printable ASCII.',
+      'Only what is done now can be waited for: send no at and no dryRun with wait.',
     )
   }
-  const { name } = app.auth.caller(request)
-  return {
-    key: digest(`${name}\n${tenant}\n${sent}`),
-    body: digest(`${request.url}\n${JSON.stringify(request.body)}`),
+  const except = parseExcept(body.except)
+  const common = {
+    match,
+    ...(reason === undefined ? {} : { reason }),
+    ...lives,
+    ...(wait === undefined ? {} : { ack: true }),
   }
-}
-
-function digest(text: string): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, 32)
+  if (at !== undefined && verifiedExp !== undefined && verifiedExp <= at) {
+    throw new KnellError(
+      'invalid_request',
+      'The token expires before at, so nothing is to be done.',
+    )
+  }
+  if (hold !== undefined) {
+    if (issuedBefore !== undefined || except !== undefined) {
+      throw new KnellError(
+        'invalid_request',
+        'A hold is of every token of the match: send no issuedBefore and no except with it.',
+      )
+    }
+    return { op: 'hold', ...common, ...hold }
+  }
+  return {
+    op: 'revoke',
+    ...common,
+    ...(issuedBefore === undefined ? {} : { issuedBefore }),
+    ...(except === undefined ? {} : { except }),
+    ...(verifiedExp === undefined ? {} : { verifiedExp }),
+  }
 }

@@ -8,6 +8,7 @@ import { readLines, type Line } from '../../shared/domain/lines.ts'
 import { parseWith, tenantSchema } from '../../shared/http/schemas.ts'
 import type { Services } from '../../shared/http/services.ts'
 import { thisMoment } from '../../shared/store/store.ts'
+import { Pacer } from '../pacer.ts'
 import { readClaims, readToken } from '../token-reader.ts'
 import { tenantNamed } from '../tenant-named.ts'
 
@@ -61,6 +62,9 @@ export function addTokenRoutes(app: FastifyInstance, services: Services): void {
   })
 }
 
+/** One for all calls: the verification of signatures is what takes time. */
+const pacer = new Pacer()
+
 type Register = (item: unknown) => Promise<void>
 
 function createRegister(
@@ -76,7 +80,7 @@ function createRegister(
   }
   return async (raw) => {
     const item: Item = parseWith(itemSchema, raw, 'token to register')
-    const name = tenantNamed(services.settings, item)
+    const name = tenantNamed(services.settings, app.auth.caller(request), item)
     const settings = app.auth.tenant(
       request,
       name,
@@ -102,15 +106,26 @@ async function registerAll(
   register: Register,
 ): Promise<{ registered: number; rejected?: Rejected[] }> {
   const rejected: Rejected[] = []
-  await Promise.all(
-    items.map(async (item, index) => {
-      try {
-        await register(item)
-      } catch (error) {
-        rejected.push({ index, ...rejectionOf(error) })
-      }
-    }),
-  )
+  const one = async (item: unknown, index: number): Promise<void> => {
+    try {
+      await register(item)
+    } catch (error) {
+      rejected.push({ index, ...rejectionOf(error) })
+    }
+  }
+  let failure: Error | undefined
+  const waiting: Promise<void>[] = []
+  for (const [index, item] of items.entries()) {
+    await pacer.pace()
+    if (failure !== undefined) break
+    waiting.push(
+      one(item, index).catch((error: unknown) => {
+        failure = error instanceof Error ? error : new Error(String(error))
+      }),
+    )
+  }
+  await Promise.all(waiting)
+  if (failure !== undefined) throw failure
   rejected.sort((a, b) => (a.index ?? 0) - (b.index ?? 0))
   const registered = items.length - rejected.length
   return rejected.length > 0 ? { registered, rejected } : { registered }
@@ -146,6 +161,7 @@ async function registerLines(
     }
   }
   for await (const line of readLines(body, MAX_LINE)) {
+    await pacer.pace()
     if (failure !== undefined) break
     if (line.text?.trim() === '') continue
     const work: Promise<void> = one(line)

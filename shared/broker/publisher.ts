@@ -13,6 +13,8 @@ export interface Outgoing {
   readonly transient?: boolean
   /** The `knell-signature` of a message that is sent again as it came. */
   readonly signature?: string
+  /** The RabbitMQ user it comes from; RabbitMQ refuses another than the one logged in. */
+  readonly userId?: string
 }
 
 /** What became of a message that RabbitMQ confirmed. `unroutable`: no queue is bound for it. */
@@ -126,6 +128,7 @@ export class Publisher {
                   : { 'knell-signature': message.signature }),
               },
               ...(message.messageId === undefined ? {} : { messageId: message.messageId }),
+              ...(message.userId === undefined ? {} : { userId: message.userId }),
             },
             (error: unknown) => {
               const unroutable = this.#returned.delete(flightId)

@@ -1,5 +1,9 @@
 import { DEFAULT_NAMESPACE } from '../domain/names.ts'
-import { DEFAULT_ISSUER_SKEW, DEFAULT_MAX_TOKEN_TTL } from './tenant-settings.ts'
+import {
+  DEFAULT_ISSUER_SKEW,
+  DEFAULT_MAX_TOKEN_TTL,
+  DEFAULT_MAX_TOKENS,
+} from './tenant-settings.ts'
 
 export type ProcessKind = 'notifier' | 'poller'
 
@@ -93,6 +97,18 @@ export const settingsTable: readonly SettingRow[] = [
     kinds: both,
     default: DEFAULT_ISSUER_SKEW,
     expects: 'whole seconds from 0s to 60s',
+  },
+  {
+    name: 'EXPIRING_LEAD',
+    kinds: both,
+    default: undefined,
+    expects: 'at most 8 durations parted by commas, each whole seconds from 1s to 366d',
+  },
+  {
+    name: 'MAX_TOKENS',
+    kinds: both,
+    default: `${DEFAULT_MAX_TOKENS}`,
+    expects: 'a whole number from 1 to 999999999',
   },
   {
     name: 'SHARDS',

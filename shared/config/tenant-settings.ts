@@ -18,6 +18,8 @@ export interface TenantSettings {
   readonly expiringLeadSeconds: readonly number[]
   /** How far the issuer's clock may run ahead of the store's: 0 to 60. */
   readonly issuerSkewSeconds: number
+  /** The most registered tokens whose expiry has not been announced yet; one more is refused. */
+  readonly maxTokens: number
 }
 
 /** What a tenant is made of, as configured. */
@@ -27,6 +29,7 @@ export interface TenantMembers {
   readonly maxTokenTtl?: unknown
   readonly expiringLead?: unknown
   readonly issuerSkew?: unknown
+  readonly maxTokens?: unknown
 }
 
 /** Takes note of a problem with one member of a tenant. */
@@ -39,6 +42,8 @@ const MAX_LEADS = 8
 
 export const DEFAULT_MAX_TOKEN_TTL = '24h'
 export const DEFAULT_ISSUER_SKEW = '0s'
+export const DEFAULT_MAX_TOKENS = 10_000_000
+const MOST_TOKENS = 999_999_999
 
 function parseSeconds(value: unknown, least: number, most: number): number {
   const found = JSON.stringify(value)?.slice(0, 60)
@@ -54,7 +59,8 @@ function parseSeconds(value: unknown, least: number, most: number): number {
   )
 }
 
-function parseLeads(value: unknown): number[] {
+/** Reads the lead times of announcements before `exp`, ascending. @throws KnellError `config_invalid` */
+export function parseLeads(value: unknown): number[] {
   if (!Array.isArray(value) || value.length > MAX_LEADS) {
     throw new KnellError('config_invalid', `expected a list of at most ${MAX_LEADS} durations`)
   }
@@ -70,6 +76,18 @@ export function parseMaxTokenTtl(value: unknown): number {
 /** Reads how far an issuer's clock may run ahead: 0 to 60 s. @throws KnellError `config_invalid` */
 export function parseIssuerSkew(value: unknown): number {
   return parseSeconds(value, 0, LEEWAY_SECONDS)
+}
+
+/** Reads how many tokens a tenant may have registered. @throws KnellError `config_invalid` */
+export function parseMaxTokens(value: unknown): number {
+  if (Number.isInteger(value) && Number(value) >= 1 && Number(value) <= MOST_TOKENS) {
+    return Number(value)
+  }
+  const found = JSON.stringify(value)?.slice(0, 60)
+  throw new KnellError(
+    'config_invalid',
+    `expected a whole number from 1 to ${MOST_TOKENS}, found ${found}`,
+  )
 }
 
 /**
@@ -115,5 +133,6 @@ export function toTenantSettings(
     issuerSkewSeconds: attempt('issuerSkew', 0, () =>
       parseIssuerSkew(raw.issuerSkew ?? DEFAULT_ISSUER_SKEW),
     ),
+    maxTokens: attempt('maxTokens', 1, () => parseMaxTokens(raw.maxTokens ?? DEFAULT_MAX_TOKENS)),
   })
 }

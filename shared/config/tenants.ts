@@ -6,6 +6,8 @@ import { configInvalid, problemsOf } from './problems.ts'
 import { readText } from './read-text.ts'
 import {
   parseIssuerSkew,
+  parseLeads,
+  parseMaxTokens,
   parseMaxTokenTtl,
   toTenantSettings,
   type TenantMembers,
@@ -27,6 +29,7 @@ const members: readonly string[] = [
   'maxTokenTtl',
   'expiringLead',
   'issuerSkew',
+  'maxTokens',
 ]
 
 /** The variable that sets a member of the one tenant there is without a file. */
@@ -35,7 +38,8 @@ const variables: Readonly<Record<keyof TenantMembers, string>> = {
   keys: 'JWT_KEYS',
   maxTokenTtl: 'MAX_TOKEN_TTL',
   issuerSkew: 'ISSUER_SKEW',
-  expiringLead: 'TENANTS_FILE',
+  expiringLead: 'EXPIRING_LEAD',
+  maxTokens: 'MAX_TOKENS',
 }
 
 function isMembers(value: unknown): value is Members {
@@ -126,6 +130,10 @@ function keysInEnv(text: string): unknown {
   }
 }
 
+function toNumber(text: string): number | string {
+  return /^\d+$/.test(text) ? Number(text) : text
+}
+
 function assertOneTenantEach(tenants: readonly TenantSettings[], problems: string[]): void {
   const byIssuer = new Map<string, string>()
   for (const { tenant, issuer } of tenants) {
@@ -140,9 +148,10 @@ function assertOneTenantEach(tenants: readonly TenantSettings[], problems: strin
 
 /**
  * Reads the tenants: those of `TENANTS_FILE`, a JSON object `{ "<tenant>": { issuer?, keys? or
- * jwks? (a path relative to the file), maxTokenTtl?, expiringLead?, issuerSkew? } }`, or without
- * it one tenant `default` from `ISSUER` and `JWT_KEYS` (both optional). `MAX_TOKEN_TTL` (default
- * 24h) and `ISSUER_SKEW` (default 0s) hold for every tenant that does not say otherwise.
+ * jwks? (a path relative to the file), maxTokenTtl?, expiringLead?, issuerSkew?, maxTokens? } }`, or
+ * without it one tenant `default` from `ISSUER` and `JWT_KEYS` (both optional). `MAX_TOKEN_TTL`
+ * (default 24h), `EXPIRING_LEAD` (default none), `ISSUER_SKEW` (default 0s) and `MAX_TOKENS` (default
+ * 10,000,000) hold for every tenant that does not say otherwise.
  * @throws KnellError `config_invalid`; its `details.problems` lists everything wrong with any
  *   tenant, each problem beginning with the name of the variable
  */
@@ -162,6 +171,16 @@ export function loadTenants(env: Env): Tenants {
   if (issuerSkew && attempt('ISSUER_SKEW', problems, () => `${parseIssuerSkew(issuerSkew)}s`)) {
     defaults = { ...defaults, issuerSkew }
   }
+  const expiringLead = value('EXPIRING_LEAD')
+    ?.split(',')
+    .map((lead) => lead.trim())
+  if (expiringLead && attempt('EXPIRING_LEAD', problems, () => parseLeads(expiringLead))) {
+    defaults = { ...defaults, expiringLead }
+  }
+  const maxText = value('MAX_TOKENS')
+  const maxTokens =
+    maxText && attempt('MAX_TOKENS', problems, () => parseMaxTokens(toNumber(maxText)))
+  if (maxTokens) defaults = { ...defaults, maxTokens }
 
   let tenants: readonly TenantSettings[]
   if (path === undefined) {

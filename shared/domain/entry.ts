@@ -38,6 +38,8 @@ interface EntryBase {
   readonly seq: number
   /** The store's time of the commit, in ms since the Unix epoch. */
   readonly at: number
+  /** Whether somebody waits to hear that it was applied. */
+  readonly ack?: true
 }
 
 export interface RevocationEntry extends EntryBase {
@@ -100,6 +102,7 @@ function readCutoff(value: unknown): Cutoff {
 export function parseRule(value: unknown): Rule {
   if (!isRecord(value)) fail('an event is not an object')
   const { cutoffs, lifted, liftedBefore, until, reason, holdId, reviewBy, outcome } = value
+  const { releasedBefore } = value
   if (until !== null && !isCount(until)) fail('until is neither a whole number nor null')
   if (cutoffs !== undefined && !Array.isArray(cutoffs)) fail('cutoffs is not an array')
   if (
@@ -119,6 +122,7 @@ export function parseRule(value: unknown): Rule {
     ...(isReason(reason) ? { reason } : {}),
     ...(Array.isArray(lifted) && lifted.length > 0 ? { lifted } : {}),
     ...(isCount(liftedBefore) ? { liftedBefore } : {}),
+    ...(isCount(releasedBefore) ? { releasedBefore } : {}),
   }
 }
 
@@ -144,7 +148,7 @@ function readExpiry(value: unknown): ExpiryEvent {
  */
 export function parseEntry(value: unknown): Entry {
   if (!isRecord(value)) fail('it is not an object')
-  const { v, tenant, log, shard, epoch, seq, at, kind, events } = value
+  const { v, tenant, log, shard, epoch, seq, at, kind, events, ack } = value
   if (v !== WIRE_VERSION) fail(`version ${String(v)} is not ${WIRE_VERSION}`)
   if (!isTenant(tenant)) fail('tenant is missing')
   if (!isCount(shard) || shard > 1023) fail('shard is not a small whole number')
@@ -154,7 +158,8 @@ export function parseEntry(value: unknown): Entry {
   if (!Array.isArray(events) || events.length === 0 || events.length > 500) {
     fail('events is not an array of 1 to 500')
   }
-  const base = { v: WIRE_VERSION, tenant, shard, epoch, seq, at }
+  const asks = ack === true ? { ack: true as const } : {}
+  const base = { v: WIRE_VERSION, tenant, shard, epoch, seq, at, ...asks }
   if (log === 'revocations' && kindsOfLog.revocations.includes(kind as Kind)) {
     return { ...base, log, kind: kind as RevocationKind, events: events.map(parseRule) }
   }

@@ -23,6 +23,7 @@ export type ErrorCode =
   | 'token_claims_invalid'
   | 'token_not_yet_valid'
   | 'token_expired'
+  | 'quota_exceeded'
   | 'token_too_long_lived'
   | 'no_verification_key'
   | 'issued_before_in_future'
@@ -30,6 +31,11 @@ export type ErrorCode =
   | 'too_many_shapes'
   | 'rule_too_large'
   | 'unknown_revocation'
+  | 'time_out_of_range'
+  | 'too_many_schedules'
+  | 'unknown_schedule'
+  | 'too_many_instances'
+  | 'foreign_instance'
   | 'store_unavailable'
   | 'store_full'
   | 'store_reserved'
@@ -86,6 +92,7 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   token_claims_invalid: { status: 400, retryable: false },
   token_not_yet_valid: { status: 400, retryable: false },
   token_expired: { status: 400, retryable: false },
+  quota_exceeded: { status: 429, retryable: true },
   token_too_long_lived: { status: 400, retryable: false },
   no_verification_key: { status: 400, retryable: false },
   // Rules
@@ -94,6 +101,12 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   too_many_shapes: { status: 422, retryable: false },
   rule_too_large: { status: 422, retryable: false },
   unknown_revocation: { status: 404, retryable: false },
+  time_out_of_range: { status: 422, retryable: false },
+  too_many_schedules: { status: 422, retryable: false },
+  unknown_schedule: { status: 404, retryable: false },
+  // Instances of subscribers
+  too_many_instances: { status: 429, retryable: true },
+  foreign_instance: { status: 403, retryable: false },
   // The store
   store_unavailable: { status: 503, retryable: true },
   store_full: { status: 503, retryable: true },
@@ -123,16 +136,23 @@ export class KnellError extends Error {
   readonly code: ErrorCode
   /** Facts that help the caller, safe to show to it: never a token or a secret. */
   readonly details: Readonly<Record<string, unknown>> | undefined
+  /** When the same call may be worth sending again, where that is known. */
+  readonly retryAfterSeconds: number | undefined
 
   constructor(
     code: ErrorCode,
     message: string,
-    options: { cause?: unknown; details?: Readonly<Record<string, unknown>> } = {},
+    options: {
+      cause?: unknown
+      details?: Readonly<Record<string, unknown>>
+      retryAfterSeconds?: number
+    } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'KnellError'
     this.code = code
     this.details = options.details
+    this.retryAfterSeconds = options.retryAfterSeconds
   }
 
   get status(): number {

@@ -26,6 +26,10 @@ export function beatKey(tenant: string): string {
   return `${tenant}.beat`
 }
 
+export function ackKey(tenant: string, service: string): string {
+  return `${tenant}.ack.${service}`
+}
+
 /** How long a failed event waits before each further attempt, in ms; the last one serves all that follow. */
 export const RETRY_STEPS_MS: readonly number[] = [1000, 4000, 16_000, 64_000, 256_000]
 

@@ -8,6 +8,7 @@ import {
   effectOf,
   isLive,
   verdictOf,
+  withoutDead,
   type Effect,
   type Rule,
   type RuleVersion,
@@ -194,13 +195,26 @@ export class RuleTable implements RuleSource {
         break
       }
       const [shape, key, row] = next.value
-      if (row.effect.until === null || row.effect.until >= now) continue
+      if (row.effect.until === null || row.effect.until >= now) {
+        this.#thin(shape, key, row, now)
+        continue
+      }
       shape.rows.delete(key)
       const [first] = row.versions
       if (first !== undefined) this.#count(shape, first.rule.match, row.live ? -1 : 0)
       removed += 1
     }
     return removed
+  }
+
+  #thin(shape: Shape, key: unknown, row: Row, now: number): void {
+    const versions = withoutDead(row.versions, now)
+    const [first] = versions
+    if (versions === row.versions || first === undefined) return
+    const effect = effectOf(versions)
+    const live = isLive(effect)
+    shape.rows.set(key, { versions, effect, live })
+    this.#count(shape, first.rule.match, Number(live) - Number(row.live))
   }
 
   *#walk(): Generator<[Shape, unknown, Row]> {
@@ -238,6 +252,7 @@ function isPlain(rule: Rule, shard: number, position: Position): boolean {
     rule.held !== true &&
     rule.lifted === undefined &&
     rule.liftedBefore === undefined &&
+    rule.releasedBefore === undefined &&
     rule.until !== null &&
     rule.until < 2 ** 32 - 256 &&
     position.seq < 2 ** 32 &&

@@ -24,6 +24,8 @@ export interface Rule {
   readonly lifted?: readonly string[]
   /** Whatever terms before this one hold is lifted, also what the store itself has lost. */
   readonly liftedBefore?: number
+  /** Holds of terms before this one are over, also those that the store itself has lost. */
+  readonly releasedBefore?: number
 }
 
 /** A rule as it was written at one position. */
@@ -75,6 +77,22 @@ export function addVersion(
   return found.position.seq >= seq ? versions : versions.with(at, added)
 }
 
+/**
+ * Leaves out the oldest versions whose own `until` lies before `now` (NumericDate): they can cover no
+ * living token, but a hold that the store has lost would go on covering new ones for as long as
+ * newer versions keep the match. Never one that an older one still needs. Returns the same array
+ * where nothing changed.
+ */
+export function withoutDead(versions: readonly RuleVersion[], now: number): readonly RuleVersion[] {
+  let kept = versions.length
+  while (kept > 1) {
+    const until = versions[kept - 1]?.rule.until
+    if (until === null || until === undefined || until >= now) break
+    kept -= 1
+  }
+  return kept === versions.length ? versions : versions.slice(0, kept)
+}
+
 function latest(a: number | null, b: number | null): number | null {
   return a === null || b === null ? null : Math.max(a, b)
 }
@@ -92,10 +110,12 @@ export function effectOf(versions: readonly RuleVersion[]): Effect {
   let heldReason: Reason | undefined
   let until: number | null = first ? first.rule.until : 0
   let liftedBefore = 0
+  let releasedBefore = 0
   for (const { position, rule } of versions) {
     const reason = rule.reason
     until = latest(until, rule.until)
     liftedBefore = Math.max(liftedBefore, rule.liftedBefore ?? 0)
+    releasedBefore = Math.max(releasedBefore, rule.releasedBefore ?? 0)
     if (position.term < liftedBefore) continue
     for (const id of rule.lifted ?? []) lifted.add(id)
     const newer = cutoffs.length
@@ -105,7 +125,8 @@ export function effectOf(versions: readonly RuleVersion[]): Effect {
       if (isLifted(cutoff.id, lifted)) continue
       cutoffs.push(reason === undefined ? cutoff : { ...cutoff, reason })
     }
-    if (rule.held === true && !held && !(rule.holdId !== undefined && lifted.has(rule.holdId))) {
+    if (rule.held !== true || held || position.term < releasedBefore) continue
+    if (rule.holdId === undefined || !lifted.has(rule.holdId)) {
       held = true
       heldReason = reason
     }

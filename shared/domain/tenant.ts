@@ -1,7 +1,7 @@
 export const DEFAULT_TENANT = 'default'
 
-/** Stands for "all tenants" in the routing keys of acks, so no tenant may be called so. */
-const ALL_TENANTS = '_all'
+/** Stands for "many tenants" in the routing keys of acks, so no tenant may be called so. */
+export const ALL_TENANTS = '_all'
 
 const TENANT = /^[A-Za-z0-9_-]{1,40}$/
 const SERVICE = /^[a-z0-9-]{1,40}$/

@@ -36,7 +36,7 @@ export interface Applied {
   readonly arrival: Arrival
   /** Rules that this entry made newer. */
   readonly rules: readonly Rule[]
-  /** Expiries heard for the first time. */
+  /** Expiries heard for the first time, but for announcements of what has expired meanwhile. */
   readonly expiries: readonly ExpiryEvent[]
 }
 
@@ -62,6 +62,8 @@ export class View {
   #pending: { at: number; tails: readonly Tail[] }[] = []
   #ready = false
   #needsSnapshot = true
+  /** The store time (ms) of the newest entry of expiries heard: whatever `exp` lies before it has passed. */
+  #expiriesAt = 0
 
   constructor(tenant: string, options: { seed?: number } = {}) {
     this.tenant = tenant
@@ -105,7 +107,14 @@ export class View {
     if (entry.log === 'expiries') {
       const arrival = this.expiries.note(entry.shard, entry.epoch, entry.seq)
       const heard = arrival === 'next' || arrival === 'ahead'
-      return { arrival, rules: NOTHING, expiries: heard ? entry.events : NOTHING }
+      if (!heard) return { arrival, rules: NOTHING, expiries: NOTHING }
+      this.#expiriesAt = Math.max(this.#expiriesAt, entry.at)
+      // Delivery reorders, and `expiring` must not be heard after `expired`.
+      const expiries =
+        entry.kind === 'expiring'
+          ? entry.events.filter(({ exp }) => exp * 1000 > this.#expiriesAt)
+          : entry.events
+      return { arrival, rules: NOTHING, expiries }
     }
     const rules = entry.events.filter((rule) => this.rules.put(entry.shard, position, rule))
     const arrival = this.revocations.note(entry.shard, entry.epoch, entry.seq)

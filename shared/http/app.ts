@@ -2,16 +2,21 @@ import Fastify, { type FastifyBodyParser, type FastifyError, type FastifyInstanc
 import type { Logger } from 'pino'
 import { isKnellError, KnellError } from '../domain/errors.ts'
 import { createAuth, type Auth } from './auth.ts'
+import { Cap } from './cap.ts'
+import { LIMITS, type Limits } from './limits.ts'
 import type { KeyRing } from '../config/api-keys.ts'
 import type { Settings } from '../config/settings.ts'
 
 const BODY_LIMIT = 262_144
 /** Probes have no key. */
 const OPEN_PATHS: ReadonlySet<string> = new Set(['/livez', '/readyz'])
+/** Calls that may last long have limits of their own. */
+const OWN_CAP: ReadonlySet<string> = new Set(['/v1/feed', '/v1/snapshot'])
 
 declare module 'fastify' {
   interface FastifyInstance {
     readonly auth: Auth
+    readonly limits: Limits
   }
 }
 
@@ -31,6 +36,7 @@ export function createApp(
   log: Logger,
   keys: () => KeyRing | 'open',
   assertServing: () => void,
+  limits: Limits = LIMITS,
 ): FastifyInstance {
   const app = Fastify({
     bodyLimit: BODY_LIMIT,
@@ -57,12 +63,16 @@ export function createApp(
   })
   app.removeContentTypeParser('text/plain')
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readJson(app))
-  app.decorate('auth', createAuth(settings, keys))
+  app.decorate('auth', createAuth(settings, keys, limits))
+  app.decorate('limits', limits)
+  const calls = new Cap(limits.callsPerKey, 'calls')
   // Before any body is read, so that a stranger cannot make us wait for one.
-  app.addHook('onRequest', async (request) => {
-    if (!OPEN_PATHS.has(request.routeOptions.url ?? '')) {
-      app.auth.caller(request)
+  app.addHook('onRequest', async (request, reply) => {
+    const path = request.routeOptions.url ?? ''
+    if (!OPEN_PATHS.has(path)) {
+      const { name } = app.auth.caller(request)
       assertServing()
+      if (!OWN_CAP.has(path)) calls.takeFor(name, reply.raw)
     }
     await Promise.resolve()
   })
@@ -75,7 +85,7 @@ export function createApp(
       )
     }
     if (known.code === 'unauthorized') void reply.header('www-authenticate', 'Bearer realm="knell"')
-    if (known.retryable) void reply.header('retry-after', '1')
+    if (known.retryable) void reply.header('retry-after', String(known.retryAfterSeconds ?? 1))
     void reply
       .status(known.status)
       .header('content-type', 'application/problem+json')

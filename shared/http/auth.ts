@@ -3,12 +3,14 @@ import type { ApiKey, KeyRing, Scope } from '../config/api-keys.ts'
 import type { Settings } from '../config/settings.ts'
 import type { TenantSettings } from '../config/tenant-settings.ts'
 import { KnellError } from '../domain/errors.ts'
+import { Failures } from './failures.ts'
+import type { Limits } from './limits.ts'
 import { tenantOf } from './services.ts'
 
 type NamedScope = Exclude<Scope, '*'>
 
 export interface Auth {
-  /** Who calls. @throws KnellError `unauthorized` */
+  /** Who calls. @throws KnellError `unauthorized`, `too_many_requests` after too many failures */
   caller(request: FastifyRequest): ApiKey
   /** The tenant, where the caller has one of the scopes and may use it. @throws KnellError `unauthorized`, `forbidden`, `unknown_tenant` */
   tenant(
@@ -30,8 +32,9 @@ const ANYBODY: ApiKey = {
 }
 
 /** Bearer authentication (RFC 6750, section 2.1) against the configured API keys. */
-export function createAuth(settings: Settings, keys: () => KeyRing | 'open'): Auth {
+export function createAuth(settings: Settings, keys: () => KeyRing | 'open', limits: Limits): Auth {
   const known = new WeakMap<FastifyRequest, ApiKey>()
+  const failures = new Failures(limits.failures, limits.failuresWindowMs)
   const caller = (request: FastifyRequest): ApiKey => {
     const ring = keys()
     if (ring === 'open') return ANYBODY
@@ -40,6 +43,15 @@ export function createAuth(settings: Settings, keys: () => KeyRing | 'open'): Au
     const secret = /^Bearer ([\x21-\x7e]+)$/i.exec(request.headers.authorization ?? '')?.[1]
     const key = secret === undefined ? undefined : ring.authenticate(secret)
     if (key === undefined) {
+      // After the look-up, so that others' failures behind an address keep no right key out.
+      const waitMs = failures.add(request.ip, performance.now())
+      if (waitMs > 0) {
+        throw new KnellError(
+          'too_many_requests',
+          'Too many calls from this address came without the secret of an API key.',
+          { retryAfterSeconds: Math.ceil(waitMs / 1000) },
+        )
+      }
       throw new KnellError(
         'unauthorized',
         'Send "Authorization: Bearer <secret>" with the secret of an API key.',

@@ -4,9 +4,12 @@ import type { Settings } from '../config/settings.ts'
 import type { TenantSettings } from '../config/tenant-settings.ts'
 import { KnellError } from '../domain/errors.ts'
 import { DEFAULT_TENANT } from '../domain/tenant.ts'
+import type { AckEar } from '../relay/ack-ear.ts'
 import type { Relay } from '../relay/relay.ts'
 import type { FeedStore } from '../store/feed-store.ts'
+import type { InstanceStore } from '../store/instance-store.ts'
 import type { RuleStore } from '../store/rule-store.ts'
+import type { ScheduleStore } from '../store/schedule-store.ts'
 import type { Store } from '../store/store.ts'
 import type { TokenStore } from '../store/token-store.ts'
 import type { UpkeepStore } from '../store/upkeep-store.ts'
@@ -19,9 +22,12 @@ export interface Services {
   readonly log: Logger
   readonly store: Store
   readonly rules: RuleStore
+  readonly schedules: ScheduleStore
   readonly tokens: TokenStore
   readonly feed: FeedStore
   readonly upkeep: UpkeepStore
+  readonly instances: InstanceStore
+  readonly acks: AckEar
   readonly relay: Relay
   readonly broker: Broker
   readonly health: Health

@@ -1,17 +1,23 @@
 import type { Logger } from 'pino'
 import { Broker } from '../broker/broker.ts'
 import { ensureExchanges } from '../broker/topology.ts'
+import { DEFAULT_MAX_TOKENS } from '../config/tenant-settings.ts'
 import type { Settings } from '../config/settings.ts'
 import { isKnellError, KnellError } from '../domain/errors.ts'
 import { namesOf, type Names } from '../domain/names.ts'
 import { FeedWatch } from '../http/feed-watch.ts'
 import { Health } from '../http/health.ts'
-import type { Services } from '../http/services.ts'
+import { tenantOf, type Services } from '../http/services.ts'
+import { AckEar } from '../relay/ack-ear.ts'
+import { DueChanges } from '../relay/due-changes.ts'
 import { Relay } from '../relay/relay.ts'
 import { assertFacts, seedMaxTokenTtl, storeWarnings } from '../store/facts.ts'
 import { FeedStore } from '../store/feed-store.ts'
+import { InstanceStore } from '../store/instance-store.ts'
+import { livesOf } from '../store/lives.ts'
 import { createRedis } from '../store/redis.ts'
 import { RuleStore } from '../store/rule-store.ts'
+import { ScheduleStore } from '../store/schedule-store.ts'
 import { Store } from '../store/store.ts'
 import { TokenStore } from '../store/token-store.ts'
 import { UpkeepStore } from '../store/upkeep-store.ts'
@@ -21,13 +27,14 @@ const RETRY_MS = 1000
 
 export interface Process extends Services {
   readonly names: Names
+  readonly dueChanges: DueChanges
   /** Resolves once the store has been seen and fits; rejects, once, where it never can. */
   readonly storeChecked: Promise<void>
 }
 
 /** Opens the store and the broker and puts what both processes share on top. Neither needs to be up. */
 export function createServices(settings: Settings, log: Logger): Process {
-  const { namespace, shards, tenants } = settings
+  const { namespace, shards, tenants, beatMs } = settings
   const names = namesOf(namespace)
   const redis = createRedis(settings.redis, (error) =>
     log.debug({ err: error }, 'store connection'),
@@ -41,11 +48,21 @@ export function createServices(settings: Settings, log: Logger): Process {
   })
   broker.on('problem', (error) => log.warn({ code: error.code }, error.message))
   const feed = new FeedStore(store, (tenant) => tenants.get(tenant)?.maxTokenTtlSeconds ?? 86_400)
-  const relay = new Relay({ feed, broker, names, tenants: [...tenants.keys()], shards, log })
-  const watch = new FeedWatch(feed)
+  const relay = new Relay({ feed, broker, names, tenants: [...tenants.keys()], log })
+  const watch = new FeedWatch(feed, shards)
   const rules = new RuleStore(store, (entries) => {
     relay.send(entries)
     for (const tenant of new Set(entries.map((entry) => entry.tenant))) watch.wake(tenant)
+  })
+  const instances = new InstanceStore(store, beatMs)
+  const acks = new AckEar({ instances, broker, names, tenants: [...tenants.keys()], beatMs, log })
+  const schedules = new ScheduleStore(store, rules)
+  const dueChanges = new DueChanges({
+    store,
+    schedules,
+    tenants: [...tenants.keys()],
+    livesOf: (tenant) => livesOf({ feed, store }, tenantOf(settings, tenant)),
+    log,
   })
   const health = new Health(store, broker, log)
   return {
@@ -54,9 +71,16 @@ export function createServices(settings: Settings, log: Logger): Process {
     names,
     store,
     rules,
-    tokens: new TokenStore(store),
+    schedules,
+    dueChanges,
+    tokens: new TokenStore(store, (tenant) => ({
+      leadSeconds: tenants.get(tenant)?.expiringLeadSeconds ?? [],
+      maxTokens: tenants.get(tenant)?.maxTokens ?? DEFAULT_MAX_TOKENS,
+    })),
     feed,
     upkeep: new UpkeepStore(store),
+    instances,
+    acks,
     relay,
     broker,
     health,

@@ -1,9 +1,12 @@
 import type { TokenStore } from '../store/token-store.ts'
 import type { Relay } from './relay.ts'
+import { rotateAll } from './rotate.ts'
 
-export interface Drained {
+interface Counts {
   /** Tokens announced as expired. */
   announced: number
+  /** Tokens announced as expiring. */
+  expiring: number
   /** Tokens passed over because they had been revoked one by one. */
   revoked: number
   /** Seconds that were looked at. */
@@ -12,69 +15,85 @@ export interface Drained {
   paused: number
 }
 
-/** While this many entries wait for the broker, draining waits too. */
+export interface Drained extends Readonly<Counts> {
+  /** What went wrong, where something did, in some shard; the others were drained all the same. */
+  readonly problem?: Error
+}
+
+/** So many shards are drained at once. */
+const AT_ONCE = 16
+const LOOK_MS = 1000
+/** While this many entries of a tenant wait for the broker, draining waits too. */
 const MAX_SENDING = 64
+
+/** A shard that has seconds due, and how far it is drained. */
+interface DuePlace {
+  readonly tenant: string
+  readonly shard: number
+  readonly seconds: number[]
+  cursor: string
+}
 
 /** Moves due seconds from the wheel into the feed and on to the relay: everything due up to now, whatever tick asks for it. */
 export class Drainer {
   readonly #tokens: TokenStore
   readonly #relay: Relay
   readonly #tenants: readonly string[]
-  readonly #shards: number
   readonly #backlogMax: number
 
   constructor(options: {
     tokens: TokenStore
     relay: Relay
     tenants: readonly string[]
-    shards: number
     backlogMax: number
   }) {
     this.#tokens = options.tokens
     this.#relay = options.relay
     this.#tenants = options.tenants
-    this.#shards = options.shards
     this.#backlogMax = options.backlogMax
   }
 
-  /** Drains every second that was due `graceMs` ago. */
+  /**
+   * Drains every second that was due `graceMs` ago: a batch of each shard of each tenant in turn, so
+   * that millions of one tenant delay no other's. What falls due meanwhile is looked for each second.
+   */
   async runOnce(graceMs: number): Promise<Drained> {
-    const total: Drained = { announced: 0, revoked: 0, seconds: 0, paused: 0 }
-    for (const tenant of this.#tenants) {
-      const shards = Array.from({ length: this.#shards }, (_, shard) => shard)
-      await Promise.all(shards.map((shard) => this.#drainShard(tenant, shard, graceMs, total)))
-    }
-    return total
+    const total = { announced: 0, expiring: 0, revoked: 0, seconds: 0, paused: 0 }
+    const done = await rotateAll<DuePlace>(
+      async () => {
+        const due = await this.#tokens.withDue(this.#tenants, graceMs)
+        return due.map((place) => ({ ...place, seconds: [], cursor: '0' }))
+      },
+      {
+        atOnce: AT_ONCE,
+        lookMs: LOOK_MS,
+        keyOf: ({ tenant, shard }) => `${tenant}.${shard}`,
+      },
+      (place) => this.#drain(place, graceMs, total),
+    )
+    return { ...total, ...done }
   }
 
-  async #drainShard(tenant: string, shard: number, graceMs: number, total: Drained): Promise<void> {
-    for (;;) {
+  /** Drains one batch of a shard; says whether there may be more. */
+  async #drain(place: DuePlace, graceMs: number, total: Counts): Promise<boolean> {
+    const { tenant, shard } = place
+    if (place.seconds.length === 0) {
       const { seconds } = await this.#tokens.due(tenant, shard, graceMs)
-      if (seconds.length === 0) return
-      for (const second of seconds) {
-        total.seconds += 1
-        if (!(await this.#drainSecond(tenant, shard, second, total))) return
-      }
+      place.seconds.push(...seconds)
+      total.seconds += seconds.length
     }
-  }
-
-  async #drainSecond(
-    tenant: string,
-    shard: number,
-    second: number,
-    total: Drained,
-  ): Promise<boolean> {
-    let cursor = '0'
-    for (;;) {
-      const result = await this.#tokens.drain(tenant, shard, second, cursor, this.#backlogMax)
-      if (result.word === 'paused') total.paused += 1
-      if (result.word !== 'ok') return false
-      total.announced += result.announced
-      total.revoked += result.revoked
-      this.#relay.send(result.entries)
-      if (result.left === 0) return true
-      cursor = result.cursor
-      await this.#relay.room(MAX_SENDING)
-    }
+    const [second] = place.seconds
+    if (second === undefined) return false
+    const result = await this.#tokens.drain(tenant, shard, second, place.cursor, this.#backlogMax)
+    if (result.word === 'paused') total.paused += 1
+    if (result.word !== 'ok') return false
+    total.announced += result.announced
+    total.expiring += result.expiring
+    total.revoked += result.revoked
+    this.#relay.send(result.entries)
+    if (result.left === 0) place.seconds.shift()
+    place.cursor = result.left === 0 ? '0' : result.cursor
+    await this.#relay.room(tenant, 'expiries', MAX_SENDING)
+    return true
   }
 }

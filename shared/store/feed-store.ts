@@ -4,13 +4,14 @@ import {
   formatPosition,
   parsePosition,
   comparePositions,
+  logs,
   type Log,
   type Position,
 } from '../domain/position.ts'
 import type { TtlStep } from '../domain/max-token-ttl.ts'
 import { seedMaxTokenTtl } from './facts.ts'
-import type { StoredEntry } from './rule-store.ts'
-import type { Store } from './store.ts'
+import type { StoredEntry } from './rule-commit.ts'
+import { thisMoment, type Store, type Touch } from './store.ts'
 
 /** One answer of the feed, its entries as the bodies they travel as. */
 export interface FeedAnswer {
@@ -26,7 +27,13 @@ export interface TenantState {
   readonly at: number
   readonly tails: Tails
   readonly maxTokenTtl: readonly TtlStep[]
-  readonly mayBeat: boolean
+}
+
+/** A shard and log that has unsent entries. */
+export interface UnsentPlace {
+  readonly tenant: string
+  readonly log: Log
+  readonly shard: number
 }
 
 /** Bounds one shard's part of a feed answer. */
@@ -62,12 +69,52 @@ export class FeedStore {
     return steps
   }
 
-  /**
-   * The tails of all shards at a store time. Shard 0 answers first, since its time must be older
-   * than every tail. With `beatMs`, `mayBeat` says whether this caller is the one to beat now.
-   */
-  async state(tenant: string, beatMs = 0): Promise<TenantState> {
+  /** The tails of all shards at a store time. Shard 0 answers first, since its time must be older than every tail. */
+  async state(tenant: string): Promise<TenantState> {
+    return this.#stateAfter(tenant, await this.#store.touch(tenant, 0))
+  }
+
+  /** The state to beat with, for the one caller per interval that may beat. */
+  async claimBeat(tenant: string, beatMs: number): Promise<TenantState | undefined> {
     const first = await this.#store.touch(tenant, 0, beatMs)
+    return first.mayBeat ? this.#stateAfter(tenant, first) : undefined
+  }
+
+  /** The tenants whose last beat may be so long ago; the claim decides. Plain reads, so that asking costs little. */
+  async beatsDue(tenants: readonly string[], beatMs: number): Promise<string[]> {
+    if (!this.#store.clock.isSet) return [...tenants]
+    const last = await this.#store.readAll(
+      tenants.map((tenant) => ['hget', this.#store.keys.shard(tenant, 0).meta, 'beat']),
+    )
+    const before = this.#store.clock.latest(thisMoment()) - beatMs
+    return tenants.filter((_, i) => last[i] !== undefined && Number(last[i]) <= before)
+  }
+
+  /**
+   * Each tenant's tails as a text that differs where they do; undefined where the store did not
+   * say. Plain reads: no new epoch is begun and no time is handed out.
+   */
+  async tailTexts(tenants: readonly string[]): Promise<(string | undefined)[]> {
+    const { shards, keys } = this.#store
+    const answers = await this.#store.readAll(
+      tenants.flatMap((tenant) =>
+        Array.from({ length: shards }, (_, shard): [string, ...string[]] => [
+          'hmget',
+          keys.shard(tenant, shard).meta,
+          'term',
+          'rand',
+          'rev',
+          'exp',
+        ]),
+      ),
+    )
+    return tenants.map((_, i) => {
+      const parts = answers.slice(i * shards, (i + 1) * shards)
+      return parts.includes(undefined) ? undefined : JSON.stringify(parts)
+    })
+  }
+
+  async #stateAfter(tenant: string, first: Touch): Promise<TenantState> {
     const rest = await Promise.all(
       Array.from({ length: this.#store.shards - 1 }, (_, i) => this.#store.touch(tenant, i + 1)),
     )
@@ -78,7 +125,6 @@ export class FeedStore {
       at: first.at,
       tails: { revocations: tailsOf('revocations'), expiries: tailsOf('expiries') },
       maxTokenTtl: await this.#readTtl(tenant, first.ttl),
-      mayBeat: first.mayBeat,
     }
   }
 
@@ -153,6 +199,22 @@ export class FeedStore {
       entries.push({ tenant, log, shard, position, body: String(found[i + 1]) })
     }
     return entries
+  }
+
+  /** The shards where some entry is noted unsent, with both logs. Plain reads, since with many tenants nearly all have none. */
+  async withUnsent(tenants: readonly string[]): Promise<UnsentPlace[]> {
+    const places = tenants.flatMap((tenant) =>
+      Array.from({ length: this.#store.shards }, (_, shard) => ({ tenant, shard })),
+    )
+    const counts = await this.#store.readAll(
+      places.map(({ tenant, shard }) => {
+        const { unsent } = this.#store.keys.shard(tenant, shard)
+        return ['exists', unsent.revocations, unsent.expiries]
+      }),
+    )
+    return places.flatMap((place, i) =>
+      Number(counts[i] ?? 0) > 0 ? logs.map((log) => ({ ...place, log })) : [],
+    )
   }
 
   /** Clears the notes of entries that RabbitMQ has confirmed. */

@@ -26,7 +26,7 @@ export class GroupCommit<Item, Answer> {
   }) {
     this.#write = options.write
     this.#maxItems = options.maxItems
-    this.#maxPending = options.maxPending ?? 50_000
+    this.#maxPending = options.maxPending ?? 10_000
   }
 
   add(item: Item): Promise<Answer> {

@@ -14,6 +14,12 @@ export interface ShardKeys {
   readonly ids: string
   /** Hash: the matches of live rules that name `kid`: a check without a header must know of them. */
   readonly kids: string
+  /** Sorted set: the matches that are held, by `reviewBy`. */
+  readonly holds: string
+  /** Hash: id of a schedule → what is to be done, as JSON. */
+  readonly schedules: string
+  /** Sorted set: ids of schedules by `at`. */
+  readonly scheduled: string
   /** Stream per log: `<term>-<seq>` → body. */
   readonly feed: Readonly<Record<Log, string>>
   /** Sorted set per log: positions not yet confirmed by RabbitMQ, by time of the last try. */
@@ -22,8 +28,12 @@ export interface ShardKeys {
   readonly wheel: string
   /** Sorted set in shard 0: shapes in use, by `until`. */
   readonly shapes: string
-  /** Hash in shard 0: instances of subscribers. */
+  /** Hash in shard 0: `<service> <instance>` → what is known of it from its joining on. */
   readonly instances: string
+  /** Hash in shard 0: `<service> <instance>` → what it last said to have applied. */
+  readonly applied: string
+  /** Sorted set in shard 0: `<service> <instance>` by the store's time (ms) at which it was last heard of. */
+  readonly seen: string
   /** Hash: the tokens due in one second. */
   second(second: number): string
   /** String: the answers of a commit, kept for a minute. */
@@ -36,6 +46,8 @@ export interface KeySpace {
   shard(tenant: string, shard: number): ShardKeys
   /** Hash: schema version and number of shards. */
   readonly facts: string
+  /** Sorted set: `<tenant>.<shard>` by the first second at which a hold or schedule there is due. Only a hint: the sweep looks everywhere. */
+  readonly due: string
   /** Sorted set: reports of sweeps by time. */
   readonly sweeps: string
   /** The prefix of every BullMQ key. */
@@ -47,6 +59,7 @@ export function keySpaceOf(namespace: string): KeySpace {
   const cache = new Map<string, ShardKeys>()
   return {
     facts: `${namespace}:{store}:facts`,
+    due: `${namespace}:{store}:due`,
     sweeps: `${namespace}:{store}:sweeps`,
     bull: `{${namespace}}`,
     shard(tenant, shard) {
@@ -62,11 +75,16 @@ export function keySpaceOf(namespace: string): KeySpace {
           until: `${base}until`,
           ids: `${base}ids`,
           kids: `${base}kids`,
+          holds: `${base}holds`,
+          schedules: `${base}schedules`,
+          scheduled: `${base}scheduled`,
           feed: { revocations: `${base}feed:r`, expiries: `${base}feed:e` },
           unsent: { revocations: `${base}unsent:r`, expiries: `${base}unsent:e` },
           wheel: `${base}wheel`,
           shapes: `${base}shapes`,
           instances: `${base}instances`,
+          applied: `${base}applied`,
+          seen: `${base}seen`,
           second: (second) => `${base}w:${second}`,
           commit: (id) => `${base}c:${id}`,
           idempotency: (key) => `${base}i:${key}`,

@@ -1,6 +1,7 @@
 import { KnellError } from '../domain/errors.ts'
 import type { FeedStore, TenantState } from './feed-store.ts'
-import { splitStoredRule } from './rule-store.ts'
+import type { InstanceStore, Puller } from './instance-store.ts'
+import { splitStoredRule } from './stored-rule.ts'
 import type { Store } from './store.ts'
 
 /** One rule of a snapshot, as the text it travels as. */
@@ -50,19 +51,11 @@ export async function* readSnapshot(
 
 /** Records the instance, then reads the tails: joining is a write, so that a waiter's live set cannot miss it. */
 export async function joinInstance(
-  store: Store,
+  instances: InstanceStore,
   feed: FeedStore,
   tenant: string,
-  instance: { service: string; instance: string; maxStalenessMs: number | null } | undefined,
+  puller: Puller | undefined,
 ): Promise<TenantState> {
-  if (instance !== undefined) {
-    const keys = store.keys.shard(tenant, 0)
-    const { service, instance: id, maxStalenessMs } = instance
-    await store.run(
-      'join',
-      [keys.meta, keys.instances],
-      [`${service} ${id}`, JSON.stringify({ service, instance: id, maxStalenessMs }).slice(0, -1)],
-    )
-  }
+  if (puller !== undefined) await instances.join(tenant, puller)
   return feed.state(tenant)
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import type { Cluster, Redis } from 'ioredis'
+import { Cluster, type Redis } from 'ioredis'
 import { KnellError } from '../domain/errors.ts'
+import { FairTurns, type TurnLimits } from '../domain/fair-turns.ts'
 import { StoreClock, type Moment } from '../domain/store-clock.ts'
 import { keySpaceOf, type KeySpace } from './keys.ts'
 import { commandName, scripts, type ScriptName } from './scripts/index.ts'
@@ -8,6 +9,16 @@ import { toStoreError } from './store-error.ts'
 
 export type RedisClient = Redis | Cluster
 export type Reply = readonly (string | number)[]
+
+/**
+ * Scripts under way, by shard of a tenant. Redis runs them one after the other, so however much is
+ * asked of one shard, a script of another waits for a few milliseconds of it at most.
+ */
+const SCRIPTS: TurnLimits = { places: 256, each: 4, waiting: 10_000 }
+/** As long as a command may take: while the store is frozen, what waits for its turn fails as soon as what was sent. */
+const MAX_TURN_MS = 3000
+/** So many plain reads go to the store at once. */
+const READ_SLICE = 250
 
 /** The two clocks of this process, read at once. */
 export function thisMoment(): Moment {
@@ -24,6 +35,7 @@ export class Store {
   /** How many shards each tenant has; a fact of the store. */
   readonly shards: number
   readonly clock: StoreClock = new StoreClock()
+  readonly #turns = new FairTurns(SCRIPTS)
 
   constructor(redis: RedisClient, options: { namespace: string; shards: number }) {
     this.redis = redis
@@ -42,8 +54,65 @@ export class Store {
     if (command === undefined) throw new KnellError('internal', `No script is called ${name}.`)
     const random = randomBytes(4).toString('hex')
     try {
-      const reply = await command.call(this.redis, keys.length, ...keys, random, ...args)
+      const reply = await this.#inTurn(String(keys[0]), () =>
+        command.call(this.redis, keys.length, ...keys, random, ...args),
+      )
       return Array.isArray(reply) ? (reply as Reply) : [reply as string | number]
+    } catch (error) {
+      throw toStoreError(error)
+    }
+  }
+
+  /** Sends at once where the shard has a place, in the same stack; else when its turn comes. */
+  #inTurn(owner: string, send: () => Promise<unknown>): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const asked = performance.now()
+      const start = (): void => {
+        const late = performance.now() - asked > MAX_TURN_MS
+        const sent = late ? Promise.reject(new Error('No turn in time.')) : send()
+        resolve(sent.finally(() => this.#turns.leave(owner)))
+      }
+      if (this.#turns.enter(owner, start) !== undefined) return
+      reject(
+        new KnellError(
+          'too_many_requests',
+          'Too many calls of this tenant are waiting for the store; slow down and try again.',
+        ),
+      )
+    })
+  }
+
+  /**
+   * Plain reads, each within one shard, many at a time; undefined where the server of a key did not answer.
+   * For looking whether a script is worth calling: they open no epoch and move no clock.
+   * @throws KnellError `store_*` where nothing answered
+   */
+  async readAll(commands: readonly (readonly [string, ...string[]])[]): Promise<unknown[]> {
+    const answers: unknown[] = []
+    // Slices, so that what others ask for meanwhile need not wait for all of it.
+    for (let from = 0; from < commands.length; from += READ_SLICE) {
+      const slice = commands.slice(from, from + READ_SLICE)
+      const results = await this.#readSlice(slice)
+      const failed = results.find((result) => result instanceof Error)
+      if (failed !== undefined && results.every((result) => result instanceof Error)) {
+        throw toStoreError(failed)
+      }
+      for (const result of results) answers.push(result instanceof Error ? undefined : result)
+    }
+    return answers
+  }
+
+  /** The keys of a pipeline must be of one server, so a cluster is asked one by one. */
+  async #readSlice(commands: readonly (readonly [string, ...string[]])[]): Promise<unknown[]> {
+    const { redis } = this
+    if (redis instanceof Cluster) {
+      return Promise.all(
+        commands.map(([name, ...args]) => redis.call(name, ...args).catch(toError)),
+      )
+    }
+    try {
+      const results = await redis.pipeline(commands.map((command) => [...command])).exec()
+      return (results ?? []).map(([error, result]) => error ?? result)
     } catch (error) {
       throw toStoreError(error)
     }
@@ -80,12 +149,16 @@ export class Store {
   }
 }
 
-interface Touch {
+export interface Touch {
   readonly at: number
   readonly epoch: string
   readonly tails: { readonly revocations: number; readonly expiries: number }
   readonly mayBeat: boolean
   readonly ttl: string
+}
+
+function toError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error))
 }
 
 type ScriptCommand = (count: number, ...args: (string | number)[]) => Promise<unknown>

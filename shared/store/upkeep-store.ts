@@ -1,9 +1,22 @@
-import type { Log } from '../domain/position.ts'
+import { logs, type Log } from '../domain/position.ts'
 import type { Store } from './store.ts'
 
-const BATCH = 500
-/** A pass ends after this many batches, so that it stays short; the next pass goes on. */
+/** So much is cleared away by one script. */
+export const UPKEEP_BATCH = 500
+/** A call ends after this many batches; the next one goes on. */
 const MAX_BATCHES = 200
+
+/** What of a shard there is to look after. */
+export interface UpkeepPlace {
+  readonly tenant: string
+  readonly shard: number
+  /** Rules past their `until`. */
+  readonly dead: boolean
+  /** The logs that hold entries. */
+  readonly logs: readonly Log[]
+  /** Entries that RabbitMQ has not confirmed. */
+  readonly unsent: number
+}
 
 /** What the sweep clears away. */
 export class UpkeepStore {
@@ -13,14 +26,42 @@ export class UpkeepStore {
     this.#store = store
   }
 
+  /** What there is to look after, by plain reads, since with many tenants most shards have nothing. `now`: the store's, in ms. */
+  async places(tenants: readonly string[], now: number): Promise<UpkeepPlace[]> {
+    const shards = Array.from({ length: this.#store.shards }, (_, shard) => shard)
+    const places = tenants.flatMap((tenant) => shards.map((shard) => ({ tenant, shard })))
+    const before = String(Math.floor(now / 1000))
+    const counts = await this.#store.readAll(
+      places.flatMap(({ tenant, shard }): [string, ...string[]][] => {
+        const { until, feed, unsent } = this.#store.keys.shard(tenant, shard)
+        return [
+          ['zcount', until, '-inf', `(${before}`],
+          ['exists', feed.revocations],
+          ['exists', feed.expiries],
+          ['zcard', unsent.revocations],
+          ['zcard', unsent.expiries],
+        ]
+      }),
+    )
+    return places.map((place, i) => {
+      const [dead, revocations, expiries, ...unsent] = counts.slice(5 * i, 5 * i + 5).map(Number)
+      return {
+        ...place,
+        dead: dead !== 0,
+        logs: logs.filter((log) => (log === 'revocations' ? revocations : expiries) !== 0),
+        unsent: unsent.reduce((sum, count) => sum + (count || 0), 0),
+      }
+    })
+  }
+
   /** Drops rules that no living token could need. Returns how many. */
-  async pruneRules(tenant: string, shard: number): Promise<number> {
+  async pruneRules(tenant: string, shard: number, batches: number = MAX_BATCHES): Promise<number> {
     const keys = this.#store.keys.shard(tenant, shard)
-    return inBatches(async () => {
+    return inBatches(batches, async () => {
       const [gone] = await this.#store.run(
         'pruneRules',
-        [keys.meta, keys.rules, keys.until, keys.ids, keys.kids],
-        [BATCH],
+        [keys.meta, keys.rules, keys.until, keys.ids, keys.kids, keys.holds],
+        [UPKEEP_BATCH],
       )
       return Number(gone)
     })
@@ -33,13 +74,14 @@ export class UpkeepStore {
     shard: number,
     retentionMs: number,
     keep: number,
+    batches: number = MAX_BATCHES,
   ): Promise<number> {
     const keys = this.#store.keys.shard(tenant, shard)
-    return inBatches(async () => {
+    return inBatches(batches, async () => {
       const [gone] = await this.#store.run(
         'trimFeed',
         [keys.meta, keys.feed[log], keys.unsent[log]],
-        [log === 'revocations' ? 'rev' : 'exp', retentionMs, BATCH, keep],
+        [log === 'revocations' ? 'rev' : 'exp', retentionMs, UPKEEP_BATCH, keep],
       )
       return Number(gone)
     })
@@ -61,12 +103,12 @@ export class UpkeepStore {
   }
 }
 
-async function inBatches(run: () => Promise<number>): Promise<number> {
+async function inBatches(batches: number, run: () => Promise<number>): Promise<number> {
   let total = 0
-  for (let i = 0; i < MAX_BATCHES; i++) {
+  for (let i = 0; i < batches; i++) {
     const done = await run()
     total += done
-    if (done < BATCH) break
+    if (done < UPKEEP_BATCH) break
   }
   return total
 }

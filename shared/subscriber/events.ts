@@ -44,6 +44,13 @@ export interface VerifyResult extends Decision {
   readonly tenant?: string
 }
 
+/** How old the newest store state is that a view provably contains. */
+export interface Freshness {
+  readonly asOf: number
+  readonly staleMs: number
+  readonly awaitedMs: number | null
+}
+
 export interface SubscriberStats {
   readonly instance: string
   readonly push: 'up' | 'down'

@@ -1,7 +1,7 @@
 import type { Beat, Tail } from '../domain/beat.ts'
 import { WIRE_VERSION, type Entry, type RevocationKind } from '../domain/entry.ts'
 import { readLines } from '../domain/lines.ts'
-import { formatPosition, logs, type Log } from '../domain/position.ts'
+import { formatPosition, logs, termOf, type Log } from '../domain/position.ts'
 import type { StoreClock, Moment } from '../domain/store-clock.ts'
 import { View, type Applied, type FeedPage, type Standing } from '../domain/view.ts'
 import { parseFeedPage, parseSnapshotHead, parseSnapshotLine, type RuleLine } from './messages.ts'
@@ -19,6 +19,10 @@ const DEFAULT_BEAT_MS = 2000
 
 export interface FollowerEvents {
   onApplied(entry: Entry, applied: Applied): void
+  /** A beat was heard. `beatMs`: how often they come. */
+  onBeat(beatMs: number): void
+  /** Somebody waits to hear of what has now been applied. */
+  onAsked(): void
   onReady(): void
   onPull(what: 'snapshot' | Log, entries: number): void
   onInvalid(count: number): void
@@ -44,6 +48,8 @@ export class Follower {
   #holeTimer: NodeJS.Timeout | undefined
   /** The newest tails heard of while something before them was missing. */
   readonly #awaited = new Map<Log, readonly Tail[]>()
+  /** Positions of which somebody waits to hear, per shard the highest. */
+  readonly #asked = new Map<number, Tail>()
   #expiries: 'off' | 'starting' | 'on' = 'off'
   #early: Entry[] = []
   #beatMs = DEFAULT_BEAT_MS
@@ -126,6 +132,11 @@ export class Follower {
   /** The push path came or went: either way something may be missing. */
   pushChanged(): void {
     this.#heardAt = performance.now()
+    this.wake()
+  }
+
+  /** Pulls now. */
+  wake(): void {
     this.#loops.revocations.wake()
     this.#loops.expiries.wake()
   }
@@ -150,7 +161,27 @@ export class Follower {
       if (this.#expiries === 'starting' && this.#early.length < 10_000) this.#early.push(entry)
       return
     }
+    if (entry.ack === true) this.#asked.set(entry.shard, entry)
     this.#applied(entry, this.view.apply(entry))
+    this.#answer()
+  }
+
+  /** Tells, once the positions are reached, whoever asked for it. */
+  #answer(): void {
+    if (this.#asked.size === 0) return
+    const { revocations } = this.view
+    for (const [shard, { epoch, seq }] of this.#asked) {
+      const { term, seq: reached } = revocations.position(shard)
+      const asked = termOf(epoch) ?? 0
+      if (term > asked || (term === asked && reached >= seq)) this.#asked.delete(shard)
+    }
+    if (this.#asked.size === 0) this.#events.onAsked()
+  }
+
+  /** The age (ms) of the newest store state that the view provably contains. */
+  staleMs(now: Moment): number {
+    if (!this.view.ready) return Infinity
+    return Math.max(0, Math.round(this.#clock.latest(now) - this.view.asOf))
   }
 
   #applied(entry: Entry, applied: Applied): void {
@@ -164,6 +195,7 @@ export class Follower {
   onBeat(beat: Beat): void {
     this.#heardAt = performance.now()
     const standing = this.view.hear(beat)
+    this.#events.onBeat(this.#beatMs)
     if (standing === 'foreign') this.#loops.revocations.wake()
     if (standing === 'behind') this.#awaitTails('revocations', beat.tails.revocations)
     if (this.#expiries !== 'on') return
@@ -232,7 +264,9 @@ export class Follower {
       if (one !== undefined && (one.rules.length > 0 || one.expiries.length > 0)) {
         this.#events.onApplied(entry, one)
       }
+      if (entry.ack === true && log === 'revocations') this.#asked.set(entry.shard, entry)
     }
+    this.#answer()
     return { page, standing }
   }
 
@@ -247,7 +281,14 @@ export class Follower {
     const sent = moment()
     const value = await this.#client.json({
       path: '/v1/feed',
-      query: { tenant, log, after, waitMs: String(waitMs), ...this.#identity(maxStalenessMs) },
+      query: {
+        tenant,
+        log,
+        after,
+        waitMs: String(waitMs),
+        asOf: String(this.view.asOf),
+        ...this.#identity(maxStalenessMs),
+      },
       waitMs,
       signal,
     })
@@ -294,6 +335,7 @@ export class Follower {
         this.#presence.pulled(view.tenant, sent, maxStalenessMs)
         this.#events.onPull('snapshot', count)
         if (!wasReady) this.#events.onReady()
+        this.#answer()
         return !view.needsSnapshot
       }
       const isNews = view.putRule(line.shard, line.position, line.rule)
@@ -318,9 +360,10 @@ export class Follower {
 }
 
 /** What a rule amounts to, for a listener that missed the event itself. */
-function kindOf({ held, cutoffs }: Rule): RevocationKind {
+function kindOf({ held, cutoffs, releasedBefore }: Rule): RevocationKind {
+  if (cutoffs !== undefined) return 'revoked'
   if (held === true) return 'held'
-  return cutoffs === undefined ? 'restored' : 'revoked'
+  return releasedBefore === undefined ? 'restored' : 'released'
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

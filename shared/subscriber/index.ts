@@ -1,6 +1,12 @@
 export { connect } from './connect.ts'
 export type { ConnectOptions, SubscriberLog } from './options.ts'
-export type { EventSource, SubscriberEvents, SubscriberStats, VerifyResult } from './events.ts'
+export type {
+  EventSource,
+  Freshness,
+  SubscriberEvents,
+  SubscriberStats,
+  VerifyResult,
+} from './events.ts'
 export type {
   EventOf,
   HandleOptions,

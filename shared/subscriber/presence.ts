@@ -23,6 +23,7 @@ export class Presence {
   #wanted: number | null
   readonly #first: number | null
   readonly #heard = new Map<string, Heard>()
+  #left = false
 
   constructor(policy: Policy, observe: boolean) {
     this.#first = observe || policy.whenStale === 'allow' ? null : Math.round(policy.maxStaleness)
@@ -34,14 +35,15 @@ export class Presence {
     return this.#wanted
   }
 
-  #told(tenant: string): number | null {
+  /** For how long (ms) the store waits for this instance before it counts it out; null: until it leaves. */
+  told(tenant: string): number | null {
     const heard = this.#heard.get(tenant)
     return heard === undefined ? this.#first : heard.maxStalenessMs
   }
 
   /** The policy, as far as the store knows how long to wait for this instance. A laxer one than ever before holds once it was told. */
   admitted(tenant: string, policy: Policy): Policy {
-    const told = this.#told(tenant)
+    const told = this.told(tenant)
     if (told === null) return policy
     const allows = policy.whenStale === 'allow'
     if (!allows && policy.maxStaleness <= told) return policy
@@ -56,8 +58,26 @@ export class Presence {
     this.#heard.set(tenant, { at, maxStalenessMs })
   }
 
+  /** An ack was given that was sent at this moment. It keeps the instance in the set, but brings none back into it. */
+  acked(tenant: string, at: Moment): void {
+    const heard = this.#heard.get(tenant)
+    if (heard === undefined || this.isUnheard(tenant, at)) return
+    if (at.mono > heard.at.mono) this.#heard.set(tenant, { ...heard, at })
+  }
+
+  /** Whether the store must be told something that only a pull can tell it. */
+  needsPull(tenant: string, now: Moment): boolean {
+    return this.isUnheard(tenant, now) || this.told(tenant) !== this.#wanted
+  }
+
+  /** From now on nobody waits for this instance. */
+  leave(): void {
+    this.#left = true
+  }
+
   /** Whether the store may no longer wait for this instance. Only a pull ends it, since that is recorded before the tails are read. */
   isUnheard(tenant: string, now: Moment): boolean {
+    if (this.#left) return true
     const heard = this.#heard.get(tenant)
     if (heard === undefined) return this.#first !== null
     return heard.maxStalenessMs !== null && elapsed(heard.at, now) > heard.maxStalenessMs

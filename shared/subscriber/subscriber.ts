@@ -2,20 +2,29 @@ import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import type { Claims, Header } from '../domain/claims.ts'
 import type { Decision, DecisionCode } from '../domain/decision.ts'
-import { WIRE_VERSION, type Entry, type ExpiryEvent, type Kind } from '../domain/entry.ts'
+import type { Entry, ExpiryEvent, Kind } from '../domain/entry.ts'
 import { isKnellError, KnellError } from '../domain/errors.ts'
 import { namesOf } from '../domain/names.ts'
 import type { Rule } from '../domain/rule.ts'
 import { StoreClock } from '../domain/store-clock.ts'
 import { createVerifier, type Verifier } from '../tokens/verifier.ts'
 import { readUnverified } from '../tokens/read-unverified.ts'
+import { Broker } from '../broker/broker.ts'
+import { Publisher } from '../broker/publisher.ts'
+import { Acker } from './acker.ts'
 import { Asker } from './asker.ts'
 import { Checker } from './checker.ts'
-import type { EventSource, SubscriberEvents, SubscriberStats, VerifyResult } from './events.ts'
+import type {
+  EventSource,
+  Freshness,
+  SubscriberEvents,
+  SubscriberStats,
+  VerifyResult,
+} from './events.ts'
 import { Follower, moment } from './follower.ts'
 import type { Settled } from './options.ts'
 import { problemsOfPolicy, type Policy, type PolicyOptions } from './policy.ts'
-import { createAckPoster, type AckHead } from './handlers/ack-poster.ts'
+import { createAckPoster } from './handlers/ack-poster.ts'
 import { Handlers } from './handlers/handlers.ts'
 import type { Handler, HandleOptions, Handling } from './handlers/options.ts'
 import { replay, type ReplayCounts, type ReplayOptions } from './handlers/replay.ts'
@@ -51,6 +60,9 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   readonly #presence: Presence
   readonly #checker: Checker
   readonly #asker: Asker
+  /** What is published goes by a connection of its own: RabbitMQ may block those that publish. */
+  readonly #control: Broker
+  readonly #acker: Acker
   readonly #stale = new Set<string>()
   readonly #counts = { pushed: 0, pulled: 0, snapshots: 0, invalid: 0, trimmed: 0 }
   /** Its own, so that a call that one process does not serve does not turn the others' pulls away from it. */
@@ -88,13 +100,26 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
         onProblem: (error) => this.#problem(error),
       },
     })
+    this.#control = new Broker(settings.amqp, `knell subscriber ${service} control`)
+    this.#control.on('problem', (error) => this.#problem(error))
+    this.#acker = new Acker({
+      publisher: new Publisher(this.#control),
+      client: this.#client,
+      presence: this.#presence,
+      followers: this.#followers,
+      names: namesOf(settings.namespace),
+      service,
+      instance: this.instance,
+      user: userOf(settings.amqp),
+      onProblem: (error) => this.#problem(error),
+    })
     this.#ackClient = new PullClient(settings.pull, settings.apiKey)
     this.#handlers = new Handlers({
       amqp: settings.amqp,
       service,
       names: namesOf(settings.namespace),
       tenants,
-      report: createAckPoster(this.#ackClient, (tenant) => this.#ackHead(tenant)),
+      report: createAckPoster(this.#ackClient, (tenant) => this.#acker.ackOf(tenant)),
       onProblem: (error) => this.#problem(error),
     })
     for (const tenant of tenants) this.#followers.set(tenant, this.#createFollower(tenant))
@@ -120,7 +145,10 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       renewMs: Math.round(Math.min(MAX_RENEW_MS, policy.maxStaleness / 3)),
       events: {
         onApplied: (entry, { rules, expiries }) => this.#announce(entry, rules, expiries),
+        onBeat: (beatMs) => this.#acker.soon(tenant, beatMs / 4),
+        onAsked: () => this.#acker.now(tenant),
         onReady: () => {
+          this.#acker.now(tenant)
           this.#settings.log.info({ tenant }, 'the view is ready')
           this.emit('ready', tenant)
         },
@@ -142,7 +170,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   async start(): Promise<void> {
     for (const follower of this.#followers.values()) follower.start()
     this.#timer = setInterval(() => this.#tick(), TICK_MS)
-    await this.#push.start()
+    await Promise.all([this.#push.start(), this.#control.start()])
   }
 
   /** Whether every tenant's view has its first snapshot. */
@@ -301,29 +329,16 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     )
   }
 
-  /** What an ack says of a tenant's view. */
-  #ackHead(tenant: string): AckHead {
-    const view = this.#followers.get(tenant)?.view
-    const { asOf, staleMs } = this.freshness(tenant)
-    return {
-      v: WIRE_VERSION,
-      tenant,
-      service: this.#settings.service,
-      instance: this.instance,
-      at: asOf,
-      state: view?.ready === true ? 'ready' : 'joining',
-      applied: { revocations: view?.revocations.tails(view.shards) ?? [] },
-      staleMs: Number.isFinite(staleMs) ? staleMs : null,
-      maxStalenessMs: this.#presence.maxStalenessMs,
-    }
-  }
-
-  /** How fresh a tenant's view is: the store time (ms) it provably contains, and its age. */
-  freshness(tenant: string = this.#settings.tenants[0] ?? ''): { asOf: number; staleMs: number } {
-    const view = this.#followers.get(tenant)?.view
-    if (view === undefined || !view.ready) return { asOf: 0, staleMs: Infinity }
-    const staleMs = Math.max(0, Math.round(this.#clock.latest(moment()) - view.asOf))
-    return { asOf: view.asOf, staleMs }
+  /**
+   * How fresh a tenant's view is: the store time (ms) it provably contains, its age (ms), and for how
+   * long (ms; null: until it leaves) the store waits for this instance to apply a revocation. A
+   * policy that is laxer than that holds only once the store knows of it.
+   */
+  freshness(tenant: string = this.#settings.tenants[0] ?? ''): Freshness {
+    const follower = this.#followers.get(tenant)
+    const awaitedMs = this.#presence.told(tenant)
+    if (follower === undefined) return { asOf: 0, staleMs: Infinity, awaitedMs }
+    return { asOf: follower.view.asOf, staleMs: follower.staleMs(moment()), awaitedMs }
   }
 
   get stats(): SubscriberStats {
@@ -384,14 +399,17 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       this.#renewAt = now.mono + RENEW_PUSH_MS * (1 + Math.random())
       this.#push.renew()
     }
-    for (const [tenant, { view }] of this.#followers) {
+    for (const [tenant, follower] of this.#followers) {
+      const { view } = follower
       if (!view.ready) continue
-      const staleMs = this.#clock.latest(now) - view.asOf
-      const stale = staleMs > this.#settings.policy.maxStaleness
+      if (this.#presence.needsPull(tenant, now)) follower.wake()
+      const staleMs = follower.staleMs(now)
+      const { maxStaleness } = this.#settings.policy
+      const stale = staleMs > maxStaleness || follower.isUnheard(now)
       if (stale && !this.#stale.has(tenant)) {
         this.#stale.add(tenant)
         this.#settings.log.warn({ tenant, staleMs }, 'the view is stale')
-        this.emit('stale', tenant, Math.round(staleMs))
+        this.emit('stale', tenant, staleMs)
       } else if (!stale && this.#stale.delete(tenant)) {
         this.emit('fresh', tenant)
       }
@@ -418,7 +436,10 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     this.emit('problem', known)
   }
 
-  /** Stops following and lets go of every connection. Later checks answer from what was known, ever staler. Twice is fine. */
+  /**
+   * Says that this instance leaves, stops following and lets go of every connection. From then on
+   * nobody waits for it, so a check lets no token in but where the policy is `allow`. Twice is fine.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
@@ -428,8 +449,15 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     clearInterval(this.#timer)
     await this.#handlers.close()
     this.#ackClient.close()
-    await Promise.all([...this.#followers.values()].map((follower) => follower.stop()))
-    await this.#push.close()
+    this.#presence.leave()
+    const stopped = [...this.#followers.values()].map((follower) => follower.stop())
+    await Promise.all([...stopped, this.#acker.leave()])
+    await Promise.all([this.#push.close(), this.#control.close()])
     this.#client.close()
   }
+}
+
+/** The user as RabbitMQ knows it. */
+function userOf(amqp: string): string {
+  return decodeURIComponent(new URL(amqp).username) || 'guest'
 }

@@ -651,6 +651,8 @@ describe('the HTTP API', function () {
     await writeFile(path, 'two=second-secret-012:feed:read\n')
     await eventually(async () => (await status('second-secret-012')) === 200, {
       what: 'the new key',
+      // Not so often that the failures are too many.
+      intervalMs: 600,
     })
     expect(await status('first-secret-0123')).to.equal(401)
   })

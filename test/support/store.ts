@@ -2,9 +2,11 @@ import { randomBytes } from 'node:crypto'
 import { parseRedisUrl } from '../../shared/config/redis-url.ts'
 import { createRedis } from '../../shared/store/redis.ts'
 import { FeedStore } from '../../shared/store/feed-store.ts'
-import { RuleStore, type StoredEntry } from '../../shared/store/rule-store.ts'
+import type { StoredEntry } from '../../shared/store/rule-commit.ts'
+import { RuleStore } from '../../shared/store/rule-store.ts'
+import { ScheduleStore } from '../../shared/store/schedule-store.ts'
 import { Store } from '../../shared/store/store.ts'
-import { TokenStore } from '../../shared/store/token-store.ts'
+import { TokenStore, type WheelSettings } from '../../shared/store/token-store.ts'
 
 /** The engine of this run, or a plain error where a test was started without `npm test`. */
 export function engineUrl(name: 'AMQP_URL' | 'REDIS_URL'): string {
@@ -21,6 +23,7 @@ export function freshNamespace(): string {
 export interface TestStore {
   readonly store: Store
   readonly rules: RuleStore
+  readonly schedules: ScheduleStore
   readonly tokens: TokenStore
   readonly feed: FeedStore
   /** Everything committed so far, in order. */
@@ -30,16 +33,23 @@ export interface TestStore {
 
 /** A store of its own on the real Redis; `close` deletes its keys. */
 export function openTestStore(
-  options: { shards?: number; url?: string; namespace?: string } = {},
+  options: {
+    shards?: number
+    url?: string
+    namespace?: string
+    settingsOf?: (tenant: string) => WheelSettings
+  } = {},
 ): TestStore {
   const { shards = 4, url = engineUrl('REDIS_URL'), namespace = freshNamespace() } = options
   const redis = createRedis(parseRedisUrl(url), () => {})
   const store = new Store(redis, { namespace, shards })
   const entries: StoredEntry[] = []
+  const rules = new RuleStore(store, (committed) => entries.push(...committed))
   return {
     store,
-    rules: new RuleStore(store, (committed) => entries.push(...committed)),
-    tokens: new TokenStore(store),
+    rules,
+    schedules: new ScheduleStore(store, rules),
+    tokens: new TokenStore(store, options.settingsOf),
     feed: new FeedStore(store, () => 86_400),
     entries,
     async close() {

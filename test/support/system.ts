@@ -21,7 +21,7 @@ export interface TestSystem {
 }
 
 export function createSystem(settings: Env = {}): TestSystem {
-  const namespace = freshNamespace()
+  const { NAMESPACE: namespace = freshNamespace() } = settings
   const apiKey = randomBytes(12).toString('hex')
   const env: Env = {
     AMQP_URL: engineUrl('AMQP_URL'),

@@ -1,7 +1,9 @@
 import type { Case } from './bench-context.ts'
 import { runBytes } from './bytes.ts'
 import { runCheck } from './check.ts'
+import { runCrowd } from './crowd.ts'
 import { runExpiry } from './expiry.ts'
+import { runProof } from './proof.ts'
 import { runPush } from './push.ts'
 import { runRevoke } from './revoke.ts'
 import { runSweep } from './sweep.ts'
@@ -9,9 +11,11 @@ import { runSweep } from './sweep.ts'
 /** In the order in which they run where none is named. */
 export const cases: readonly Case[] = [
   { name: 'push', title: 'Push: one revocation on its way', run: runPush },
+  { name: 'proof', title: 'Proof: waiting until all have applied it', run: runProof },
   { name: 'revoke', title: 'Revoke: many at once', run: runRevoke },
   { name: 'expiry', title: 'Expiry: everything due in one second', run: runExpiry },
   { name: 'check', title: 'Check: a decision from memory', run: runCheck },
   { name: 'bytes', title: 'Bytes: what one token costs', run: runBytes },
   { name: 'sweep', title: 'Sweep: what the push path missed', run: runSweep },
+  { name: 'crowd', title: 'Crowd: many instances, many tenants', run: runCrowd },
 ]

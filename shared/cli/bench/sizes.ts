@@ -2,6 +2,12 @@
 export interface Sizes {
   /** Rounds are interleaved with those of floor or peer; figures are medians over them. */
   readonly push: { readonly rounds: number; readonly perRound: number; readonly warmUp: number }
+  readonly proof: {
+    readonly instances: number
+    readonly rounds: number
+    readonly perRound: number
+    readonly warmUp: number
+  }
   readonly revoke: { readonly rounds: number; readonly perRound: number; readonly warmUp: number }
   readonly expiry: {
     readonly rounds: number
@@ -24,10 +30,17 @@ export interface Sizes {
     readonly due: number
     readonly samples: number
   }
+  readonly crowd: {
+    readonly instances: number
+    readonly processes: number
+    readonly tenants: number
+    readonly seconds: number
+  }
 }
 
 export const fullSizes: Sizes = {
   push: { rounds: 5, perRound: 200, warmUp: 300 },
+  proof: { instances: 10, rounds: 5, perRound: 60, warmUp: 100 },
   revoke: { rounds: 3, perRound: 6000, warmUp: 3000 },
   expiry: { rounds: 3, tokens: 200_000, jobs: 10_000, warmUp: 20_000 },
   check: {
@@ -39,14 +52,17 @@ export const fullSizes: Sizes = {
   },
   bytes: { tokens: 200_000, jobs: 10_000, revoked: 1_000_000 },
   sweep: { small: 10_000, large: 1_000_000, due: 1000, samples: 40 },
+  crowd: { instances: 500, processes: 2, tenants: 1000, seconds: 10 },
 }
 
 /** Small enough for a test: the figures say that the bench works, and nothing else. */
 export const quickSizes: Sizes = {
   push: { rounds: 2, perRound: 20, warmUp: 10 },
+  proof: { instances: 3, rounds: 2, perRound: 10, warmUp: 5 },
   revoke: { rounds: 1, perRound: 500, warmUp: 100 },
   expiry: { rounds: 1, tokens: 5000, jobs: 1000, warmUp: 500 },
   check: { revoked: 20_000, rounds: 2, perRound: 5000, keys: 2000, asksPerRound: 500 },
   bytes: { tokens: 5000, jobs: 1000, revoked: 20_000 },
   sweep: { small: 1000, large: 10_000, due: 1000, samples: 2 },
+  crowd: { instances: 10, processes: 2, tenants: 20, seconds: 2 },
 }

@@ -23,11 +23,12 @@ let opened: { readonly services: Process; readonly sweeper: Sweeper } | undefine
 async function createSweeper(services: Process): Promise<Sweeper> {
   const file = pathToFileURL(join(compiled, 'poller', 'sweep.js')).href
   const { Sweeper } = (await import(file)) as SweepModule
-  const { settings, store, tokens, feed, upkeep, relay } = services
+  const { settings, store, tokens, upkeep, instances, relay, dueChanges } = services
   const tenants = [...settings.tenants.keys()]
-  const { shards, backlogMax, sweepGraceMs: graceMs, feedRetentionMs: retentionMs } = settings
-  const drainer = new Drainer({ tokens, relay, tenants, shards, backlogMax })
-  return new Sweeper({ store, feed, upkeep, relay, drainer, tenants, graceMs, retentionMs })
+  const { backlogMax, sweepGraceMs: graceMs, feedRetentionMs: retentionMs } = settings
+  const drainer = new Drainer({ tokens, relay, tenants, backlogMax })
+  const parts = { store, upkeep, instances, relay, drainer, dueChanges, tenants }
+  return new Sweeper({ ...parts, graceMs, retentionMs })
 }
 
 const methods = {

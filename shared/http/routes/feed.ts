@@ -5,19 +5,24 @@ import { WIRE_VERSION } from '../../domain/entry.ts'
 import { KnellError } from '../../domain/errors.ts'
 import { parsePosition, type Log, type Position } from '../../domain/position.ts'
 import type { FeedAnswer, TenantState } from '../../store/feed-store.ts'
+import type { Puller } from '../../store/instance-store.ts'
 import { joinInstance, readSnapshot } from '../../store/snapshot.ts'
+import { Cap } from '../cap.ts'
 import { countSchema, instanceSchema, parseWith, serviceSchema, tenantSchema } from '../schemas.ts'
 import type { Services } from '../services.ts'
+import { Turns } from '../turns.ts'
 
 const MAX_WAIT_MS = 30_000
-/** Snapshots are read at most so many at a time; the others wait for their turn. */
-const MAX_SNAPSHOTS = 8
 
 const whoSchema = {
   tenant: tenantSchema,
   service: serviceSchema.optional(),
   instance: instanceSchema.optional(),
   maxStalenessMs: z.union([z.literal('null'), z.string().regex(/^\d{1,12}$/)]).optional(),
+  asOf: z
+    .string()
+    .regex(/^\d{1,15}$/)
+    .optional(),
 }
 
 const snapshotQuery = z.strictObject(whoSchema)
@@ -34,34 +39,36 @@ interface Who {
   readonly service?: string | undefined
   readonly instance?: string | undefined
   readonly maxStalenessMs?: string | undefined
+  readonly asOf?: string | undefined
 }
 
-function instanceOf(
-  who: Who,
-): { service: string; instance: string; maxStalenessMs: number | null } | undefined {
-  const { service, instance, maxStalenessMs } = who
+/** The view instance that pulls, where the query names one. */
+function pullerOf(who: Who, key: string, applied?: readonly Position[]): Puller | undefined {
+  const { service, instance, maxStalenessMs, asOf } = who
   if (service === undefined || instance === undefined) return undefined
   const finite = maxStalenessMs !== undefined && maxStalenessMs !== 'null'
-  return { service, instance, maxStalenessMs: finite ? Number(maxStalenessMs) : null }
+  return {
+    service,
+    instance,
+    maxStalenessMs: finite ? Number(maxStalenessMs) : null,
+    key,
+    ...(applied === undefined ? {} : { applied, asOf: Number(asOf ?? 0) }),
+  }
 }
 
 /** `GET /v1/snapshot` and `GET /v1/feed`: the pull path. */
 export function addFeedRoutes(app: FastifyInstance, services: Services): void {
-  const { store, feed, watch, health } = services
-  let reading = 0
-  const turns: (() => void)[] = []
+  const { store, feed, instances, acks, watch, health } = services
+  const snapshots = new Turns(app.limits.snapshots, 'snapshots')
+  const polls = new Cap(app.limits.pollsPerKey, 'polls of the feed')
 
   app.get('/v1/snapshot', async (request, reply) => {
     const query = parseWith(snapshotQuery, request.query, 'query')
     const { tenant } = app.auth.tenant(request, query.tenant, 'feed:read')
-    if (reading >= MAX_SNAPSHOTS) await new Promise<void>((resolve) => turns.push(resolve))
-    reading += 1
-    reply.raw.once('close', () => {
-      reading -= 1
-      turns.shift()?.()
-    })
+    await snapshots.wait(app.auth.caller(request).name, reply.raw)
     // Joining is a write that comes before the tails are read.
-    const state = await joinInstance(store, feed, tenant, instanceOf(query))
+    const puller = pullerOf(query, app.auth.caller(request).name)
+    const state = await joinInstance(instances, feed, tenant, puller)
     return reply
       .header('content-type', 'application/x-ndjson')
       .header('cache-control', 'no-store')
@@ -72,11 +79,23 @@ export function addFeedRoutes(app: FastifyInstance, services: Services): void {
     const query = parseWith(feedQuery, request.query, 'query')
     const { tenant } = app.auth.tenant(request, query.tenant, 'feed:read')
     const after = parseAfter(query.after, store.shards)
+    const applied = query.log === 'revocations' ? after.filter((each) => each !== undefined) : []
+    const whole = applied.length === store.shards ? applied : undefined
+    const puller = pullerOf(query, app.auth.caller(request).name, whole)
+    // Before the tails are read, as joining is: whoever commits after this finds the instance in the set.
+    if (puller !== undefined) {
+      await instances.join(tenant, puller)
+      acks.pulled(tenant, puller)
+    }
     const gone = new AbortController()
     reply.raw.once('close', () => gone.abort())
     const deadline = performance.now() + query.waitMs
-    for (;;) {
-      const answer = await feed.read(tenant, query.log, after, query.limit)
+    polls.takeFor(app.auth.caller(request).name, reply.raw)
+    const read = () => feed.read(tenant, query.log, after, query.limit)
+    const place = `${query.log} ${query.limit} ${query.after}`
+    for (let isFirst = true; ; isFirst = false) {
+      const mark = watch.mark(tenant)
+      const answer = await (isFirst ? read() : watch.readTogether(tenant, place, mark, read))
       const left = deadline - performance.now()
       if (!isQuiet(answer, after) || left <= 0 || gone.signal.aborted || health.isStopping) {
         return reply
@@ -84,13 +103,13 @@ export function addFeedRoutes(app: FastifyInstance, services: Services): void {
           .header('cache-control', 'no-store')
           .send(pageOf(tenant, query.log, answer))
       }
-      await watch.news(tenant, left, gone.signal)
+      await watch.news(tenant, mark, left, gone.signal)
     }
   })
 
   app.addHook('onClose', async () => {
     watch.stop()
-    for (const turn of turns.splice(0)) turn()
+    snapshots.stop()
     await Promise.resolve()
   })
 }

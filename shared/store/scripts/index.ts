@@ -1,8 +1,10 @@
 import { commit } from './commit.ts'
 import { claimUnsent, getRules, readFeed, snapshotPage, touch } from './feed.ts'
 import { prelude } from './prelude.ts'
+import { dueChanges, listSchedules } from './schedules.ts'
 import { drain, due, register } from './tokens.ts'
-import { admitShape, join, pruneRules, replaceTtl, seedTtl, trimFeed } from './upkeep.ts'
+import { ack, forget, join, listInstances } from './instances.ts'
+import { admitShape, pruneRules, replaceTtl, seedTtl, trimFeed } from './upkeep.ts'
 
 export type ScriptName =
   | 'commit'
@@ -20,6 +22,11 @@ export type ScriptName =
   | 'seedTtl'
   | 'replaceTtl'
   | 'join'
+  | 'ack'
+  | 'listInstances'
+  | 'forget'
+  | 'dueChanges'
+  | 'listSchedules'
 
 const bodies: Readonly<Record<ScriptName, string>> = {
   commit,
@@ -37,6 +44,11 @@ const bodies: Readonly<Record<ScriptName, string>> = {
   seedTtl,
   replaceTtl,
   join,
+  ack,
+  listInstances,
+  forget,
+  dueChanges,
+  listSchedules,
 }
 
 /** The name under which a script is defined on the client: some of the short ones are Redis commands. */

@@ -29,8 +29,8 @@ local function open()
   end
   return { now = now, sec = math.floor(now / 1000), term = term, rand = rand, epoch = int(term) .. '.' .. rand, rev = rev, exp = exp }
 end
-local function head(tenant, log, shard, s, seq, kind)
+local function head(tenant, log, shard, s, seq, kind, ack)
   return '{"v":1,"tenant":"' .. tenant .. '","log":"' .. log .. '","shard":' .. shard .. ',"epoch":"' .. s.epoch ..
-    '","seq":' .. int(seq) .. ',"at":' .. int(s.now) .. ',"kind":"' .. kind .. '","events":['
+    '","seq":' .. int(seq) .. ',"at":' .. int(s.now) .. ',"kind":"' .. kind .. '"' .. (ack and ',"ack":true' or '') .. ',"events":['
 end
 `

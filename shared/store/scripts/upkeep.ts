@@ -1,11 +1,11 @@
-/** Drops rules whose `until` has passed, with their ids. KEYS: meta, rules, until, ids, kids. ARGV: random, most rules. Answers how many went. */
+/** Drops rules whose `until` has passed, with their ids. KEYS: meta, rules, until, ids, kids, holds. ARGV: random, most rules. Answers how many went. */
 export const pruneRules = `
 local s = open()
 local dead = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', '(' .. int(s.sec), 'LIMIT', 0, tonumber(ARGV[2]))
 for _, m in ipairs(dead) do
   local text = redis.call('HGET', KEYS[2], m)
   if text then
-    for id in string.gmatch(text, '"(r%d+%-%d+%-%d+%-%d+)"') do
+    for id in string.gmatch(text, '"([rs]%d+%-[%w-]+)"') do
       if redis.call('HGET', KEYS[4], id) == m then redis.call('HDEL', KEYS[4], id) end
     end
   end
@@ -14,6 +14,7 @@ if #dead > 0 then
   redis.call('HDEL', KEYS[2], unpack(dead))
   redis.call('ZREM', KEYS[3], unpack(dead))
   redis.call('HDEL', KEYS[5], unpack(dead))
+  redis.call('ZREM', KEYS[6], unpack(dead))
 end
 return #dead
 `
@@ -68,11 +69,4 @@ open()
 if (redis.call('HGET', META, 'ttl') or '') ~= ARGV[2] then return 0 end
 redis.call('HSET', META, 'ttl', ARGV[3])
 return 1
-`
-
-/** Records an instance of a service before the tails are read. KEYS: shard 0's meta, instances. ARGV: random, instance key, details as JSON without its last brace. */
-export const join = `
-local s = open()
-redis.call('HSET', KEYS[2], ARGV[2], ARGV[3] .. ',"seen":' .. int(s.now) .. '}')
-return int(s.now)
 `

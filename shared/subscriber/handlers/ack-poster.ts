@@ -1,15 +1,16 @@
 import { isKnellError } from '../../domain/errors.ts'
+import type { Ack } from '../../domain/ack.ts'
 import type { PullClient } from '../pull-client.ts'
 import type { Report } from './handled-reporter.ts'
 
-/** The part of an ack that says what the instance's view contains. */
-export type AckHead = Readonly<Record<string, unknown>>
-
 /** Reports by `POST /v1/acks`. A notifier or poller that does not know the call yet is told nothing. */
-export function createAckPoster(client: PullClient, headOf: (tenant: string) => AckHead): Report {
+export function createAckPoster(
+  client: PullClient,
+  ackOf: (tenant: string) => Ack | undefined,
+): Report {
   return async (tenant, handled, handles) => {
     const body = JSON.stringify({
-      ...headOf(tenant),
+      ...ackOf(tenant),
       ...(handled.length > 0 ? { handled } : {}),
       ...(handles === undefined ? {} : { handles }),
     })

@@ -7,6 +7,7 @@ import {
   seedMaxTokenTtl,
   storeWarnings,
 } from '../../../shared/store/facts.ts'
+import { InstanceStore } from '../../../shared/store/instance-store.ts'
 import { readSnapshot, joinInstance } from '../../../shared/store/snapshot.ts'
 import { startRedis } from '../../../shared/cli/engines/private-redis.ts'
 import type { PrivateEngine } from '../../../shared/cli/engines/private-engine.ts'
@@ -145,18 +146,12 @@ describe('the epochs of a store', () => {
   })
 
   it('record a joining instance before the tails are read', async () => {
-    const state = await joinInstance(test.store, test.feed, TENANT, {
-      service: 'api',
-      instance: 'i-1',
-      maxStalenessMs: 60_000,
-    })
-    const { instances } = test.store.keys.shard(TENANT, 0)
-    const record = JSON.parse(String(await test.store.redis.hget(instances, 'api i-1'))) as Record<
-      string,
-      unknown
-    >
-    expect(record).to.include({ service: 'api', instance: 'i-1', maxStalenessMs: 60_000 })
-    expect(Number(record['seen'])).to.be.at.most(state.at)
+    const instances = new InstanceStore(test.store, 2000)
+    const puller = { service: 'api', instance: 'i-1', maxStalenessMs: 60_000, key: 'dev' }
+    const state = await joinInstance(instances, test.feed, TENANT, puller)
+    const [record] = (await instances.live(TENANT)).instances
+    expect(record).to.include(puller)
+    expect(record?.joinedAt).to.be.at.most(state.at)
   })
 
   it('hold a store to its schema and its number of shards', async () => {

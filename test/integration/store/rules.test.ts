@@ -11,7 +11,7 @@ import {
 import { isKnellError } from '../../../shared/domain/errors.ts'
 import { RuleTable } from '../../../shared/domain/rule-table.ts'
 import { shardOfMatch } from '../../../shared/domain/shard.ts'
-import type { Committed, RevokeChange } from '../../../shared/store/rule-store.ts'
+import type { Committed, RevokeChange } from '../../../shared/store/changes.ts'
 import { eventually } from '../../support/eventually.ts'
 import { openTestStore, type TestStore } from '../../support/store.ts'
 

@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import { parseEntry, parseJson, type ExpiryEntry } from '../../../shared/domain/entry.ts'
 import { isKnellError } from '../../../shared/domain/errors.ts'
 import { shardOfJti } from '../../../shared/domain/shard.ts'
-import type { StoredEntry } from '../../../shared/store/rule-store.ts'
+import type { StoredEntry } from '../../../shared/store/rule-commit.ts'
 import { openTestStore, type TestStore } from '../../support/store.ts'
 
 const TENANT = 'default'

@@ -131,6 +131,8 @@ describe('settings', () => {
       STORE_STRICT: ['2', 'yes', 'true'],
       MAX_TOKEN_TTL: ['0s', '3600'],
       ISSUER_SKEW: ['61s', '5'],
+      EXPIRING_LEAD: ['60', '0s', ',', '60s,', '1s,2s,3s,4s,5s,6s,7s,8s,9s'],
+      MAX_TOKENS: ['0', '1000000000', '1e6', '-5', 'many'],
     }
     for (const [name, values] of Object.entries(bad)) {
       for (const value of values) {

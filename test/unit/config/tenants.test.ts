@@ -34,6 +34,7 @@ describe('tenants', () => {
         maxTokenTtlSeconds: 86_400,
         expiringLeadSeconds: [],
         issuerSkewSeconds: 0,
+        maxTokens: 10_000_000,
       }
       expect([...loadTenants({})]).to.deep.equal([['default', expected]])
       expect([...loadTenants({ ISSUER: '', JWT_KEYS: ' ' })]).to.deep.equal([['default', expected]])
@@ -45,8 +46,11 @@ describe('tenants', () => {
         JWT_KEYS: JSON.stringify(JWKS),
         MAX_TOKEN_TTL: '15m',
         ISSUER_SKEW: '5s',
+        EXPIRING_LEAD: '5m, 60s',
+        MAX_TOKENS: '1000',
       }).get('default')
       expect(settings).to.include({ issuer: ISSUER, maxTokenTtlSeconds: 900, issuerSkewSeconds: 5 })
+      expect(settings).to.deep.include({ expiringLeadSeconds: [60, 300], maxTokens: 1000 })
       expect(settings?.verifier?.kids).to.deep.equal(['k1'])
       expect(settings?.verifier?.issuer).to.equal(ISSUER)
     })
@@ -71,9 +75,13 @@ describe('tenants', () => {
           JWT_KEYS: 'hunter2',
           MAX_TOKEN_TTL: '0s',
           ISSUER_SKEW: '61s',
+          EXPIRING_LEAD: '60s,0s',
+          MAX_TOKENS: '0',
         }),
       )
       expect(found.map((text) => text.split(':')[0])).to.have.members([
+        'EXPIRING_LEAD',
+        'MAX_TOKENS',
         'ISSUER',
         'ISSUER_SKEW',
         'JWT_KEYS',
@@ -107,6 +115,7 @@ describe('tenants', () => {
           maxTokenTtl: '12h',
           expiringLead: ['300s', '60s', '1m'],
           issuerSkew: '3s',
+          maxTokens: 500,
         },
         globex: { issuer: 'https://globex.example', keys: [{ secret: 's'.repeat(32) }] },
         initech: {},
@@ -117,6 +126,7 @@ describe('tenants', () => {
         maxTokenTtlSeconds: 43_200,
         expiringLeadSeconds: [60, 300],
         issuerSkewSeconds: 3,
+        maxTokens: 500,
       })
       expect(tenants.get('acme')?.verifier?.kids).to.deep.equal(['k1'])
       expect(tenants.get('globex')?.verifier?.kids).to.deep.equal([])
@@ -135,6 +145,16 @@ describe('tenants', () => {
       expect(tenants.get('a')).to.include({ maxTokenTtlSeconds: 7200, issuerSkewSeconds: 7 })
       expect(tenants.get('b')).to.include({ maxTokenTtlSeconds: 10_800, issuerSkewSeconds: 0 })
       expect(problemsIn({ a: {}, b: {} }, { MAX_TOKEN_TTL: 'x' })).to.have.length(1)
+    })
+
+    it('inherit lead times and quota of the environment, too', () => {
+      const env = { EXPIRING_LEAD: '60s', MAX_TOKENS: '7' }
+      const tenants = load({ a: {}, b: { expiringLead: [], maxTokens: 8 } }, env)
+      expect(tenants.get('a')).to.deep.include({ expiringLeadSeconds: [60], maxTokens: 7 })
+      expect(tenants.get('b')).to.deep.include({ expiringLeadSeconds: [], maxTokens: 8 })
+      expect(
+        problemsIn({ a: {}, b: {} }, { EXPIRING_LEAD: '60', MAX_TOKENS: '1e3' }),
+      ).to.have.length(2)
     })
 
     it('must have different issuers', () => {
@@ -158,6 +178,7 @@ describe('tenants', () => {
         typo: { maxTokenTTL: '1h', color: 'red' },
         times: { maxTokenTtl: 3600, expiringLead: ['0s'], issuerSkew: '2m' },
         leads: { expiringLead: '60s' },
+        quota: { maxTokens: '500' },
         both: { issuer: 'b', keys: JWKS, jwks: 'jwks.json' },
         text: { issuer: 't', keys: './jwks.json' },
         gone: { issuer: 'g', jwks: 'gone.json' },
@@ -177,6 +198,7 @@ describe('tenants', () => {
         ['times', 'expiringLead: expected whole seconds from 1s'],
         ['times', 'issuerSkew: expected whole seconds from 0s to 60s, found "2m"'],
         ['leads', 'expiringLead: expected a list'],
+        ['quota', 'maxTokens: expected a whole number from 1 to 999999999, found "500"'],
         ['both', 'has both "keys" and "jwks"'],
         ['text', 'keys: is a text'],
         ['gone', 'jwks: the file cannot be read (ENOENT)'],

@@ -164,6 +164,43 @@ describe('RuleTable', () => {
     }
   })
 
+  it('ends the holds of earlier terms where a rule says so, and no cut-off of theirs', () => {
+    const match = { sub: 'a' }
+    const cutoffs = [{ id: 'r0-1-1-0', issuedBefore: NOW }]
+    const old: Rule = { match, cutoffs, held: true, holdId: 'r0-1-2-0', until: NOW + 900 }
+    const released: Rule = { match, until: NOW + 900, releasedBefore: 2 }
+    const again: Rule = { ...released, held: true, holdId: 'r0-2-9-0' }
+    const puts: [number, number, Rule][] = [
+      [1, 2, old],
+      [2, 8, released],
+    ]
+    for (const order of [puts, puts.toReversed()]) {
+      const table = new RuleTable()
+      for (const [term, seq, rule] of order) table.put(0, { term, seq }, rule)
+      expect(table.verdict({ sub: 'a', iat: NOW + 5 }, {})).to.equal(undefined)
+      expect(table.verdict({ sub: 'a', iat: NOW }, {})?.code).to.equal('revoked')
+      table.put(0, { term: 2, seq: 9 }, again)
+      expect(table.verdict({ sub: 'a', iat: NOW + 5 }, {})?.code).to.equal('held')
+    }
+  })
+
+  it('lets a hold of an earlier term end with its until, though the match lives on', () => {
+    const table = new RuleTable()
+    const match = { sub: 'a' }
+    const held: Rule = { match, held: true, holdId: 'r0-1-2-0', until: NOW }
+    const cutoffs = [{ id: 'r0-2-1-0', issuedBefore: NOW - 50 }]
+    table.put(0, { term: 1, seq: 2 }, held)
+    table.put(0, { term: 2, seq: 1 }, { match, cutoffs, until: NOW + 900 })
+    const codes = (): unknown[] =>
+      [NOW - 50, NOW + 5].map((iat) => table.verdict({ sub: 'a', iat }, {})?.code)
+    expect(table.prune(NOW, 100)).to.equal(0)
+    expect(codes()).to.deep.equal(['revoked', 'held'])
+    expect(table.prune(NOW + 1, 100)).to.equal(0)
+    table.prune(NOW + 1, 100)
+    expect(codes()).to.deep.equal(['revoked', undefined])
+    expect(table.size).to.equal(1)
+  })
+
   it('asks for the header only of tokens that carry the other claims of a rule with kid', () => {
     const table = new RuleTable()
     const match = { kid: 'k', sub: 'a' }

@@ -208,4 +208,30 @@ describe('View', () => {
     expect(applied.map(({ expiries }) => expiries.length)).to.deep.equal([1, 1, 1])
     expect(view.positions('expiries')).to.deep.equal([{ term: 2000, seq: 2 }])
   })
+
+  it('never hears of a token as expiring once it has heard of it as expired, in whatever order entries come', () => {
+    const exp = AT / 1000 + 10
+    const at = (seq: number, ms: number, kind: 'expired' | 'expiring', jti: string): Entry => {
+      const more = kind === 'expiring' ? { inSeconds: 5 } : {}
+      return { ...expiry(seq), log: 'expiries', kind, at: AT + ms, events: [{ jti, exp, ...more }] }
+    }
+    const heard = (view: View, entry: Entry): string[] =>
+      view.apply(entry).expiries.map(({ jti }) => jti)
+    const expiring = [at(1, 5000, 'expiring', 'a'), at(2, 5001, 'expiring', 'b')] as const
+    const expired = at(3, 10_000, 'expired', 'a')
+
+    const inOrder = ready()
+    inOrder.startExpiries([tail(0)])
+    expect([...expiring, expired].flatMap((one) => heard(inOrder, one))).to.deep.equal([
+      'a',
+      'b',
+      'a',
+    ])
+    const reordered = ready()
+    reordered.startExpiries([tail(0)])
+    expect(heard(reordered, expiring[1])).to.deep.equal(['b'])
+    expect(heard(reordered, expired)).to.deep.equal(['a'])
+    expect(heard(reordered, expiring[0])).to.deep.equal([])
+    expect(reordered.expiries.hasHole, 'it counts as heard').to.equal(false)
+  })
 })

@@ -1,0 +1,104 @@
+import type { FastifyInstance } from 'fastify'
+import { z } from 'zod'
+import { parseAcks, type Ack } from '../../domain/ack.ts'
+import { KnellError } from '../../domain/errors.ts'
+import { instanceSchema, parseWith, serviceSchema, tenantSchema } from '../schemas.ts'
+import type { Services } from '../services.ts'
+import type { Instance } from '../../store/instance-store.ts'
+import type { TenantState } from '../../store/feed-store.ts'
+
+const listQuery = z.strictObject({ tenant: tenantSchema, service: serviceSchema.optional() })
+
+const removeQuery = z.strictObject({
+  tenant: tenantSchema,
+  service: serviceSchema,
+  instance: instanceSchema.optional(),
+})
+
+/** `POST /v1/acks`, and who listens: `GET` and `DELETE /v1/subscribers`. */
+export function addSubscriberRoutes(app: FastifyInstance, services: Services): void {
+  const { feed, instances, acks, log } = services
+
+  app.post('/v1/acks', async (request) => {
+    const key = app.auth.require(request, 'feed:read')
+    const byTenant = new Map<string, Ack[]>()
+    for (const ack of parseAcks(request.body)) {
+      const { tenant } = app.auth.tenant(request, ack.tenant, 'feed:read')
+      byTenant.set(tenant, [...(byTenant.get(tenant) ?? []), ack])
+    }
+    let taken = 0
+    let refused = 0
+    for (const [tenant, given] of byTenant) {
+      const by = { key: key.name }
+      const bad = new Set(await instances.take(tenant, given, () => by))
+      for (const ack of given) if (!bad.has(ack)) acks.tell(ack, by)
+      taken += given.length - bad.size
+      refused += bad.size
+    }
+    if (taken === 0 && refused > 0) {
+      throw new KnellError(
+        'foreign_instance',
+        'None of these acks was taken: the instance speaks under another API key, or its service has too many instances.',
+      )
+    }
+    return { taken, ...(refused > 0 ? { refused } : {}) }
+  })
+
+  app.get('/v1/subscribers', async (request) => {
+    const query = parseWith(listQuery, request.query, 'query')
+    const { tenant } = app.auth.tenant(request, query.tenant, 'ops:read')
+    const state = await feed.state(tenant)
+    const { at, instances: all } = await instances.all(tenant)
+    const named = all.filter(({ service }) => service === (query.service ?? service))
+    return {
+      tenant,
+      at,
+      tails: state.tails.revocations,
+      subscribers: named
+        .map((instance) => shown(instance, at, state, instances.isGone(instance)))
+        .sort((a, b) => (`${a.service} ${a.instance}` < `${b.service} ${b.instance}` ? -1 : 1)),
+    }
+  })
+
+  app.delete('/v1/subscribers', async (request) => {
+    const query = parseWith(removeQuery, request.query, 'query')
+    const { tenant } = app.auth.tenant(request, query.tenant, 'ops:write')
+    const removed = await instances.remove(tenant, query.service, query.instance)
+    const { service, instance } = query
+    log.info({ tenant, service, instance, removed }, 'instances of a subscriber were removed')
+    return { removed }
+  })
+}
+
+interface Shown {
+  readonly service: string
+  readonly instance: string
+  readonly [member: string]: unknown
+}
+
+/** An instance with its position, how many entries it lacks, and how old what it contains is at most. */
+function shown(instance: Instance, at: number, { tails }: TenantState, isGone: boolean): Shown {
+  const { service, instance: id, state, joinedAt, maxStalenessMs, silentMs, asOf } = instance
+  const { applied } = instance
+  let behind: number | null = 0
+  for (const [shard, { epoch, seq }] of tails.revocations.entries()) {
+    const position = applied?.[shard]
+    if (behind === null || position === undefined || !epoch.startsWith(`${position.term}.`)) {
+      behind = null
+    } else behind += Math.max(0, seq - position.seq)
+  }
+  return {
+    service,
+    instance: id,
+    state: isGone ? 'gone' : state,
+    joinedAt,
+    lastSeenMs: silentMs,
+    maxStalenessMs,
+    asOf,
+    staleMs: asOf === 0 ? null : at - asOf,
+    behind,
+    applied: applied ?? [],
+    ...(instance.user === undefined ? {} : { user: instance.user }),
+    ...(instance.key === undefined ? {} : { key: instance.key }),
+  }
+}

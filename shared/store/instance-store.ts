@@ -1,0 +1,218 @@
+import { toPositions, type Ack, type InstanceState } from '../domain/ack.ts'
+import { KnellError } from '../domain/errors.ts'
+import { formatPosition, parsePosition, type Position } from '../domain/position.ts'
+import type { Reply, Store } from './store.ts'
+
+/** Who sent an ack: a user whom RabbitMQ has checked, or the API key of a call. */
+export type Sender = { readonly user: string } | { readonly key: string }
+
+/** An instance that pulls, and so is heard of. */
+export interface Puller {
+  readonly service: string
+  readonly instance: string
+  /** ms; null: it may answer without limit. */
+  readonly maxStalenessMs: number | null
+  /** The name of its API key. */
+  readonly key: string
+  /** The positions after which it asks for revocations: what it has applied. */
+  readonly applied?: readonly Position[]
+  /** The store time (ms) of the newest store state it contains. */
+  readonly asOf?: number
+}
+
+/** An instance of a service, as the store knows it. */
+export interface Instance {
+  readonly service: string
+  readonly instance: string
+  readonly joinedAt: number
+  readonly maxStalenessMs: number | null
+  /** How long the store has not heard of it, ms. */
+  readonly silentMs: number
+  /** Undefined until it has said what it has applied. */
+  readonly applied: readonly Position[] | undefined
+  readonly state: InstanceState
+  /** The store time (ms) of the newest store state it said to contain; 0: none yet. */
+  readonly asOf: number
+  readonly user?: string
+  readonly key?: string
+}
+
+/** What of an ack is kept. */
+interface Kept {
+  readonly p?: readonly string[]
+  readonly at?: number
+  readonly state?: InstanceState
+}
+
+const MAX_PER_SERVICE = 1000
+/** Acks written by one script call. */
+const BATCH = 250
+
+function fieldOf({ service, instance }: { service: string; instance: string }): string {
+  return `${service} ${instance}`
+}
+
+/**
+ * Which view instances there are and what they have applied. An instance is recorded before it is
+ * told the tails, so whoever reads the set after a commit misses nobody that lacks it.
+ */
+export class InstanceStore {
+  readonly #store: Store
+  /** Silence after which an instance leaves the set, beyond its own limit, ms. */
+  readonly #graceMs: number
+
+  constructor(store: Store, beatMs: number) {
+    this.#store = store
+    this.#graceMs = 2 * beatMs
+  }
+
+  #keys(tenant: string): string[] {
+    const { meta, instances, applied, seen } = this.#store.keys.shard(tenant, 0)
+    return [meta, instances, applied, seen]
+  }
+
+  /** Records an instance that pulls. @throws KnellError `too_many_instances`, `foreign_instance`, `store_*` */
+  async join(tenant: string, puller: Puller): Promise<void> {
+    const { maxStalenessMs, key, applied, asOf = 0 } = puller
+    const kept: Kept | undefined = applied && {
+      p: applied.map(formatPosition),
+      at: asOf,
+      state: 'ready',
+    }
+    const [answer] = await this.#store.run('join', this.#keys(tenant), [
+      fieldOf(puller),
+      String(maxStalenessMs),
+      key,
+      kept === undefined ? '' : JSON.stringify(kept),
+      MAX_PER_SERVICE,
+    ])
+    assertTaken(String(answer), puller.service)
+  }
+
+  /**
+   * Takes acks of one tenant. Returns those that were refused: of an instance that somebody else is, or
+   * one too many of its service.
+   */
+  async take(tenant: string, acks: readonly Ack[], sender: (ack: Ack) => Sender): Promise<Ack[]> {
+    const refused: Ack[] = []
+    for (let from = 0; from < acks.length; from += BATCH) {
+      const batch = acks.slice(from, from + BATCH)
+      const args = batch.flatMap((ack) => [
+        fieldOf(ack),
+        String(ack.maxStalenessMs),
+        ...senderOf(sender(ack)),
+        ack.state === 'leaving' ? '1' : '0',
+        keptOf(ack),
+      ])
+      const answers = await this.#store.run('ack', this.#keys(tenant), [MAX_PER_SERVICE, ...args])
+      refused.push(...batch.filter((_, i) => answers[i] !== 'ok'))
+    }
+    return refused
+  }
+
+  /** All recorded instances, dead ones included. */
+  async all(tenant: string): Promise<{ at: number; instances: Instance[] }> {
+    const [at, ...rest] = await this.#store.run('listInstances', this.#keys(tenant))
+    return { at: Number(at), instances: readInstances(Number(at), rest) }
+  }
+
+  /**
+   * The instances that could still let a dead token in: those heard of within their own limit and
+   * two beats, and those without a limit until they leave or are removed.
+   */
+  async live(tenant: string): Promise<{ at: number; instances: Instance[] }> {
+    const { at, instances } = await this.all(tenant)
+    return { at, instances: instances.filter((instance) => !this.isGone(instance)) }
+  }
+
+  isGone({ silentMs, maxStalenessMs }: Instance): boolean {
+    return maxStalenessMs !== null && silentMs > maxStalenessMs + this.#graceMs
+  }
+
+  /** Forgets instances that have left the set by their silence. Returns how many. */
+  async prune(tenant: string): Promise<number> {
+    const { at, instances } = await this.all(tenant)
+    const gone = instances.filter((instance) => this.isGone(instance))
+    return this.#forget(
+      tenant,
+      gone.map((instance) => [instance, at - instance.silentMs]),
+    )
+  }
+
+  /** The same for many tenants, most of which have no instance at all. */
+  async pruneAll(tenants: readonly string[]): Promise<number> {
+    const counts = await this.#store.readAll(
+      tenants.map((tenant) => ['hlen', this.#store.keys.shard(tenant, 0).instances]),
+    )
+    let gone = 0
+    for (const [i, tenant] of tenants.entries()) {
+      if (counts[i] !== 0) gone += await this.prune(tenant)
+    }
+    return gone
+  }
+
+  /** Forgets a service's instances, or one of them, by command. Returns how many. */
+  async remove(tenant: string, service: string, instance?: string): Promise<number> {
+    const { at, instances } = await this.all(tenant)
+    const named = instances.filter(
+      (each) => each.service === service && (instance ?? each.instance) === each.instance,
+    )
+    return this.#forget(
+      tenant,
+      named.map((each) => [each, at]),
+    )
+  }
+
+  async #forget(tenant: string, gone: readonly [Instance, number][]): Promise<number> {
+    let count = 0
+    for (let from = 0; from < gone.length; from += BATCH) {
+      const args = gone.slice(from, from + BATCH).flatMap(([each, at]) => [fieldOf(each), at])
+      const [forgotten] = await this.#store.run('forget', this.#keys(tenant), args)
+      count += Number(forgotten)
+    }
+    return count
+  }
+}
+
+function senderOf(sender: Sender): [string, string] {
+  return 'user' in sender ? ['user', sender.user] : ['key', sender.key]
+}
+
+function keptOf({ applied, at, state }: Ack): string {
+  const kept: Kept = { p: toPositions(applied.revocations).map(formatPosition), at, state }
+  return JSON.stringify(kept)
+}
+
+function assertTaken(answer: string, service: string): void {
+  if (answer === 'foreign') {
+    throw new KnellError(
+      'foreign_instance',
+      'This instance was first heard of under another API key; instance names are random per connect, so take another one.',
+    )
+  }
+  if (answer === 'full') {
+    throw new KnellError(
+      'too_many_instances',
+      `The service "${service}" has ${MAX_PER_SERVICE} instances; remove those that are gone with DELETE /v1/subscribers.`,
+    )
+  }
+}
+
+function readInstances(at: number, reply: Reply): Instance[] {
+  const found: Instance[] = []
+  for (let i = 0; i + 3 < reply.length; i += 4) {
+    const [service = '', instance = ''] = String(reply[i]).split(' ')
+    const details = JSON.parse(String(reply[i + 1])) as Omit<Instance, 'applied'>
+    const kept = (reply[i + 2] === '' ? {} : JSON.parse(String(reply[i + 2]))) as Kept
+    found.push({
+      ...details,
+      service,
+      instance,
+      silentMs: Math.max(0, at - Number(reply[i + 3])),
+      applied: kept.p?.map(parsePosition),
+      state: kept.state ?? 'joining',
+      asOf: kept.at ?? 0,
+    })
+  }
+  return found
+}

@@ -1,0 +1,195 @@
+import { randomUUID } from 'node:crypto'
+import { KnellError, isKnellError, type ErrorCode, errorCodes } from '../domain/errors.ts'
+import type { Log, Position } from '../domain/position.ts'
+import { GroupCommit } from './group-commit.ts'
+import { splitAt } from './stored-rule.ts'
+import type { Store } from './store.ts'
+import { toStoreError } from './store-error.ts'
+
+/** An entry as the store keeps it: the body that travels unchanged all the way. */
+export interface StoredEntry {
+  readonly tenant: string
+  readonly log: Log
+  readonly shard: number
+  readonly position: Position
+  readonly body: string
+}
+
+/** A change in the short form the commit script takes. */
+export type WireChange = Readonly<Record<string, unknown>>
+
+interface Grouped {
+  readonly change: WireChange
+  readonly idempotency: Idempotency | undefined
+}
+
+/** An idempotency key as the store knows it: bound to API key, tenant and body. */
+export interface Idempotency {
+  /** Hash of the API key's name and the key it sent; letters and digits. */
+  readonly key: string
+  /** Hash of the body; letters and digits. */
+  readonly body: string
+}
+
+/** What a change would do: the wire texts of its rule before and after, empty where there is none. */
+export interface Preview {
+  /** The store's time, in ms. */
+  readonly at: number
+  readonly answer: string
+  readonly before: string
+  readonly after: string
+}
+
+/** A group is small enough for its entry to be one message. */
+const MAX_GROUP = 500
+/** Tries of one commit end before the store would refuse it as too old. */
+const MAX_TRY_MS = 10_000
+/** The keys of the script that come before the idempotency records. */
+const FIXED_KEYS = 11
+
+/** The one door for changes: calls that arrive while a write is in flight join the next one, per tenant and shard. */
+export class RuleCommit {
+  readonly #store: Store
+  readonly #onCommitted: (entries: readonly StoredEntry[]) => void
+  readonly #groups = new Map<string, GroupCommit<Grouped, string>>()
+
+  constructor(store: Store, onCommitted: (entries: readonly StoredEntry[]) => void) {
+    this.#store = store
+    this.#onCommitted = onCommitted
+  }
+
+  /** The script's answer to one change. @throws KnellError the code that the script refuses with, `store_*` */
+  async commit(
+    tenant: string,
+    shard: number,
+    change: WireChange,
+    idempotency?: Idempotency,
+  ): Promise<string> {
+    const key = `${tenant}.${shard}`
+    if (idempotency !== undefined) await this.#claimKey(tenant, idempotency)
+    let group = this.#groups.get(key)
+    if (group === undefined) {
+      group = new GroupCommit<Grouped, string>({
+        maxItems: MAX_GROUP,
+        write: (group) => this.#write(tenant, shard, group),
+      })
+      this.#groups.set(key, group)
+    }
+    return accepted(await group.add({ change, idempotency }))
+  }
+
+  /** What a change would do, found by the same script, which writes nothing but the shard's clock. @throws KnellError as `commit` */
+  async preview(tenant: string, shard: number, change: WireChange): Promise<Preview> {
+    const first = Math.floor(await this.#store.now(tenant))
+    const names = this.#names(tenant, shard, randomUUID())
+    const args = [tenant, shard, first, JSON.stringify([change]), 'dry']
+    const [, at, , answer, before, after] = await this.#store.run('commit', names, args)
+    return {
+      at: Number(at),
+      answer: accepted(String(answer)),
+      before: String(before),
+      after: String(after),
+    }
+  }
+
+  #names(tenant: string, shard: number, id: string): string[] {
+    const keys = this.#store.keys.shard(tenant, shard)
+    return [
+      keys.meta,
+      keys.rules,
+      keys.until,
+      keys.ids,
+      keys.feed.revocations,
+      keys.unsent.revocations,
+      keys.commit(id),
+      keys.kids,
+      keys.holds,
+      keys.schedules,
+      keys.scheduled,
+    ]
+  }
+
+  async #write(
+    tenant: string,
+    shard: number,
+    group: readonly Grouped[],
+  ): Promise<readonly string[]> {
+    const keys = this.#store.keys.shard(tenant, shard)
+    const first = Math.floor(await this.#store.now(tenant))
+    const names = this.#names(tenant, shard, randomUUID())
+    const changes = group.map(({ change, idempotency }) => {
+      if (idempotency === undefined) return change
+      names.push(keys.idempotency(idempotency.key))
+      return { ...change, k: names.length - FIXED_KEYS, h: idempotency.body }
+    })
+    const args = [tenant, shard, first, JSON.stringify(changes)]
+    const reply = await retrying(() => this.#store.run('commit', names, args))
+    const [word, , epoch, result] = reply.map(String)
+    if (word === 'commit_too_old') {
+      throw new KnellError(
+        'commit_too_old',
+        'The store was away too long for this write; send it again.',
+      )
+    }
+    const entries: StoredEntry[] = []
+    const term = Number(String(epoch).split('.')[0])
+    for (let i = 4; i + 1 < reply.length; i += 2) {
+      const position = { term, seq: Number(reply[i]) }
+      entries.push({ tenant, log: 'revocations', shard, position, body: String(reply[i + 1]) })
+    }
+    if (entries.length > 0) this.#onCommitted(entries)
+    return String(result).split('\n')
+  }
+
+  /** Binds an idempotency key to its body for all shards; the answer itself is kept where the rule lives. */
+  async #claimKey(tenant: string, { key, body }: Idempotency): Promise<void> {
+    const name = `${this.#store.keys.shard(tenant, 0).idempotency(key)}:body`
+    let known: string | null
+    try {
+      known = await this.#store.redis.set(name, body, 'PX', 600_000, 'NX', 'GET')
+    } catch (error) {
+      throw toStoreError(error)
+    }
+    if (known !== null && known !== body) throw refusalOf('!idempotency_conflict')
+  }
+}
+
+function accepted(answer: string): string {
+  if (answer.startsWith('!')) throw refusalOf(answer)
+  return answer
+}
+
+function refusalOf(text: string): KnellError {
+  const [word, detail] = splitAt(text.slice(1), ' ')
+  const code: ErrorCode = word in errorCodes ? (word as ErrorCode) : 'internal'
+  const messages: Partial<Record<ErrorCode, string>> = {
+    issued_before_in_future: `issuedBefore may be at most ${detail} for this match; leave it out for the default.`,
+    too_many_cutoffs:
+      'This match already has 16 different revocations that cannot be joined; restore some or revoke without except.',
+    rule_too_large:
+      'The rule of this match would exceed 60,000 bytes; use shorter values or fewer exceptions.',
+    idempotency_conflict:
+      'This Idempotency-Key was used with another body in the last 10 minutes; use a new key for a new request.',
+    unknown_revocation:
+      'No live revocation is known by this id or match; it may have been pruned after its until. Where the store has lost it, restore or release by match with force.',
+    time_out_of_range:
+      'reviewBy and at must lie in the future by the store’s clock, at most 366 days ahead, and reviewBy after at.',
+    too_many_schedules: 'This tenant has 10,000 schedules waiting in one shard; cancel some.',
+    unknown_schedule: 'No schedule with this id is waiting; it was made, cancelled, or never was.',
+  }
+  return new KnellError(code, messages[code] ?? 'The store refused the change.')
+}
+
+/** Tries again while the store is away: the commit's id makes a repeat harmless. */
+async function retrying<T>(attempt: () => Promise<T>): Promise<T> {
+  const started = performance.now()
+  for (let wait = 50; ; wait = Math.min(wait * 2, 1000)) {
+    try {
+      return await attempt()
+    } catch (error) {
+      const spent = performance.now() - started
+      if (!isKnellError(error, 'store_unavailable') || spent + wait > MAX_TRY_MS) throw error
+      await new Promise((resolve) => setTimeout(resolve, wait))
+    }
+  }
+}

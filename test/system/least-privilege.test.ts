@@ -1,0 +1,230 @@
+import { connect as connectAmqp, type Channel, type ChannelModel } from 'amqplib'
+import { expect } from 'chai'
+import { permissionsOf } from '../../shared/broker/permissions.ts'
+import type { PrivateEngine } from '../../shared/cli/engines/private-engine.ts'
+import { startRabbit } from '../../shared/cli/engines/private-rabbit.ts'
+import { startRedis } from '../../shared/cli/engines/private-redis.ts'
+import { parseRedisUrl } from '../../shared/config/redis-url.ts'
+import { namesOf } from '../../shared/domain/names.ts'
+import { aclRulesOf } from '../../shared/store/acl.ts'
+import { createRedis } from '../../shared/store/redis.ts'
+import { definitionsArgument } from '../support/definitions.ts'
+import { eventually } from '../support/eventually.ts'
+import { freshNamespace } from '../support/store.ts'
+import { call, createSystem, dies, oldToken, type TestSystem } from '../support/system.ts'
+
+const namespace = freshNamespace()
+const names = namesOf(namespace)
+
+describe('the least privilege', function () {
+  this.timeout(60_000)
+  let rabbit: PrivateEngine
+  let redis: PrivateEngine
+  let system: TestSystem
+  const models: ChannelModel[] = []
+
+  before(async () => {
+    const users = [
+      { name: 'deploy', ...permissionsOf(names, { role: 'deploy' }) },
+      { name: 'knell', ...permissionsOf(names, { role: 'knell' }) },
+      {
+        name: 'orders',
+        ...permissionsOf(names, { role: 'service', service: 'orders', tenants: ['default'] }),
+      },
+      {
+        name: 'other',
+        ...permissionsOf(names, { role: 'service', service: 'other', tenants: ['t2'] }),
+      },
+    ]
+    rabbit = await startRabbit({ args: [await definitionsArgument(users)] })
+    redis = await startRedis()
+    const admin = createRedis(parseRedisUrl(redis.url), () => {})
+    await admin.call('ACL', 'SETUSER', 'knell', 'on', '>knell', ...aclRulesOf(namespace))
+    admin.disconnect()
+    const { model, channel } = await as('deploy')
+    for (const exchange of [names.revocations, names.expiries, names.control, names.retry]) {
+      await channel.assertExchange(exchange, 'topic', { durable: true })
+    }
+    await channel.assertExchange(names.dead, 'topic', { durable: true })
+    await model.close()
+  })
+
+  after(async () => {
+    await rabbit.stop()
+    await redis.stop()
+  })
+
+  afterEach(async () => {
+    await Promise.all(models.splice(0).map((model) => model.close().catch(() => {})))
+    await system?.stop()
+  })
+
+  function urlOf(user: string): string {
+    const url = new URL(rabbit.url)
+    url.username = user
+    url.password = user
+    return url.toString()
+  }
+
+  async function as(user: string): Promise<{ model: ChannelModel; channel: Channel }> {
+    const model = await connectAmqp(urlOf(user))
+    model.on('error', () => {})
+    models.push(model)
+    const channel = await model.createChannel()
+    channel.on('error', () => {})
+    return { model, channel }
+  }
+
+  /** Whether RabbitMQ refuses this. Publishing is answered by the closing of the channel only. */
+  async function isRefused(user: string, act: (channel: Channel) => unknown): Promise<boolean> {
+    const { model } = await as(user)
+    const channel = await model.createConfirmChannel()
+    let code = 0
+    channel.on('error', (error: { code?: number }) => {
+      code = error.code ?? -1
+    })
+    const closed = new Promise((resolve) => channel.once('close', resolve))
+    try {
+      await act(channel)
+      await Promise.race([closed, channel.waitForConfirms()])
+    } catch {
+      await closed
+    }
+    return code === 403 || code === 406
+  }
+
+  it('is enough for the whole system', async () => {
+    const redisUrl = new URL(redis.url)
+    redisUrl.username = 'knell'
+    redisUrl.password = 'knell'
+    system = createSystem({
+      AMQP_URL: urlOf('knell'),
+      REDIS_URL: redisUrl.toString(),
+      NAMESPACE: namespace,
+    })
+    const notifier = await system.start('notifier')
+    await system.start('poller')
+    const service = await system.subscribe({ service: 'orders', amqp: urlOf('orders') })
+    const expired: string[] = []
+    service.on('expired', ({ jti }) => expired.push(jti))
+    await eventually(() => service.stats.push === 'up')
+    const exp = Math.floor(Date.now() / 1000) + 2
+    await call(notifier, system.apiKey, '/v1/tokens', { claims: { jti: 'soon', exp } })
+    const { body } = await call(notifier, system.apiKey, '/v1/revocations', {
+      match: { sub: 'alice' },
+      wait: { for: 'all', timeoutMs: 10_000 },
+    })
+    expect(body['enforced']).to.include({ done: true, live: 1, applied: 1 })
+    await dies(service, { sub: 'alice' })
+    await eventually(() => expired.includes('soon'))
+    const { body: listed } = await call(notifier, system.apiKey, '/v1/subscribers')
+    expect((listed['subscribers'] as { user?: string }[])[0]?.user).to.equal('orders')
+    expect(service.check({ ...oldToken(), sub: 'bob' }).code).to.equal('active')
+  })
+
+  it('lets a service bind its own tenants only, and no wildcard', async () => {
+    const bind =
+      (exchange: string, key: string) =>
+      async (channel: Channel): Promise<void> => {
+        const { queue } = await channel.assertQueue('', { exclusive: true })
+        await channel.bindQueue(queue, exchange, key)
+      }
+    expect(await isRefused('orders', bind(names.revocations, 'default.*'))).to.equal(false)
+    for (const key of ['t2.*', '#', '*.revoked', '*.*', 'defaultx.revoked', 'default.#']) {
+      expect(await isRefused('orders', bind(names.revocations, key)), key).to.equal(true)
+      expect(await isRefused('orders', bind(names.expiries, key)), key).to.equal(true)
+    }
+    for (const key of ['default.ack.orders', 'default.ack.other', '*.beat', '#', 't2.beat']) {
+      expect(await isRefused('orders', bind(names.control, key)), key).to.equal(true)
+    }
+    expect(await isRefused('orders', bind(names.retry, 'orders.now'))).to.equal(true)
+    expect(await isRefused('orders', bind(names.dead, 'orders'))).to.equal(true)
+  })
+
+  it('lets a service publish its acks, retries and dead letters, and nothing else', async () => {
+    const publish =
+      (exchange: string, key: string, options = {}) =>
+      (channel: Channel): void => {
+        channel.publish(exchange, key, Buffer.from('{}'), options)
+      }
+    expect(await isRefused('orders', publish(names.control, 'default.ack.orders'))).to.equal(false)
+    expect(await isRefused('orders', publish(names.retry, 'orders.1'))).to.equal(false)
+    expect(await isRefused('orders', publish(names.dead, 'orders'))).to.equal(false)
+    const refused: [string, string][] = [
+      [names.revocations, 'default.revoked'],
+      [names.expiries, 'default.expired'],
+      [names.control, 'default.beat'],
+      [names.control, 't2.ack.orders'],
+      [names.control, 'default.ack.other'],
+      [names.retry, 'other.now'],
+      [names.dead, 'other'],
+      ['', `${namespace}.service.orders`],
+    ]
+    for (const [exchange, key] of refused) {
+      expect(await isRefused('orders', publish(exchange, key)), `${exchange} ${key}`).to.equal(true)
+    }
+    const forged = publish(names.control, 'default.ack.orders', { userId: 'other' })
+    expect(await isRefused('orders', forged), 'another user’s name').to.equal(true)
+  })
+
+  it('lets nobody but the deploy step declare what lasts, or reach another’s queue', async () => {
+    const { channel } = await as('deploy')
+    for (const queue of [`${namespace}.service.orders`, `${namespace}.service.other`]) {
+      await channel.assertQueue(queue, { durable: true, arguments: { 'x-queue-type': 'quorum' } })
+    }
+    const consume = (queue: string) => (ch: Channel) => ch.consume(queue, () => {})
+    expect(await isRefused('orders', consume(`${namespace}.service.other`))).to.equal(true)
+    expect(await isRefused('knell', consume(`${namespace}.service.other`))).to.equal(true)
+    expect(await isRefused('orders', (ch) => ch.purgeQueue(`${namespace}.service.other`))).to.equal(
+      true,
+    )
+    expect(
+      await isRefused('orders', (ch) => ch.deleteQueue(`${namespace}.service.orders`)),
+    ).to.equal(true)
+    expect(await isRefused('orders', (ch) => ch.deleteExchange(names.revocations))).to.equal(true)
+    const declare = (ch: Channel) =>
+      ch.assertQueue(`${namespace}.service.orders2`, { durable: true })
+    for (const user of ['orders', 'knell']) {
+      expect(await isRefused(user, declare), user).to.equal(true)
+    }
+    const direct = (ch: Channel): void => {
+      ch.sendToQueue(`${namespace}.service.orders`, Buffer.from('{}'))
+    }
+    expect(await isRefused('knell', direct), 'past the exchanges').to.equal(true)
+  })
+
+  it('lets the processes touch no other key, and neither empty nor reconfigure the store', async () => {
+    const url = new URL(redis.url)
+    url.username = 'knell'
+    url.password = 'knell'
+    const client = createRedis(parseRedisUrl(url.toString()), () => {})
+    const isDenied = async (...command: [string, ...string[]]): Promise<boolean> => {
+      try {
+        await client.call(...command)
+        return false
+      } catch (error) {
+        return String(error).includes('NOPERM')
+      }
+    }
+    try {
+      expect(await isDenied('HGET', `${namespace}:{default.0}:meta`, 'term')).to.equal(false)
+      const denied: [string, ...string[]][] = [
+        ['GET', 'another-application'],
+        ['SET', `${namespace}x:key`, '1'],
+        ['FLUSHALL'],
+        ['CONFIG', 'SET', 'appendonly', 'no'],
+        ['KEYS', '*'],
+        ['SHUTDOWN'],
+        ['CLIENT', 'KILL', 'TYPE', 'normal'],
+        ['REPLICAOF', 'NO', 'ONE'],
+        ['ACL', 'LIST'],
+        ['SUBSCRIBE', 'anything'],
+      ]
+      for (const command of denied) {
+        expect(await isDenied(...command), command.join(' ')).to.equal(true)
+      }
+    } finally {
+      client.disconnect()
+    }
+  })
+})
