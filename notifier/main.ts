@@ -3,6 +3,7 @@ import process from 'node:process'
 import { Beater } from '../shared/relay/beater.ts'
 import { Drainer } from '../shared/relay/drainer.ts'
 import { addCheckRoute } from '../shared/http/routes/check.ts'
+import { addDeadRoutes } from '../shared/http/routes/dead.ts'
 import { addFeedRoutes } from '../shared/http/routes/feed.ts'
 import { addOpsRoutes } from '../shared/http/routes/ops.ts'
 import { addSubscriberRoutes } from '../shared/http/routes/subscribers.ts'
@@ -35,6 +36,7 @@ await runProcess('notifier', process, (app, shared) => {
   addCheckRoute(app, shared)
   addSubscriberRoutes(app, shared)
   addOpsRoutes(app, shared)
+  addDeadRoutes(app, shared)
 
   const beater = new Beater({ feed, broker, names, tenants, intervalMs: beatMs, log })
   const drainer = new Drainer({ tokens, relay, tenants, backlogMax })

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import process from 'node:process'
 import { addCheckRoute } from '../shared/http/routes/check.ts'
+import { addDeadRoutes } from '../shared/http/routes/dead.ts'
 import { addFeedRoutes } from '../shared/http/routes/feed.ts'
 import { addOpsRoutes } from '../shared/http/routes/ops.ts'
 import { addSubscriberRoutes } from '../shared/http/routes/subscribers.ts'
@@ -35,6 +36,7 @@ await runProcess('poller', process, (app, shared) => {
   addCheckRoute(app, shared)
   addSubscriberRoutes(app, shared)
   addOpsRoutes(app, shared)
+  addDeadRoutes(app, shared)
 
   const ear = new BeatEar(broker, names)
   const mayBeat = (tenant: string) => ear.silenceMs(tenant) > SILENT_BEATS * beatMs

@@ -11,6 +11,8 @@ export interface Outgoing {
   readonly body: string
   /** Persistent unless told otherwise: beats are worth nothing after a restart of the broker. */
   readonly transient?: boolean
+  /** The `knell-signature` of a message that is sent again as it came. */
+  readonly signature?: string
   /** The RabbitMQ user it comes from; RabbitMQ refuses another than the one logged in. */
   readonly userId?: string
 }
@@ -119,7 +121,12 @@ export class Publisher {
               mandatory: true,
               type: message.type,
               appId: 'knell',
-              headers: { 'knell-flight': flightId },
+              headers: {
+                'knell-flight': flightId,
+                ...(message.signature === undefined
+                  ? {}
+                  : { 'knell-signature': message.signature }),
+              },
               ...(message.messageId === undefined ? {} : { messageId: message.messageId }),
               ...(message.userId === undefined ? {} : { userId: message.userId }),
             },

@@ -26,7 +26,11 @@ export async function ensureExchanges(link: Link, names: Names): Promise<void> {
   }
 }
 
-async function withChannel(link: Link, use: (channel: Channel) => Promise<void>): Promise<void> {
+/** Uses a channel of its own, since a refusal closes it. */
+export async function withChannel(
+  link: Link,
+  use: (channel: Channel) => Promise<void>,
+): Promise<void> {
   const channel = await link.createChannel({ mayFail: true })
   await use(channel)
   await channel.close()

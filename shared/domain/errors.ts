@@ -48,6 +48,10 @@ export type ErrorCode =
   | 'message_invalid'
   | 'not_handled'
   | 'too_many_services'
+  | 'unknown_service'
+  | 'no_handler'
+  | 'handler_timeout'
+  | 'feed_trimmed'
   | 'shutting_down'
   | 'config_invalid'
   | 'pull_failed'
@@ -120,6 +124,10 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   // Handlers
   not_handled: { status: 503, retryable: false },
   too_many_services: { status: 422, retryable: false },
+  unknown_service: { status: 404, retryable: false },
+  no_handler: { status: 503, retryable: true },
+  handler_timeout: { status: 503, retryable: true },
+  feed_trimmed: { status: 410, retryable: false },
   // The process
   shutting_down: { status: 503, retryable: true },
   config_invalid: { status: 500, retryable: false },

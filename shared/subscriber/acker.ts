@@ -83,6 +83,11 @@ export class Acker {
     })
   }
 
+  /** What there is to say of a tenant now. */
+  ackOf(tenant: string): Ack | undefined {
+    return this.#ackOf(tenant, false)[0]
+  }
+
   #ackOf(tenant: string, leaving: boolean): Ack[] {
     const follower = this.#followers.get(tenant)
     if (follower === undefined) return []

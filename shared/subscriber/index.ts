@@ -7,6 +7,14 @@ export type {
   SubscriberStats,
   VerifyResult,
 } from './events.ts'
+export type {
+  EventOf,
+  HandleOptions,
+  Handler,
+  HandlerContext,
+  Handling,
+} from './handlers/options.ts'
+export type { ReplayCounts, ReplayOptions } from './handlers/replay.ts'
 export type { Policy, PolicyOptions, WhenStale } from './policy.ts'
 export type { CheckOptions, Subscriber, TokenOptions } from './subscriber.ts'
 export { TokenDeath } from './token-death.ts'

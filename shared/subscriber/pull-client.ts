@@ -44,7 +44,8 @@ export class PullClient {
       const base = this.#urls[this.#current] as URL
       try {
         const response = await this.#send(base, request)
-        if (response.statusCode === 200) return response
+        const { statusCode = 0 } = response
+        if (statusCode >= 200 && statusCode < 300) return response
         last = await refusalOf(response)
       } catch (error) {
         if (request.signal?.aborted === true) throw toPullError(error)
@@ -120,12 +121,24 @@ async function textOf(response: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString('utf8')
 }
 
-async function refusalOf(response: IncomingMessage): Promise<Error> {
-  const text = (await textOf(response)).slice(0, 500)
-  return new Error(`HTTP ${response.statusCode}: ${text}`)
+/** An answer that is no success, with its status. */
+class Refusal extends Error {
+  readonly status: number
+
+  constructor(status: number, text: string) {
+    super(`HTTP ${status}: ${text}`)
+    this.status = status
+  }
+}
+
+async function refusalOf(response: IncomingMessage): Promise<Refusal> {
+  return new Refusal(response.statusCode ?? 0, (await textOf(response)).slice(0, 500))
 }
 
 function toPullError(error: unknown): KnellError {
   const why = error instanceof Error ? error.message : String(error)
-  return new KnellError('pull_failed', `No pull URL gave a usable answer: ${why}`, { cause: error })
+  return new KnellError('pull_failed', `No pull URL gave a usable answer: ${why}`, {
+    cause: error,
+    ...(error instanceof Refusal ? { details: { status: error.status } } : {}),
+  })
 }

@@ -25,6 +25,10 @@ import type {
 import { Follower, moment } from './follower.ts'
 import type { Settled } from './options.ts'
 import { problemsOfPolicy, type Policy, type PolicyOptions } from './policy.ts'
+import { createAckPoster } from './handlers/ack-poster.ts'
+import { Handlers } from './handlers/handlers.ts'
+import type { Handler, HandleOptions, Handling } from './handlers/options.ts'
+import { replay, type ReplayCounts, type ReplayOptions } from './handlers/replay.ts'
 import { Presence } from './presence.ts'
 import { PullClient } from './pull-client.ts'
 import { Push } from './push.ts'
@@ -71,6 +75,9 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   readonly #watches: TokenWatches
   readonly #stale = new Set<string>()
   readonly #counts = { pushed: 0, pulled: 0, snapshots: 0, invalid: 0, trimmed: 0 }
+  /** Its own, so that a call that one process does not serve does not turn the others' pulls away from it. */
+  readonly #ackClient: PullClient
+  readonly #handlers: Handlers
   #timer: NodeJS.Timeout | undefined
   #closing: Promise<void> | undefined
   #followsExpiries = false
@@ -121,6 +128,15 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       service,
       instance: this.instance,
       user: userOf(settings.amqp),
+      onProblem: (error) => this.#problem(error),
+    })
+    this.#ackClient = new PullClient(settings.pull, settings.apiKey)
+    this.#handlers = new Handlers({
+      amqp: settings.amqp,
+      service,
+      names: namesOf(settings.namespace),
+      tenants,
+      report: createAckPoster(this.#ackClient, (tenant) => this.#acker.ackOf(tenant)),
       onProblem: (error) => this.#problem(error),
     })
     for (const tenant of tenants) this.#followers.set(tenant, this.#createFollower(tenant))
@@ -346,6 +362,42 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   }
 
   /**
+   * Handles events durably, on a queue that the instances of the service share: each event is
+   * handled by one of them, at least once. One that fails is tried again with back-off, and given up
+   * to the dead letters after `maxAttempts`. Resolves when this instance consumes and the store knows
+   * of the service; events from then on are not lost. May be called again for other kinds.
+   * @throws TypeError for a kind that has a handler already, and for unusable options
+   * @throws KnellError `broker_topology` where the queue exists with other arguments or the user may not use it; `shutting_down`
+   */
+  handle<K extends Kind>(
+    kinds: readonly K[],
+    fn: Handler<K>,
+    options?: HandleOptions,
+  ): Promise<Handling> {
+    return this.#handlers.handle(kinds, fn as Parameters<Handlers['handle']>[1], options)
+  }
+
+  /**
+   * Runs the handlers of this instance again, from a time or from positions in the feed; what fails
+   * goes the way of every failed event. Entries of kinds without a handler here are passed over.
+   * @throws TypeError without a handler, or without a tenant where several are followed
+   * @throws KnellError `feed_trimmed` where the feed no longer reaches back so far; `pull_failed`
+   */
+  async replay(options: ReplayOptions): Promise<ReplayCounts> {
+    const { tenants } = this.#settings
+    const tenant = options.tenant ?? (tenants.length === 1 ? tenants[0] : undefined)
+    if (tenant === undefined || !tenants.includes(tenant)) {
+      throw new TypeError('replay: name one of the tenants that are followed.')
+    }
+    const handlers = this.#handlers
+    if (handlers.kinds.length === 0) throw new TypeError('replay: there is no handler.')
+    return replay(
+      { ...options, tenant },
+      { client: this.#client, rules: handlers.rules, run: (batch) => handlers.runAgain(batch) },
+    )
+  }
+
+  /**
    * How fresh a tenant's view is: the store time (ms) it provably contains, its age (ms), and for how
    * long (ms; null: until it leaves) the store waits for this instance to apply a revocation. A
    * policy that is laxer than that holds only once the store knows of it.
@@ -467,6 +519,8 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
 
   async #close(): Promise<void> {
     clearInterval(this.#timer)
+    await this.#handlers.close()
+    this.#ackClient.close()
     this.#watches.close()
     this.#presence.leave()
     const stopped = [...this.#followers.values()].map((follower) => follower.stop())
