@@ -1,6 +1,7 @@
 import { parseTails, type Tail } from './beat.ts'
 import { isCount, isRecord, WIRE_VERSION } from './entry.ts'
 import { KnellError } from './errors.ts'
+import { parseHandled, parseHandles, type Handled, type Handles } from './handled.ts'
 import { termOf, type Position } from './position.ts'
 import { isInstance, isService, isTenant } from './tenant.ts'
 
@@ -24,6 +25,10 @@ export interface Ack {
   readonly staleMs: number | null
   /** For how long, ms, the instance may go on to let tokens in without fresh news; null: without limit. */
   readonly maxStalenessMs: number | null
+  /** What handlers of the service are done with. */
+  readonly handled?: readonly Handled[]
+  /** Present where the instance has handlers. */
+  readonly handles?: Handles
 }
 
 /** The most acks in one message or call. */
@@ -52,6 +57,8 @@ function parseAck(value: unknown): Ack {
     fail('maxStalenessMs is neither a whole number nor null')
   }
   const { expiries } = applied
+  const handled = parseHandled(value['handled'])
+  const handles = parseHandles(value['handles'])
   return {
     v: WIRE_VERSION,
     tenant,
@@ -65,6 +72,8 @@ function parseAck(value: unknown): Ack {
     },
     staleMs,
     maxStalenessMs,
+    ...(handled.length > 0 ? { handled } : {}),
+    ...(handles === undefined ? {} : { handles }),
   }
 }
 

@@ -56,7 +56,16 @@ export function createServices(settings: Settings, log: Logger): Process {
     for (const tenant of new Set(entries.map((entry) => entry.tenant))) watch.wake(tenant)
   })
   const instances = new InstanceStore(store, beatMs)
-  const acks = new AckEar({ instances, broker, names, tenants: [...tenants.keys()], beatMs, log })
+  const handlers = new HandlerStore(store)
+  const acks = new AckEar({
+    instances,
+    handlers,
+    broker,
+    names,
+    tenants: [...tenants.keys()],
+    beatMs,
+    log,
+  })
   const schedules = new ScheduleStore(store, rules)
   const dueChanges = new DueChanges({
     store,
@@ -79,7 +88,7 @@ export function createServices(settings: Settings, log: Logger): Process {
       maxTokens: tenants.get(tenant)?.maxTokens ?? DEFAULT_MAX_TOKENS,
     })),
     feed,
-    handlers: new HandlerStore(store),
+    handlers,
     upkeep: new UpkeepStore(store),
     instances,
     acks,

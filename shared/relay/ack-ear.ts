@@ -8,7 +8,9 @@ import { parseJson } from '../domain/entry.ts'
 import { ackKey, type Names } from '../domain/names.ts'
 import type { Position } from '../domain/position.ts'
 import { ALL_TENANTS } from '../domain/tenant.ts'
+import type { HandlerStore } from '../store/handler-store.ts'
 import type { InstanceStore, Puller, Sender } from '../store/instance-store.ts'
+import { takeAcks } from '../store/take-acks.ts'
 import { Loop } from './loop.ts'
 
 /** What an instance has applied, heard just now. */
@@ -28,6 +30,8 @@ interface AckEarEvents {
 
 /** An ack larger than this is none. */
 const MAX_BYTES = 262_144
+/** Past this many reports of an instance that wait for the store, the oldest are left to the sweep. */
+const MAX_HANDLED = 1000
 /** Past this many acks waiting for the store, per tenant, further instances' acks are left to their next one. */
 const MAX_WAITING = 20_000
 
@@ -36,7 +40,7 @@ const MAX_WAITING = 20_000
  * batches, so that any other process, and one that is started later, knows them too.
  */
 export class AckEar extends EventEmitter<AckEarEvents> {
-  readonly #instances: InstanceStore
+  readonly #stores: { readonly instances: InstanceStore; readonly handlers: HandlerStore }
   readonly #log: Logger
   readonly #loop: Loop
   readonly #waiting = new Map<string, Map<string, { ack: Ack; user: string }>>()
@@ -44,6 +48,7 @@ export class AckEar extends EventEmitter<AckEarEvents> {
 
   constructor(options: {
     instances: InstanceStore
+    handlers: HandlerStore
     broker: Broker
     names: Names
     tenants: readonly string[]
@@ -53,7 +58,8 @@ export class AckEar extends EventEmitter<AckEarEvents> {
     super()
     this.setMaxListeners(0)
     const { broker, names, beatMs, log } = options
-    this.#instances = options.instances
+    const { instances, handlers } = options
+    this.#stores = { instances, handlers }
     this.#log = log
     for (const tenant of options.tenants) this.#waiting.set(tenant, new Map())
     this.#loop = new Loop('acks', beatMs / 2, () => this.runOnce(), log)
@@ -94,8 +100,12 @@ export class AckEar extends EventEmitter<AckEarEvents> {
         if (waiting === undefined || (named !== ack.tenant && named !== ALL_TENANTS)) continue
         if (fields.routingKey !== ackKey(named, ack.service)) continue
         const field = `${ack.service} ${ack.instance}`
+        const older = waiting.get(field)?.ack.handled ?? []
+        // What an instance has applied is in its newest ack; what was handled is in each.
+        const handled = [...older, ...(ack.handled ?? [])].slice(-MAX_HANDLED)
         if (waiting.size < MAX_WAITING || waiting.has(field)) {
-          waiting.set(field, { ack, user: userId })
+          const kept = handled.length > 0 ? { ...ack, handled } : ack
+          waiting.set(field, { ack: kept, user: userId })
         }
         this.tell(ack, { user: userId })
       }
@@ -137,11 +147,14 @@ export class AckEar extends EventEmitter<AckEarEvents> {
     return written
   }
 
-  #write(tenant: string, batch: readonly [string, { ack: Ack; user: string }][]): Promise<Ack[]> {
+  async #write(
+    tenant: string,
+    batch: readonly [string, { ack: Ack; user: string }][],
+  ): Promise<Ack[]> {
     const users = new Map(batch.map(([, { ack, user }]) => [ack, user]))
-    return this.#instances.take(tenant, [...users.keys()], (ack) => ({
-      user: users.get(ack) ?? '',
-    }))
+    const acks = [...users.keys()]
+    const sender = (ack: Ack): Sender => ({ user: users.get(ack) ?? '' })
+    return [...(await takeAcks(this.#stores, tenant, acks, sender))]
   }
 
   #refused(tenant: string, refused: readonly Ack[]): void {

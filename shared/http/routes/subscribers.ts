@@ -5,7 +5,11 @@ import { KnellError } from '../../domain/errors.ts'
 import { instanceSchema, parseWith, serviceSchema, tenantSchema } from '../schemas.ts'
 import type { Services } from '../services.ts'
 import type { Instance } from '../../store/instance-store.ts'
+import { takeAcks } from '../../store/take-acks.ts'
 import type { TenantState } from '../../store/feed-store.ts'
+
+/** Five hundred entries with every second event handled. */
+const BODY_LIMIT = 2 * 1024 * 1024
 
 const listQuery = z.strictObject({ tenant: tenantSchema, service: serviceSchema.optional() })
 
@@ -17,9 +21,9 @@ const removeQuery = z.strictObject({
 
 /** `POST /v1/acks`, and who listens: `GET` and `DELETE /v1/subscribers`. */
 export function addSubscriberRoutes(app: FastifyInstance, services: Services): void {
-  const { feed, instances, acks, log } = services
+  const { feed, instances, handlers, acks, log } = services
 
-  app.post('/v1/acks', async (request) => {
+  app.post('/v1/acks', { bodyLimit: BODY_LIMIT }, async (request) => {
     const key = app.auth.require(request, 'feed:read')
     const byTenant = new Map<string, Ack[]>()
     for (const ack of parseAcks(request.body)) {
@@ -30,7 +34,7 @@ export function addSubscriberRoutes(app: FastifyInstance, services: Services): v
     let refused = 0
     for (const [tenant, given] of byTenant) {
       const by = { key: key.name }
-      const bad = new Set(await instances.take(tenant, given, () => by))
+      const bad = await takeAcks(services, tenant, given, () => by)
       for (const ack of given) if (!bad.has(ack)) acks.tell(ack, by)
       taken += given.length - bad.size
       refused += bad.size
@@ -49,6 +53,7 @@ export function addSubscriberRoutes(app: FastifyInstance, services: Services): v
     const { tenant } = app.auth.tenant(request, query.tenant, 'ops:read')
     const state = await feed.state(tenant)
     const { at, instances: all } = await instances.all(tenant)
+    const withHandlers = await handlers.services(tenant)
     const named = all.filter(({ service }) => service === (query.service ?? service))
     return {
       tenant,
@@ -57,6 +62,7 @@ export function addSubscriberRoutes(app: FastifyInstance, services: Services): v
       subscribers: named
         .map((instance) => shown(instance, at, state, instances.isGone(instance)))
         .sort((a, b) => (`${a.service} ${a.instance}` < `${b.service} ${b.instance}` ? -1 : 1)),
+      handlers: withHandlers.filter(({ service }) => service === (query.service ?? service)),
     }
   })
 
@@ -65,8 +71,10 @@ export function addSubscriberRoutes(app: FastifyInstance, services: Services): v
     const { tenant } = app.auth.tenant(request, query.tenant, 'ops:write')
     const removed = await instances.remove(tenant, query.service, query.instance)
     const { service, instance } = query
-    log.info({ tenant, service, instance, removed }, 'instances of a subscriber were removed')
-    return { removed }
+    // Without an instance the service itself goes: nothing is owed to its handlers any more.
+    const ended = instance === undefined && (await handlers.remove(tenant, service))
+    log.info({ tenant, service, instance, removed, ended }, 'a subscriber was removed')
+    return { removed, ...(ended ? { handlersEnded: true } : {}) }
   })
 }
 

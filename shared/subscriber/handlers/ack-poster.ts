@@ -1,9 +1,8 @@
-import { isKnellError } from '../../domain/errors.ts'
 import type { Ack } from '../../domain/ack.ts'
 import type { PullClient } from '../pull-client.ts'
 import type { Report } from './handled-reporter.ts'
 
-/** Reports by `POST /v1/acks`. A notifier or poller that does not know the call yet is told nothing. */
+/** Reports by `POST /v1/acks`, so that what was taken is in the store. */
 export function createAckPoster(
   client: PullClient,
   ackOf: (tenant: string) => Ack | undefined,
@@ -14,15 +13,6 @@ export function createAckPoster(
       ...(handled.length > 0 ? { handled } : {}),
       ...(handles === undefined ? {} : { handles }),
     })
-    try {
-      const answer = await client.open({ method: 'POST', path: '/v1/acks', body })
-      answer.resume()
-    } catch (error) {
-      if (!isUnknownCall(error)) throw error
-    }
+    await client.json({ method: 'POST', path: '/v1/acks', body })
   }
-}
-
-function isUnknownCall(error: unknown): boolean {
-  return isKnellError(error, 'pull_failed') && error.details?.['status'] === 404
 }
