@@ -10,9 +10,16 @@ import {
   type ExecutionContext,
   type FactoryProvider,
   type ModuleMetadata,
+  type OnModuleInit,
   type Provider,
 } from '@nestjs/common'
-import { APP_GUARD, Reflector } from '@nestjs/core'
+import {
+  APP_GUARD,
+  DiscoveryModule,
+  DiscoveryService,
+  MetadataScanner,
+  Reflector,
+} from '@nestjs/core'
 import {
   assertGuardOptions,
   assertRoutePolicy,
@@ -122,6 +129,34 @@ export class KnellGuard implements CanActivate {
   }
 }
 
+/** Tells the subscriber at start of every policy that a route has, before a request asks for it. */
+class RoutePolicies implements OnModuleInit {
+  readonly #guard: Guard<GuardedRequest>
+  readonly #discovery: DiscoveryService
+  readonly #reflector: Reflector
+
+  constructor(options: KnellNestOptions, discovery: DiscoveryService, reflector: Reflector) {
+    assertGuardOptions('KnellModule', options)
+    this.#guard = guardOf({ ...options })
+    this.#discovery = discovery
+    this.#reflector = reflector
+  }
+
+  onModuleInit(): void {
+    const scanner = new MetadataScanner()
+    for (const { metatype } of this.#discovery.getControllers()) {
+      if (typeof metatype !== 'function') continue
+      const prototype = metatype.prototype as Record<string, () => unknown>
+      const handlers = scanner.getAllMethodNames(prototype).map((name) => prototype[name])
+      for (const marked of [metatype, ...handlers]) {
+        if (marked === undefined) continue
+        const policy = this.#reflector.get<RoutePolicy | false | undefined>(POLICY, marked)
+        if (policy !== undefined && policy !== false) this.#guard.with(policy)
+      }
+    }
+  }
+}
+
 // The compiler takes no decorators here, so they are called as the functions they are.
 Injectable()(KnellGuard)
 Inject(KNELL_OPTIONS)(KnellGuard, undefined, 0)
@@ -140,7 +175,8 @@ export class KnellModule {
   /** As `forRoot`, with options that a factory makes. The application does not start with unusable ones. */
   static forRootAsync(options: KnellAsyncOptions): DynamicModule {
     const { useFactory, inject = [], imports = [], global } = options
-    return { ...moduleOf({ provide: KNELL_OPTIONS, useFactory, inject }, global), imports }
+    const module = moduleOf({ provide: KNELL_OPTIONS, useFactory, inject }, global)
+    return { ...module, imports: [...(module.imports ?? []), ...imports] }
   }
 }
 
@@ -148,11 +184,18 @@ Module({})(KnellModule)
 
 function moduleOf(options: Provider, guardAll: boolean = true): DynamicModule {
   const everywhere: Provider[] = guardAll ? [{ provide: APP_GUARD, useExisting: KnellGuard }] : []
+  const policies: Provider = {
+    provide: RoutePolicies,
+    useFactory: (given: KnellNestOptions, discovery: DiscoveryService, reflector: Reflector) =>
+      new RoutePolicies(given, discovery, reflector),
+    inject: [KNELL_OPTIONS, DiscoveryService, Reflector],
+  }
   return {
     module: KnellModule,
     // Any module may use the guard without importing this one.
     global: true,
-    providers: [options, KnellGuard, ...everywhere],
+    imports: [DiscoveryModule],
+    providers: [options, KnellGuard, policies, ...everywhere],
     exports: [KNELL_OPTIONS, KnellGuard],
   }
 }

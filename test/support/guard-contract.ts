@@ -1,8 +1,6 @@
 import { expect } from 'chai'
 import type { GuardOptions, Refusal } from '../../shared/frameworks/index.ts'
 import type { KnellProcess } from '../../shared/cli/processes.ts'
-import { connect as connectAmqp } from 'amqplib'
-import { openTestStore } from './store.ts'
 import type { Subscriber } from '../../shared/subscriber/index.ts'
 import { eventually } from './eventually.ts'
 import { bearer, get, openCall, textOf, type HttpAnswer } from './http-call.ts'
@@ -103,32 +101,11 @@ export function guardContract(
       expect(status).to.equal(201)
     }
 
-    /** Publishes a hold of a subject as a process would. */
     async function hold(sub: string): Promise<void> {
-      const store = openTestStore({ namespace: system.namespace })
-      const model = await connectAmqp(String(system.env['AMQP_URL']))
-      try {
-        const { epoch, tails } = await store.store.touch('default', 1)
-        const event = { match: { sub }, held: true, holdId: 'h', until: now() + 600 }
-        const body = {
-          v: 1,
-          tenant: 'default',
-          log: 'revocations',
-          shard: 1,
-          epoch,
-          seq: tails.revocations + 1,
-          at: Date.now(),
-          kind: 'held',
-          events: [event],
-        }
-        const channel = await model.createConfirmChannel()
-        const exchange = `${system.namespace}.revocations`
-        channel.publish(exchange, 'default.held', Buffer.from(JSON.stringify(body)))
-        await channel.waitForConfirms()
-      } finally {
-        await model.close()
-        store.store.close()
-      }
+      const reviewBy = now() + 600
+      const body = { match: { sub }, hold: { reviewBy, outcome: 'release' } }
+      const { status } = await call(notifier, system.apiKey, '/v1/revocations', body)
+      expect(status).to.equal(201)
     }
 
     function expectRefused(answer: HttpAnswer, status: number, code: string): void {
