@@ -57,6 +57,11 @@ export function addUndoRoutes(app: FastifyInstance, services: Services): void {
 
   app.post('/v1/revocations/restore', async (request) => {
     const body = parseWith(restoreBody, request.body, 'body')
+    // Two tenants may have given the same id.
+    const { size } = services.settings.tenants
+    if (body.id !== undefined && body.tenant === undefined && size > 1) {
+      throw new KnellError('invalid_request', 'Send the tenant of the id: an id is one tenant’s.')
+    }
     const settings = app.auth.tenant(request, body.tenant, 'revocations:undo')
     const { tenant } = settings
     const change = await restoreOf(services, settings, body)

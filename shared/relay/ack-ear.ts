@@ -154,7 +154,7 @@ export class AckEar extends EventEmitter<AckEarEvents> {
     const users = new Map(batch.map(([, { ack, user }]) => [ack, user]))
     const acks = [...users.keys()]
     const sender = (ack: Ack): Sender => ({ user: users.get(ack) ?? '' })
-    return [...(await takeAcks(this.#stores, tenant, acks, sender))]
+    return [...(await takeAcks(this.#stores, tenant, acks, sender)).refused]
   }
 
   #refused(tenant: string, refused: readonly Ack[]): void {

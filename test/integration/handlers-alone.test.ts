@@ -54,8 +54,9 @@ describe('the handlers of one instance', function () {
       names: namesOf(namespace),
       tenants: ['default'],
       report: async (tenant, items, handles) => {
-        reports.push({ tenant, items, handles })
         await Promise.resolve()
+        reports.push({ tenant, items, handles })
+        return 'taken'
       },
       onProblem: (problem) => problems.push(problem),
       ...more,
@@ -158,6 +159,7 @@ describe('the handlers of one instance', function () {
         await Promise.resolve()
         if (isAway) throw new Error('away')
         taken.push({ tenant, items, handles })
+        return 'taken'
       },
     })
     let joined = false

@@ -32,10 +32,12 @@ export function addSubscriberRoutes(app: FastifyInstance, services: Services): v
     }
     let taken = 0
     let refused = 0
+    let unregistered = false
     for (const [tenant, given] of byTenant) {
       const by = { key: key.name }
-      const bad = await takeAcks(services, tenant, given, () => by)
+      const { refused: bad, unknown } = await takeAcks(services, tenant, given, () => by)
       for (const ack of given) if (!bad.has(ack)) acks.tell(ack, by)
+      unregistered ||= unknown.size > 0
       taken += given.length - bad.size
       refused += bad.size
     }
@@ -45,7 +47,11 @@ export function addSubscriberRoutes(app: FastifyInstance, services: Services): v
         'None of these acks was taken: the instance speaks under another API key, or its service has too many instances.',
       )
     }
-    return { taken, ...(refused > 0 ? { refused } : {}) }
+    return {
+      taken,
+      ...(refused > 0 ? { refused } : {}),
+      ...(unregistered ? { unregistered } : {}),
+    }
   })
 
   app.get('/v1/subscribers', async (request) => {

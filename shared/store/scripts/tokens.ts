@@ -129,16 +129,15 @@ for i = 1, #pairs_, 2 do
   end
 end
 if next(missing) then return { 'leads', int(s.now), textOf(missing), 0, 0, 0, s.epoch, 0 } end
-local revoked = {}
+local revoked, held = {}, {}
 if #fields > 0 and redis.call('HLEN', KEYS[4]) > 0 then
   for from = 1, #fields, 1000 do
     local keys = {}
     for i = from, math.min(from + 999, #fields) do keys[#keys + 1] = '{"jti":"' .. jtis[i] .. '"}' end
     local found = redis.call('HMGET', KEYS[4], unpack(keys))
     for i, rule in ipairs(found) do
-      if rule and (string.find(rule, '"cutoffs":[', 1, true) or string.find(rule, '"held":true', 1, true)) then
-        revoked[from + i - 1] = true
-      end
+      if rule and string.find(rule, '"cutoffs":[', 1, true) then revoked[from + i - 1] = true end
+      if rule and string.find(rule, '"held":true', 1, true) then held[from + i - 1] = true end
     end
   end
 end
@@ -176,7 +175,7 @@ for i, f in ipairs(fields) do
     end
   else
     local at = announcementAfter(second, exp, leads)
-    if not revoked[i] and at * 1000 > s.now then
+    if not revoked[i] and not held[i] and at * 1000 > s.now then
       expiring = expiring + 1
       announce('expiring', i, int(exp), ',"inSeconds":' .. int(exp - second))
     end

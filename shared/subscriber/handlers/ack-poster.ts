@@ -1,4 +1,5 @@
 import type { Ack } from '../../domain/ack.ts'
+import { isRecord } from '../../domain/entry.ts'
 import type { PullClient } from '../pull-client.ts'
 import type { Report } from './handled-reporter.ts'
 
@@ -13,6 +14,7 @@ export function createAckPoster(
       ...(handled.length > 0 ? { handled } : {}),
       ...(handles === undefined ? {} : { handles }),
     })
-    await client.json({ method: 'POST', path: '/v1/acks', body })
+    const answer = await client.json({ method: 'POST', path: '/v1/acks', body })
+    return isRecord(answer) && answer['unregistered'] === true ? 'unregistered' : 'taken'
   }
 }

@@ -19,12 +19,12 @@ export interface Handles {
   readonly maxAttempts: number
 }
 
-/** Tells the store. Rejects where it was not taken. */
+/** Tells the store. Rejects where it was not taken; `unregistered` where the store does not know what the service handles. */
 export type Report = (
   tenant: string,
   items: readonly HandledItem[],
   handles?: Handles,
-) => Promise<void>
+) => Promise<'taken' | 'unregistered'>
 
 const INTERVAL_MS = 1000
 const MAX_BACKOFF_MS = 30_000
@@ -160,11 +160,18 @@ export class HandledReporter {
       if (taken.length === 0 && !isJoin) return
       const handles = isJoin ? this.#handles() : undefined
       const startedAt = performance.now()
+      let word
       try {
-        await this.#report(tenant, toItems(taken), handles)
+        word = await this.#report(tenant, toItems(taken), handles)
       } catch (error) {
         this.#putBack(taken)
         throw error
+      }
+      if (word === 'unregistered' && !isJoin) {
+        // The store was emptied: it is told at once, with the same report, since that says so too.
+        this.#putBack(taken)
+        isJoin = true
+        continue
       }
       if (isJoin) this.#joinedAt.set(tenant, startedAt)
       isJoin = false

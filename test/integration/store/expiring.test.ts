@@ -176,6 +176,10 @@ describe('lead times on the wheel', function () {
     const held = await tokens.drain(tenant, 0, base + 10, '0', 100)
     expect([held.expiring, held.entries.length, held.left]).to.deep.equal([0, 0, 0])
     expect(await hits({ jti: 'a' })).to.equal(2)
+    // A hold may be lifted, but the exp has come all the same.
+    await setNow(tenant, (base + 20) * 1000)
+    const ended = await tokens.drain(tenant, 0, base + 20, '0', 100)
+    expect([ended.announced, ended.revoked]).to.deep.equal([1, 0])
   })
 
   it('know a token again that a process with other lead times has moved on', async () => {
