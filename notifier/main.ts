@@ -14,7 +14,7 @@ import { addRevocationRoutes } from './routes/revocations.ts'
 import { addTokenRoutes } from './routes/tokens.ts'
 
 await runProcess('notifier', process, (app, shared) => {
-  const { settings, log, names, store, tokens, feed, relay, broker } = shared
+  const { settings, log, names, store, tokens, feed, relay, broker, signer } = shared
   const tenants = [...settings.tenants.keys()]
   const { shards, backlogMax, beatMs } = settings
 
@@ -26,7 +26,7 @@ await runProcess('notifier', process, (app, shared) => {
   addCheckRoute(app, shared)
   addOpsRoutes(app, shared)
 
-  const beater = new Beater({ feed, broker, names, tenants, intervalMs: beatMs, log })
+  const beater = new Beater({ feed, broker, names, tenants, intervalMs: beatMs, signer, log })
   const drainer = new Drainer({ tokens, relay, tenants, shards, backlogMax })
   const openBull = () => createBullRedis(settings.redis, (err) => log.debug({ err }, 'BullMQ'))
   const [queueRedis, workerRedis] = [openBull(), openBull()]

@@ -7,6 +7,7 @@ import { runProcess } from '../shared/process/run-process.ts'
 import { BeatEar } from '../shared/relay/beat-ear.ts'
 import { Beater } from '../shared/relay/beater.ts'
 import { Drainer } from '../shared/relay/drainer.ts'
+import { EventVerifier } from '../shared/signing/event-verifier.ts'
 import { createBullRedis } from '../shared/store/redis.ts'
 import { SweepSchedule } from './sweep-schedule.ts'
 import { Sweeper } from './sweep.ts'
@@ -15,7 +16,7 @@ import { Sweeper } from './sweep.ts'
 const SILENT_BEATS = 3
 
 await runProcess('poller', process, (app, shared) => {
-  const { settings, log, names, store, tokens, feed, upkeep, relay, broker } = shared
+  const { settings, log, names, store, tokens, feed, upkeep, relay, broker, signer } = shared
   const tenants = [...settings.tenants.keys()]
   const {
     shards,
@@ -23,15 +24,26 @@ await runProcess('poller', process, (app, shared) => {
     beatMs,
     sweepGraceMs: graceMs,
     feedRetentionMs: retentionMs,
+    eventSigningKeys: keys,
   } = settings
 
   addFeedRoutes(app, shared)
   addCheckRoute(app, shared)
   addOpsRoutes(app, shared)
 
-  const ear = new BeatEar(broker, names)
+  const verifier = keys.length > 0 ? new EventVerifier(keys, settings.namespace) : undefined
+  const ear = new BeatEar(broker, names, verifier)
   const mayBeat = (tenant: string) => ear.silenceMs(tenant) > SILENT_BEATS * beatMs
-  const beater = new Beater({ feed, broker, names, tenants, intervalMs: beatMs, log, mayBeat })
+  const beater = new Beater({
+    feed,
+    broker,
+    names,
+    tenants,
+    intervalMs: beatMs,
+    signer,
+    log,
+    mayBeat,
+  })
   const drainer = new Drainer({ tokens, relay, tenants, shards, backlogMax })
   const sweeper = new Sweeper({
     store,

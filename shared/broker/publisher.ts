@@ -1,6 +1,7 @@
 import type { ConfirmChannel, Message } from 'amqplib'
 import { KnellError } from '../domain/errors.ts'
 import type { Broker, Link } from './broker.ts'
+import { SIGNATURE_HEADER } from '../signing/detached-jws.ts'
 import { toBrokerError } from './broker-error.ts'
 
 export interface Outgoing {
@@ -9,6 +10,8 @@ export interface Outgoing {
   readonly type: string
   readonly messageId?: string
   readonly body: string
+  /** A detached JWS over the body's bytes. */
+  readonly signature?: string | undefined
   /** Persistent unless told otherwise: beats are worth nothing after a restart of the broker. */
   readonly transient?: boolean
 }
@@ -117,7 +120,12 @@ export class Publisher {
               mandatory: true,
               type: message.type,
               appId: 'knell',
-              headers: { 'knell-flight': flightId },
+              headers: {
+                'knell-flight': flightId,
+                ...(message.signature === undefined
+                  ? {}
+                  : { [SIGNATURE_HEADER]: message.signature }),
+              },
               ...(message.messageId === undefined ? {} : { messageId: message.messageId }),
             },
             (error: unknown) => {

@@ -40,6 +40,10 @@ export type ErrorCode =
   | 'broker_nacked'
   | 'broker_topology'
   | 'message_invalid'
+  | 'event_unsigned'
+  | 'event_signature_invalid'
+  | 'event_foreign_tenant'
+  | 'event_replayed'
   | 'shutting_down'
   | 'config_invalid'
   | 'pull_failed'
@@ -102,6 +106,10 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   broker_nacked: { status: 503, retryable: true },
   broker_topology: { status: 503, retryable: false },
   message_invalid: { status: 400, retryable: false },
+  event_unsigned: { status: 400, retryable: false },
+  event_signature_invalid: { status: 400, retryable: false },
+  event_foreign_tenant: { status: 400, retryable: false },
+  event_replayed: { status: 400, retryable: false },
   // The process
   shutting_down: { status: 503, retryable: true },
   config_invalid: { status: 500, retryable: false },

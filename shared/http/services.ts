@@ -5,6 +5,7 @@ import type { TenantSettings } from '../config/tenant-settings.ts'
 import { KnellError } from '../domain/errors.ts'
 import { DEFAULT_TENANT } from '../domain/tenant.ts'
 import type { Relay } from '../relay/relay.ts'
+import type { EventSigner } from '../signing/event-signer.ts'
 import type { FeedStore } from '../store/feed-store.ts'
 import type { RuleStore } from '../store/rule-store.ts'
 import type { Store } from '../store/store.ts'
@@ -26,6 +27,8 @@ export interface Services {
   readonly broker: Broker
   readonly health: Health
   readonly watch: FeedWatch
+  /** Undefined where no keys are configured: nothing is signed then. */
+  readonly signer: EventSigner | undefined
 }
 
 /** @throws KnellError `unknown_tenant` */

@@ -8,6 +8,8 @@ import { FeedWatch } from '../http/feed-watch.ts'
 import { Health } from '../http/health.ts'
 import type { Services } from '../http/services.ts'
 import { Relay } from '../relay/relay.ts'
+import { publicJwks } from '../signing/event-keys.ts'
+import { EventSigner } from '../signing/event-signer.ts'
 import { assertFacts, seedMaxTokenTtl, storeWarnings } from '../store/facts.ts'
 import { FeedStore } from '../store/feed-store.ts'
 import { createRedis } from '../store/redis.ts'
@@ -27,7 +29,7 @@ export interface Process extends Services {
 
 /** Opens the store and the broker and puts what both processes share on top. Neither needs to be up. */
 export function createServices(settings: Settings, log: Logger): Process {
-  const { namespace, shards, tenants } = settings
+  const { namespace, shards, tenants, eventSigningKeys } = settings
   const names = namesOf(namespace)
   const redis = createRedis(settings.redis, (error) =>
     log.debug({ err: error }, 'store connection'),
@@ -41,7 +43,18 @@ export function createServices(settings: Settings, log: Logger): Process {
   })
   broker.on('problem', (error) => log.warn({ code: error.code }, error.message))
   const feed = new FeedStore(store, (tenant) => tenants.get(tenant)?.maxTokenTtlSeconds ?? 86_400)
-  const relay = new Relay({ feed, broker, names, tenants: [...tenants.keys()], shards, log })
+  const isSigning = eventSigningKeys.length > 0
+  const signer = isSigning ? new EventSigner(eventSigningKeys, namespace) : undefined
+  if (isSigning) log.info({ pin: publicJwks(eventSigningKeys) }, 'events are signed')
+  const relay = new Relay({
+    feed,
+    broker,
+    names,
+    tenants: [...tenants.keys()],
+    shards,
+    signer,
+    log,
+  })
   const watch = new FeedWatch(feed)
   const rules = new RuleStore(store, (entries) => {
     relay.send(entries)
@@ -61,6 +74,7 @@ export function createServices(settings: Settings, log: Logger): Process {
     broker,
     health,
     watch,
+    signer,
     storeChecked: checkStore(store, settings, log),
   }
 }

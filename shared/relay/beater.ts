@@ -4,6 +4,7 @@ import { Publisher } from '../broker/publisher.ts'
 import { beatKey, type Names } from '../domain/names.ts'
 import { WIRE_VERSION } from '../domain/entry.ts'
 import type { FeedStore } from '../store/feed-store.ts'
+import type { EventSigner } from '../signing/event-signer.ts'
 import { Loop } from './loop.ts'
 
 /**
@@ -18,6 +19,7 @@ export class Beater {
   readonly #publisher: Publisher
   readonly #loop: Loop
   readonly #intervalMs: number
+  readonly #signer: EventSigner | undefined
   readonly #mayBeat: (tenant: string) => boolean
   sent = 0
 
@@ -27,6 +29,7 @@ export class Beater {
     names: Names
     tenants: readonly string[]
     intervalMs: number
+    signer?: EventSigner | undefined
     log: Logger
     /** A further condition, such as having heard no beat for a while. */
     mayBeat?: (tenant: string) => boolean
@@ -35,6 +38,7 @@ export class Beater {
     this.#names = options.names
     this.#tenants = options.tenants
     this.#intervalMs = options.intervalMs
+    this.#signer = options.signer
     this.#mayBeat = options.mayBeat ?? (() => true)
     this.#publisher = new Publisher(options.broker)
     // Half the interval, so that a claim that another process lost is taken up soon.
@@ -57,11 +61,13 @@ export class Beater {
       const state = await this.#feed.state(tenant, this.#intervalMs * 0.95)
       if (!state.mayBeat) continue
       const { at, tails, maxTokenTtl } = state
+      const body = JSON.stringify({ v: WIRE_VERSION, tenant, at, tails, maxTokenTtl })
       await this.#publisher.publish({
         exchange: this.#names.control,
         routingKey: beatKey(tenant),
         type: 'knell.beat',
-        body: JSON.stringify({ v: WIRE_VERSION, tenant, at, tails, maxTokenTtl }),
+        body,
+        signature: this.#signer?.sign('beat', body),
         transient: true,
       })
       sent += 1

@@ -6,6 +6,7 @@ import type { Names } from '../domain/names.ts'
 import { formatPosition, logs, type Log, type Position } from '../domain/position.ts'
 import type { FeedStore } from '../store/feed-store.ts'
 import { GroupCommit } from '../store/group-commit.ts'
+import type { EventSigner } from '../signing/event-signer.ts'
 import type { StoredEntry } from '../store/rule-store.ts'
 import { Loop } from './loop.ts'
 
@@ -39,6 +40,7 @@ export class Relay {
   readonly #names: Names
   readonly #tenants: readonly string[]
   readonly #shards: number
+  readonly #signer: EventSigner | undefined
   readonly #log: Logger
   readonly #publishers: Readonly<Record<Log, Publisher>>
   readonly #clears = new Map<string, GroupCommit<Position, void>>()
@@ -51,12 +53,14 @@ export class Relay {
     names: Names
     tenants: readonly string[]
     shards: number
+    signer?: EventSigner | undefined
     log: Logger
   }) {
     this.#feed = options.feed
     this.#names = options.names
     this.#tenants = options.tenants
     this.#shards = options.shards
+    this.#signer = options.signer
     this.#log = options.log
     this.#publishers = {
       revocations: new Publisher(options.broker),
@@ -159,6 +163,7 @@ export class Relay {
         type: `knell.${kind}`,
         messageId: `${tenant}.${log}.${shard}.${formatPosition(position)}`,
         body,
+        signature: this.#signer?.sign('entry', body),
       })
       this.stats.published += 1
       if (sent === 'unroutable') this.stats.unroutable += 1

@@ -1,6 +1,8 @@
 export { connect } from './connect.ts'
 export type { ConnectOptions, SubscriberLog } from './options.ts'
 export type { EventSource, SubscriberEvents, SubscriberStats, VerifyResult } from './events.ts'
+export type { RefusedWhy } from './refusals.ts'
+export type { EventJwkSet, EventKeyInput, EventPem } from '../signing/event-keys.ts'
 export type { Policy, PolicyOptions, WhenStale } from './policy.ts'
 export type { CheckOptions, Subscriber } from './subscriber.ts'
 export type { Claims, ClaimValue, Header, Match } from '../domain/claims.ts'

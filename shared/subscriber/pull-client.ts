@@ -6,6 +6,9 @@ import { KnellError } from '../domain/errors.ts'
 const CONNECT_TIMEOUT_MS = 3000
 /** An answer that stops coming for this long is given up. */
 const SILENCE_MS = 15_000
+/** No answer but a snapshot, which is read line by line, is larger, or takes longer to come. */
+const MAX_BYTES = 128 * 1024 * 1024
+const MAX_READ_MS = 30_000
 
 export interface PullRequest {
   readonly method?: 'GET' | 'POST'
@@ -116,7 +119,15 @@ export class PullClient {
 
 async function textOf(response: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = []
-  for await (const chunk of response) chunks.push(chunk as Buffer)
+  const deadline = performance.now() + MAX_READ_MS
+  let length = 0
+  for await (const chunk of response) {
+    length += (chunk as Buffer).length
+    if (length > MAX_BYTES || performance.now() > deadline) {
+      throw new Error('The answer is too large, or takes too long to come.')
+    }
+    chunks.push(chunk as Buffer)
+  }
   return Buffer.concat(chunks).toString('utf8')
 }
 

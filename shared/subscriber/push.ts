@@ -5,6 +5,8 @@ import { parseBeat, type Beat } from '../domain/beat.ts'
 import { MAX_ENTRY_BYTES, parseEntry, parseJson, type Entry } from '../domain/entry.ts'
 import { KnellError } from '../domain/errors.ts'
 import { beatKey, type Names } from '../domain/names.ts'
+import type { EventVerifier } from '../signing/event-verifier.ts'
+import { Gate } from './gate.ts'
 
 /** A beat of a tenant with very many shards is the largest message besides entries. */
 const MAX_MESSAGE_BYTES = 4 * MAX_ENTRY_BYTES
@@ -16,6 +18,8 @@ export interface PushEvents {
   onBeat(beat: Beat): void
   /** A message that follows no contract; it is dropped. */
   onInvalid(error: unknown): void
+  /** A message that is not to be believed; it is dropped. */
+  onRefused(error: KnellError): void
   onProblem(error: KnellError): void
 }
 
@@ -25,6 +29,7 @@ export class Push {
   readonly #names: Names
   readonly #tenants: readonly string[]
   readonly #events: PushEvents
+  readonly #gate: Gate
   #channel: Channel | undefined
   #link: Link | undefined
   #queue = ''
@@ -35,11 +40,13 @@ export class Push {
     service: string
     names: Names
     tenants: readonly string[]
+    verifier?: EventVerifier | undefined
     events: PushEvents
   }) {
     this.#names = options.names
     this.#tenants = options.tenants
     this.#events = options.events
+    this.#gate = new Gate(options.names, options.verifier)
     this.#broker = new Broker(options.url, `knell subscriber ${options.service}`)
     this.#broker.use((link) => this.#setup(link))
     this.#broker.on('up', () => options.events.onUp())
@@ -105,6 +112,8 @@ export class Push {
     const { fields, content } = message
     let entry: Entry | undefined
     let beat: Beat | undefined
+    const refused = this.#gate.refusesSignature(message)
+    if (refused !== undefined) return this.#events.onRefused(refused)
     try {
       if (content.length > MAX_MESSAGE_BYTES) {
         throw new KnellError(
@@ -119,7 +128,10 @@ export class Push {
       this.#events.onInvalid(error)
       return
     }
-    if (beat !== undefined) this.#events.onBeat(beat)
-    if (entry !== undefined) this.#events.onEntry(entry)
+    const said = beat ?? entry
+    const astray = said && this.#gate.refusesWay(message, said)
+    if (astray !== undefined) this.#events.onRefused(astray)
+    else if (beat !== undefined) this.#events.onBeat(beat)
+    else if (entry !== undefined) this.#events.onEntry(entry)
   }
 }

@@ -18,6 +18,7 @@ import { problemsOfPolicy, type Policy, type PolicyOptions } from './policy.ts'
 import { Presence } from './presence.ts'
 import { PullClient } from './pull-client.ts'
 import { Push } from './push.ts'
+import { refusal, Refusals, whyOf } from './refusals.ts'
 
 /** How one check differs from what `connect` was told. */
 export interface CheckOptions extends PolicyOptions {
@@ -48,6 +49,10 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   readonly #checker: Checker
   readonly #asker: Asker
   readonly #stale = new Set<string>()
+  readonly #refusals = new Refusals((error, count) => {
+    this.#settings.log.warn({ code: error.code, count }, error.message)
+    this.emit('problem', error)
+  })
   readonly #counts = { pushed: 0, pulled: 0, snapshots: 0, invalid: 0, trimmed: 0 }
   #timer: NodeJS.Timeout | undefined
   #closing: Promise<void> | undefined
@@ -69,14 +74,16 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       service,
       names: namesOf(settings.namespace),
       tenants,
+      verifier: settings.verifier,
       events: {
         onUp: () => this.#pushChanged('up'),
         onDown: () => this.#pushChanged('down'),
         onEntry: (entry) => {
           this.#counts.pushed += 1
-          this.#followers.get(entry.tenant)?.onEntry(entry)
+          this.#followed(entry.tenant)?.onEntry(entry)
         },
-        onBeat: (beat) => this.#followers.get(beat.tenant)?.onBeat(beat),
+        onBeat: (beat) => this.#followed(beat.tenant)?.onBeat(beat),
+        onRefused: (error) => this.#refusals.refuse(error),
         onInvalid: (error) => this.#invalid(1, error),
         onProblem: (error) => this.#problem(error),
       },
@@ -99,6 +106,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       service,
       instance: this.instance,
       presence: this.#presence,
+      verifier: this.#settings.verifier,
       isPushed: () => this.#push.isUp,
       longPollMs: Math.round(Math.min(MAX_LONG_POLL_MS, policy.maxStaleness / 3)),
       renewMs: Math.round(Math.min(MAX_RENEW_MS, policy.maxStaleness / 3)),
@@ -113,6 +121,8 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
           else this.#counts.pulled += count
         },
         onInvalid: (count) => this.#invalid(count, undefined),
+        onReplayed: (error) => this.#refusals.refuse(error),
+        onRefused: (why) => this.#refusals.count(why),
         onTrimmed: (log) => {
           this.#counts.trimmed += 1
           this.#settings.log.warn({ tenant, log }, 'the feed was trimmed past this instance')
@@ -120,6 +130,14 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
         onProblem: (error) => this.#problem(error),
       },
     })
+  }
+
+  /** The follower of a pushed message's tenant. One that is not followed can come only from a stranger. */
+  #followed(tenant: string): Follower | undefined {
+    const follower = this.#followers.get(tenant)
+    if (follower !== undefined) return follower
+    this.#refusals.refuse(refusal('foreign', `A message of the tenant ${tenant} was pushed.`))
+    return undefined
   }
 
   /** Begins to follow; `connect` calls it. Returns once the background parts run, not once the view is ready. */
@@ -269,6 +287,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       push: this.#push.isUp ? 'up' : 'down',
       checks: { ...this.#checker.counts },
       ...this.#counts,
+      refused: { ...this.#refusals.counts },
       rules,
       packedBytes,
     }
@@ -345,7 +364,8 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       : new KnellError('pull_failed', error instanceof Error ? error.message : String(error), {
           cause: error,
         })
-    this.#settings.log.debug({ code: known.code, err: known }, known.message)
+    const level = whyOf(known) === undefined ? 'debug' : 'warn'
+    this.#settings.log[level]({ code: known.code, err: known }, known.message)
     this.emit('problem', known)
   }
 

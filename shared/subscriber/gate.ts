@@ -1,0 +1,78 @@
+import type { ConsumeMessage } from 'amqplib'
+import type { KnellError } from '../domain/errors.ts'
+import type { Names } from '../domain/names.ts'
+import { SIGNATURE_HEADER } from '../signing/detached-jws.ts'
+import type { EventVerifier, SignatureVerdict } from '../signing/event-verifier.ts'
+import { refusal } from './refusals.ts'
+
+/** So many forged signatures are verified at once, and so many more each second, before nobody is believed for a while. */
+const BURST = 200
+const PER_SECOND = 100
+
+export const texts: Readonly<Record<Exclude<SignatureVerdict, 'good'>, string>> = {
+  unsigned: 'it has no signature, though event keys are pinned',
+  malformed: 'its signature is not a detached ES256 JWS of this kind and namespace',
+  unknown_key: 'its signature names a key that is not pinned',
+  forged: 'its signature is not of these bytes',
+}
+
+/**
+ * Bounds the work that forgeries cost: verifying takes some hundred times longer than anything else
+ * a message needs, and a forger can name a key that is pinned. While it is used up, nothing is
+ * verified and nothing believed; what was good among it is pulled.
+ */
+class Patience {
+  #left = BURST
+  #at = performance.now()
+
+  get isGone(): boolean {
+    const now = performance.now()
+    this.#left = Math.min(BURST, this.#left + ((now - this.#at) / 1000) * PER_SECOND)
+    this.#at = now
+    return this.#left < 1
+  }
+
+  lose(): void {
+    this.#left -= 1
+  }
+}
+
+/** Decides whether a pushed message may be believed to come from Knell, and for the tenant whose key it came by. */
+export class Gate {
+  readonly #verifier: EventVerifier | undefined
+  readonly #names: Names
+  /** Apart, so that forged entries do not silence the beats. */
+  readonly #patience = { entry: new Patience(), beat: new Patience() }
+
+  constructor(names: Names, verifier: EventVerifier | undefined) {
+    this.#names = names
+    this.#verifier = verifier
+  }
+
+  /** To be asked before anything inside the message is looked at. */
+  refusesSignature({ fields, content, properties }: ConsumeMessage): KnellError | undefined {
+    if (this.#verifier === undefined) return undefined
+    const kind = fields.exchange === this.#names.control ? 'beat' : 'entry'
+    const patience = this.#patience[kind]
+    if (patience.isGone) return refusal('altered', 'Too many forged messages: none is verified.')
+    const signature: unknown = properties.headers?.[SIGNATURE_HEADER]
+    const verdict = this.#verifier.verify(kind, content, signature)
+    if (verdict === 'good') return undefined
+    if (verdict === 'forged') patience.lose()
+    const why = verdict === 'unsigned' ? 'unsigned' : 'altered'
+    return refusal(why, `A pushed ${kind} was refused: ${texts[verdict]}.`)
+  }
+
+  /** Whether a message came by another way than its own: its exchange's log, its tenant's key. */
+  refusesWay(
+    { fields }: ConsumeMessage,
+    said: { readonly tenant: string; readonly log?: 'revocations' | 'expiries' },
+  ): KnellError | undefined {
+    const exchange = said.log === undefined ? this.#names.control : this.#names[said.log]
+    if (fields.exchange === exchange && fields.routingKey.startsWith(`${said.tenant}.`)) {
+      return undefined
+    }
+    const key = `${fields.exchange} ${fields.routingKey}`.slice(0, 120)
+    return refusal('foreign', `A message of the tenant ${said.tenant} came by "${key}".`)
+  }
+}
