@@ -75,6 +75,7 @@ export class PullClient {
       url.searchParams.set(name, value)
     const secure = url.protocol === 'https:'
     return new Promise((resolve, reject) => {
+      let answer: IncomingMessage | undefined
       const sent = (secure ? https : http).request(
         url,
         {
@@ -90,6 +91,7 @@ export class PullClient {
           clearTimeout(timer)
           // Whoever reads the answer hears of its end by reading; nobody may be reading yet.
           response.on('error', () => {})
+          answer = response
           resolve(response)
         },
       )
@@ -98,7 +100,8 @@ export class PullClient {
         CONNECT_TIMEOUT_MS + (request.waitMs ?? 0),
       )
       // Not by the option `signal`, whose AbortError can reach a socket that has no listener.
-      const giveUp = (): void => void sent.destroy(new Error('The pull was given up.'))
+      // Nor, once an answer has come, by way of the request, whose socket may be back in the pool by then.
+      const giveUp = (): void => void (answer ?? sent).destroy(new Error('The pull was given up.'))
       request.signal?.addEventListener('abort', giveUp)
       sent.on('close', () => request.signal?.removeEventListener('abort', giveUp))
       if (request.signal?.aborted === true) giveUp()
