@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import type { Beat, Tail } from '../domain/beat.ts'
 import { positionOf, WIRE_VERSION, type Entry, type RevocationKind } from '../domain/entry.ts'
 import type { KnellError } from '../domain/errors.ts'
@@ -25,8 +24,8 @@ import type { Rule } from '../domain/rule.ts'
 import type { Presence } from './presence.ts'
 import type { PullClient } from './pull-client.ts'
 import { PullLoop } from './pull-loop.ts'
-import { refusal, whyOf, type RefusedWhy } from './refusals.ts'
-import { openPage } from './signed-answers.ts'
+import { refusal } from './refusals.ts'
+import { newNonce, openPage } from './signed-answers.ts'
 import { readSignedSnapshot, readSnapshot, type SnapshotPart } from './snapshot-reader.ts'
 
 /** A hole may only be a reordering, so it is given this long to close, and as much again at random. */
@@ -43,10 +42,8 @@ export interface FollowerEvents {
   onReady(): void
   onPull(what: 'snapshot' | Log, entries: number): void
   onInvalid(count: number): void
-  /** A pushed message said nothing new. */
-  onReplayed(error: KnellError): void
-  /** Something was refused; who asked for it hears of it as well. */
-  onRefused(why: RefusedWhy): void
+  /** A signed message was pushed that said nothing new; `error` where that can hardly be chance. */
+  onReplayed(error?: KnellError): void
   /** The feed no longer reaches back to where this instance stood: expiries were missed for good. */
   onTrimmed(log: Log): void
   onProblem(error: unknown): void
@@ -193,7 +190,7 @@ export class Follower {
       return this.#events.onReplayed(refusal('replayed', `An entry of long ago came: ${place}.`))
     }
     const applied = this.view.apply(entry)
-    if (applied.arrival === 'known') this.#events.onRefused('replayed')
+    if (applied.arrival === 'known') this.#events.onReplayed()
     this.#applied(entry, applied)
   }
 
@@ -333,7 +330,7 @@ export class Follower {
     })
     const value = await this.#client.json({ path: '/v1/feed', query, waitMs, signal })
     const received = moment()
-    const read = this.#believing(() => {
+    const read = this.#reading(() => {
       const verifier = this.#verifier
       const page = verifier === undefined ? value : openPage(verifier, value, query)
       return parseFeedPage(page, tenant, log)
@@ -345,26 +342,19 @@ export class Follower {
     return read
   }
 
-  /** With pinned keys every question has a nonce, so that no answer to an earlier one can serve. */
   #question(query: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
     if (this.#verifier === undefined) return query
-    return { ...query, nonce: randomBytes(16).toString('base64url') }
+    return { ...query, nonce: newNonce() }
   }
 
-  /** Reads an answer; where it is not to be believed, that is counted and another URL asked next. */
-  #believing<T>(read: () => T): T {
+  /** Reads an answer; after one that cannot be read, or is not to be believed, another URL is asked. */
+  #reading<T>(read: () => T): T {
     try {
       return read()
     } catch (error) {
-      this.#disbelieve(error)
+      this.#client.rotate()
       throw error
     }
-  }
-
-  #disbelieve(error: unknown): void {
-    const why = whyOf(error)
-    if (why !== undefined) this.#events.onRefused(why)
-    this.#client.rotate()
   }
 
   #setClock(at: number, sent: Moment, received: Moment): void {
@@ -407,7 +397,7 @@ export class Follower {
         return !view.needsSnapshot
       }
     } catch (error) {
-      this.#disbelieve(error)
+      this.#client.rotate()
       throw error
     }
     this.#client.rotate()

@@ -1,10 +1,13 @@
 import type { ConsumeMessage } from 'amqplib'
+import { MAX_ENTRY_BYTES } from '../domain/entry.ts'
 import type { KnellError } from '../domain/errors.ts'
 import type { Names } from '../domain/names.ts'
 import { SIGNATURE_HEADER } from '../signing/detached-jws.ts'
 import type { EventVerifier, SignatureVerdict } from '../signing/event-verifier.ts'
 import { refusal } from './refusals.ts'
 
+/** A beat of a tenant with very many shards is the largest message besides entries. */
+export const MAX_MESSAGE_BYTES: number = 4 * MAX_ENTRY_BYTES
 /** So many forged signatures are verified at once, and so many more each second, before nobody is believed for a while. */
 const BURST = 200
 const PER_SECOND = 100
@@ -52,6 +55,9 @@ export class Gate {
   /** To be asked before anything inside the message is looked at. */
   refusesSignature({ fields, content, properties }: ConsumeMessage): KnellError | undefined {
     if (this.#verifier === undefined) return undefined
+    if (content.length > MAX_MESSAGE_BYTES) {
+      return refusal('altered', `A message of ${content.length} bytes is too large.`)
+    }
     const kind = fields.exchange === this.#names.control ? 'beat' : 'entry'
     const patience = this.#patience[kind]
     if (patience.isGone) return refusal('altered', 'Too many forged messages: none is verified.')

@@ -2,14 +2,11 @@ import type { Channel, ConsumeMessage } from 'amqplib'
 import { Broker, type Link } from '../broker/broker.ts'
 import { declareInstanceQueue } from '../broker/topology.ts'
 import { parseBeat, type Beat } from '../domain/beat.ts'
-import { MAX_ENTRY_BYTES, parseEntry, parseJson, type Entry } from '../domain/entry.ts'
+import { parseEntry, parseJson, type Entry } from '../domain/entry.ts'
 import { KnellError } from '../domain/errors.ts'
 import { beatKey, type Names } from '../domain/names.ts'
 import type { EventVerifier } from '../signing/event-verifier.ts'
-import { Gate } from './gate.ts'
-
-/** A beat of a tenant with very many shards is the largest message besides entries. */
-const MAX_MESSAGE_BYTES = 4 * MAX_ENTRY_BYTES
+import { Gate, MAX_MESSAGE_BYTES } from './gate.ts'
 
 export interface PushEvents {
   onUp(): void

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { isRecord, parseJson } from '../domain/entry.ts'
 import { digestOf } from '../signing/digest.ts'
 import type { SignedKind } from '../signing/detached-jws.ts'
@@ -7,6 +8,11 @@ import { refusal } from './refusals.ts'
 
 /** What was asked, with a nonce: the signed answer must repeat it, so that an older one, or one to another question, is refused. */
 export type Question = Readonly<Record<string, string>>
+
+/** With pinned keys every question has one, so that no answer to an earlier one can serve. */
+export function newNonce(): string {
+  return randomBytes(16).toString('base64url')
+}
 
 /** What a good signature says about a signed member of an answer. @throws KnellError `event_…` */
 export function openSigned(

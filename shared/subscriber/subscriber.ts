@@ -66,7 +66,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     const { service, tenants, observe, log } = settings
     this.#presence = new Presence(settings.policy, observe)
     this.#checker = new Checker({ clock: this.#clock, observe, log })
-    this.#asker = new Asker(this.#client, (error) => this.#problem(error))
+    this.#asker = new Asker(this.#client, settings.verifier, (error) => this.#problem(error))
     for (const [tenant, options] of settings.verify)
       this.#verifiers.set(tenant, createVerifier(options))
     this.#push = new Push({
@@ -121,8 +121,10 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
           else this.#counts.pulled += count
         },
         onInvalid: (count) => this.#invalid(count, undefined),
-        onReplayed: (error) => this.#refusals.refuse(error),
-        onRefused: (why) => this.#refusals.count(why),
+        onReplayed: (error) => {
+          if (error === undefined) this.#refusals.count('replayed')
+          else this.#refusals.refuse(error)
+        },
         onTrimmed: (log) => {
           this.#counts.trimmed += 1
           this.#settings.log.warn({ tenant, log }, 'the feed was trimmed past this instance')
@@ -364,8 +366,12 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       : new KnellError('pull_failed', error instanceof Error ? error.message : String(error), {
           cause: error,
         })
-    const level = whyOf(known) === undefined ? 'debug' : 'warn'
-    this.#settings.log[level]({ code: known.code, err: known }, known.message)
+    const why = whyOf(known)
+    if (why !== undefined) this.#refusals.count(why)
+    this.#settings.log[why === undefined ? 'debug' : 'warn'](
+      { code: known.code, err: known },
+      known.message,
+    )
     this.emit('problem', known)
   }
 
