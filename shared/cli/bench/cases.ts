@@ -4,11 +4,13 @@ import { runCheck } from './check.ts'
 import { runExpiry } from './expiry.ts'
 import { runPush } from './push.ts'
 import { runRevoke } from './revoke.ts'
+import { runSigning } from './signing.ts'
 import { runSweep } from './sweep.ts'
 
 /** In the order in which they run where none is named. */
 export const cases: readonly Case[] = [
   { name: 'push', title: 'Push: one revocation on its way', run: runPush },
+  { name: 'signing', title: 'Signing: what it adds to a push', run: runSigning },
   { name: 'revoke', title: 'Revoke: many at once', run: runRevoke },
   { name: 'expiry', title: 'Expiry: everything due in one second', run: runExpiry },
   { name: 'check', title: 'Check: a decision from memory', run: runCheck },

@@ -2,6 +2,7 @@
 export interface Sizes {
   /** Rounds are interleaved with those of floor or peer; figures are medians over them. */
   readonly push: { readonly rounds: number; readonly perRound: number; readonly warmUp: number }
+  readonly signing: { readonly rounds: number; readonly perRound: number; readonly warmUp: number }
   readonly revoke: { readonly rounds: number; readonly perRound: number; readonly warmUp: number }
   readonly expiry: {
     readonly rounds: number
@@ -28,6 +29,7 @@ export interface Sizes {
 
 export const fullSizes: Sizes = {
   push: { rounds: 5, perRound: 200, warmUp: 300 },
+  signing: { rounds: 5, perRound: 200, warmUp: 300 },
   revoke: { rounds: 3, perRound: 6000, warmUp: 3000 },
   expiry: { rounds: 3, tokens: 200_000, jobs: 10_000, warmUp: 20_000 },
   check: {
@@ -44,6 +46,7 @@ export const fullSizes: Sizes = {
 /** Small enough for a test: the figures say that the bench works, and nothing else. */
 export const quickSizes: Sizes = {
   push: { rounds: 2, perRound: 20, warmUp: 10 },
+  signing: { rounds: 2, perRound: 20, warmUp: 10 },
   revoke: { rounds: 1, perRound: 500, warmUp: 100 },
   expiry: { rounds: 1, tokens: 5000, jobs: 1000, warmUp: 500 },
   check: { revoked: 20_000, rounds: 2, perRound: 5000, keys: 2000, asksPerRound: 500 },
