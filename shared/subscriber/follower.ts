@@ -35,7 +35,9 @@ const SILENT_BEATS = 3
 const DEFAULT_BEAT_MS = 2000
 /** A signed entry of a term that is over may still be on its way for this long; later it is a copy that somebody kept. */
 const LATE_MS = 60_000
-const MAX_EARLY = 10_000
+const MAX_UNREADY = 1000
+/** An answer that took longer bounds the store's clock too badly: whoever held it back could put off every `exp`. */
+const MAX_ROUND_MS = 5000
 
 export interface FollowerEvents {
   onApplied(entry: Entry, applied: Applied): void
@@ -161,10 +163,11 @@ export class Follower {
 
   /**
    * Looks whether the push path has fallen silent, though connected: its beats do not come. Then
-   * this tenant is pulled as if it were down. Returns whether it is silent.
+   * this tenant is pulled as if it were down, and so it is where forgeries overwhelm it. Returns
+   * whether it is silent.
    */
-  listen(): boolean {
-    const silent = performance.now() - this.#heardAt > this.#silenceMs
+  listen(overwhelmed: boolean): boolean {
+    const silent = overwhelmed || performance.now() - this.#heardAt > this.#silenceMs
     if (silent !== this.#silent) {
       this.#silent = silent
       this.#loops.revocations.wake()
@@ -181,7 +184,7 @@ export class Follower {
     }
     if (this.#verifier === undefined) return this.#applied(entry, this.view.apply(entry))
     if (!this.view.ready) {
-      if (this.#unready.length < MAX_EARLY) this.#unready.push(entry)
+      if (this.#unready.length < MAX_UNREADY) this.#unready.push(entry)
       return
     }
     if (this.#isKept(entry)) {
@@ -358,6 +361,7 @@ export class Follower {
   }
 
   #setClock(at: number, sent: Moment, received: Moment): void {
+    if (this.#clock.isSet && received.mono - sent.mono > MAX_ROUND_MS) return
     this.#clock.set(at, sent, received)
   }
 

@@ -11,6 +11,8 @@ export const MAX_MESSAGE_BYTES: number = 4 * MAX_ENTRY_BYTES
 /** So many forged signatures are verified at once, and so many more each second, before nobody is believed for a while. */
 const BURST = 200
 const PER_SECOND = 100
+/** After a message that was dropped unlooked at, pushing counts as down for so long. */
+const OVERWHELMED_MS = 3000
 
 export const texts: Readonly<Record<Exclude<SignatureVerdict, 'good'>, string>> = {
   unsigned: 'it has no signature, though event keys are pinned',
@@ -25,6 +27,7 @@ export const texts: Readonly<Record<Exclude<SignatureVerdict, 'good'>, string>> 
  * verified and nothing believed; what was good among it is pulled.
  */
 class Patience {
+  #goneAt = -Infinity
   #left = BURST
   #at = performance.now()
 
@@ -32,7 +35,13 @@ class Patience {
     const now = performance.now()
     this.#left = Math.min(BURST, this.#left + ((now - this.#at) / 1000) * PER_SECOND)
     this.#at = now
-    return this.#left < 1
+    if (this.#left >= 1) return false
+    this.#goneAt = now
+    return true
+  }
+
+  get wasGone(): boolean {
+    return performance.now() - this.#goneAt < OVERWHELMED_MS
   }
 
   lose(): void {
@@ -50,6 +59,11 @@ export class Gate {
   constructor(names: Names, verifier: EventVerifier | undefined) {
     this.#names = names
     this.#verifier = verifier
+  }
+
+  /** Whether good messages may have been dropped with forged ones lately: then nothing but pulling is certain. */
+  get isOverwhelmed(): boolean {
+    return this.#patience.entry.wasGone || this.#patience.beat.wasGone
   }
 
   /** To be asked before anything inside the message is looked at. */

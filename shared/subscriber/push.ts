@@ -58,6 +58,11 @@ export class Push {
     return this.#broker.isUp
   }
 
+  /** Whether so much is forged that what is good may be lost with it. */
+  get isOverwhelmed(): boolean {
+    return this.#gate.isOverwhelmed
+  }
+
   start(): Promise<void> {
     return this.#broker.start()
   }

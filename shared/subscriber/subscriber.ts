@@ -328,8 +328,9 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
 
   #tick(): void {
     const now = moment()
+    const overwhelmed = this.#push.isOverwhelmed
     let silent = 0
-    for (const follower of this.#followers.values()) silent += follower.listen() ? 1 : 0
+    for (const follower of this.#followers.values()) silent += follower.listen(overwhelmed) ? 1 : 0
     if (silent === 0 || !this.#push.isUp)
       this.#renewAt = now.mono + RENEW_PUSH_MS * (0.5 + Math.random())
     else if (now.mono > this.#renewAt) {

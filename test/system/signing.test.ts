@@ -14,10 +14,11 @@ import { signingInput } from '../../shared/signing/detached-jws.ts'
 import { publicJwks, readSigningKeys, type EventJwkSet } from '../../shared/signing/event-keys.ts'
 import { EventSigner } from '../../shared/signing/event-signer.ts'
 import type { KnellError, Subscriber } from '../../shared/subscriber/index.ts'
+import { openProxy } from '../../shared/testing/tcp-proxy.ts'
 import { eventually } from '../support/eventually.ts'
 import { openHostile, type Hostile } from '../support/hostile.ts'
 import { openMeddler, type Exchange, type Meddler } from '../support/meddler.ts'
-import { openTestStore, type TestStore } from '../support/store.ts'
+import { engineUrl, openTestStore, type TestStore } from '../support/store.ts'
 import { call, createSystem, dies, now, oldToken, type TestSystem } from '../support/system.ts'
 
 function makeKey(kid: string): JsonWebKey {
@@ -326,6 +327,43 @@ describe('signed entries', function () {
       expect([...codes]).to.include('event_replayed')
     })
 
+    it('beats that come late do not hide that the push path is silent', async () => {
+      const proxy = await openProxy({ target: targetOf(engineUrl('AMQP_URL')) })
+      try {
+        await open()
+        const notifier = await system.start('notifier', {
+          AMQP_URL: proxy.url(engineUrl('AMQP_URL')),
+        })
+        meddler = await openMeddler(notifier.url)
+        const { seen, url } = meddler
+        const service = await pinned({ pull: [url], maxStaleness: 3000 })
+        await isUp(service)
+        const last = await heard('default.beat', '"tenant"')
+        await eventually(() => service.freshness().staleMs < 1000)
+        await proxy.cut()
+        const isLongPoll = (one: Exchange): boolean => /waitMs=[1-9]/.test(one.url)
+        const beatLate = async (): Promise<void> => {
+          const beat = JSON.stringify({ ...JSON.parse(String(last.body)), at: Date.now() - 4000 })
+          hostile.publish('control', 'default.beat', beat, signer().sign('beat', beat))
+          await hostile.settled()
+        }
+        const started = performance.now()
+        // By then each is news, though 4 s old, and more than a moment ago.
+        await eventually(async () => {
+          await beatLate()
+          return performance.now() - started > 7000
+        })
+        const from = seen.length
+        await eventually(async () => {
+          await beatLate()
+          return seen.slice(from).filter(isLongPoll).length >= 3
+        })
+      } finally {
+        await system.stop()
+        await proxy.close()
+      }
+    })
+
     it('beats that were kept do not silence a poller', async () => {
       await open({ SWEEP_CRON: '0 0 1 1 *' })
       const notifier = await system.start('notifier')
@@ -613,6 +651,11 @@ describe('signed entries', function () {
     })
   })
 })
+
+function targetOf(url: string): { host: string; port: number } {
+  const { hostname, port } = new URL(url)
+  return { host: hostname, port: Number(port) }
+}
 
 type Why = 'unsigned' | 'altered' | 'foreign' | 'replayed'
 

@@ -92,7 +92,7 @@ export function addFeedRoutes(app: FastifyInstance, services: Services): void {
         return reply
           .header('content-type', 'application/json')
           .header('cache-control', 'no-store')
-          .send(pageOf(services.signer, tenant, query.log, answer, request.query as Asked))
+          .send(await pageOf(services.signer, tenant, query.log, answer, request.query as Asked))
       }
       await watch.news(tenant, left, gone.signal)
     }
@@ -127,13 +127,13 @@ function isQuiet(answer: FeedAnswer, after: readonly (Position | undefined)[]): 
   })
 }
 
-function pageOf(
+async function pageOf(
   signer: EventSigner | undefined,
   tenant: string,
   log: Log,
   answer: FeedAnswer,
   asked: Asked,
-): string {
+): Promise<string> {
   const { at, tails, more, trimmed, bodies } = answer
   const head = {
     v: WIRE_VERSION,
