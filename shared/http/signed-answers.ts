@@ -20,7 +20,7 @@ export async function signedPage(
 ): Promise<string> {
   const entries: Signed[] = []
   for (const body of bodies) {
-    entries.push({ body, signature: signer.sign('entry', body) })
+    entries.push({ body, signature: signer.signOnce(body) })
     if (entries.length % SIGNED_AT_ONCE === 0) await turn()
   }
   const envelope = signer.signed('page', {

@@ -36,17 +36,14 @@ export function writeHeader({ alg, kid, typ }: ProtectedHeader): string {
   return Buffer.from(JSON.stringify(header)).toString('base64url')
 }
 
-/** The parts of a signature, or undefined for whatever is none. Never throws. */
-export function readJws(
-  text: string,
-): { header: ProtectedHeader; encoded: string; signature: Buffer } | undefined {
-  const [, encoded, signature] = JWS.exec(text) ?? []
-  if (encoded === undefined || signature === undefined) return undefined
-  const header = readHeader(encoded)
-  return header && { header, encoded, signature: Buffer.from(signature, 'base64url') }
+/** The two parts of a signature as they travel, or undefined for whatever is none. */
+export function splitJws(text: string): { header: string; signature: string } | undefined {
+  const [, header, signature] = JWS.exec(text) ?? []
+  return header === undefined || signature === undefined ? undefined : { header, signature }
 }
 
-function readHeader(encoded: string): ProtectedHeader | undefined {
+/** Reads a header as it travels; undefined for any that is not of the one form known here. Never throws. */
+export function readHeader(encoded: string): ProtectedHeader | undefined {
   let value: unknown
   try {
     value = JSON.parse(Buffer.from(encoded, 'base64url').toString('utf8'))

@@ -31,12 +31,11 @@ export class EventSigner {
     this.#namespace = namespace
   }
 
-  /** The detached JWS over the UTF-8 bytes of `body`. */
-  sign(kind: SignedKind, body: string): string {
-    if (kind !== 'entry') return this.#sign(kind, body)
+  /** The detached JWS over the UTF-8 bytes of an entry's body, made once for however many pull it. */
+  signOnce(body: string): string {
     const digest = createHash('sha256').update(body).digest('base64')
     const known = this.#kept.get(digest)
-    const signature = known ?? this.#sign(kind, body)
+    const signature = known ?? this.sign('entry', body)
     // The one used last is the last to go.
     if (known !== undefined) this.#kept.delete(digest)
     else if (this.#kept.size >= MAX_KEPT) this.#kept.delete(this.#kept.keys().next().value ?? '')
@@ -50,7 +49,8 @@ export class EventSigner {
     return { body, signature: this.sign(kind, body) }
   }
 
-  #sign(kind: SignedKind, body: string): string {
+  /** The detached JWS over the UTF-8 bytes of `body`. */
+  sign(kind: SignedKind, body: string): string {
     const header = this.#headerOf(kind)
     const signature = sign('sha256', signingInput(header, Buffer.from(body)), {
       key: this.#key,
