@@ -21,7 +21,7 @@ import { addUndoRoutes } from './routes/undo.ts'
 await runProcess('notifier', process, (app, shared) => {
   const { settings, log, names, store, rules, tokens, feed, instances, relay, acks, broker } =
     shared
-  const { dueChanges } = shared
+  const { dueChanges, signer } = shared
   const tenants = [...settings.tenants.keys()]
   const { backlogMax, beatMs } = settings
 
@@ -38,7 +38,7 @@ await runProcess('notifier', process, (app, shared) => {
   addOpsRoutes(app, shared)
   addDeadRoutes(app, shared)
 
-  const beater = new Beater({ feed, broker, names, tenants, intervalMs: beatMs, log })
+  const beater = new Beater({ feed, broker, names, tenants, intervalMs: beatMs, signer, log })
   const drainer = new Drainer({ tokens, relay, tenants, backlogMax })
   const openBull = () => createBullRedis(settings.redis, (err) => log.debug({ err }, 'BullMQ'))
   const [queueRedis, workerRedis] = [openBull(), openBull()]

@@ -12,6 +12,7 @@ import {
   type ServiceRecord,
   type ShardState,
 } from '../shared/store/handler-store.ts'
+import type { EventSigner } from '../shared/signing/event-signer.ts'
 import type { Evidence, Hole, HoleStore, Outcome, Place } from '../shared/store/hole-store.ts'
 import type { Store } from '../shared/store/store.ts'
 
@@ -57,6 +58,7 @@ export class HandlerRepair {
   readonly #names: Names
   readonly #tenants: readonly string[]
   readonly #livingOf: (tenant: string) => Promise<ReadonlySet<string>>
+  readonly #signer: EventSigner | undefined
   readonly #log: Logger
   readonly #publisher: Publisher
   readonly #probe: QueueProbe
@@ -71,6 +73,7 @@ export class HandlerRepair {
     names: Names
     tenants: readonly string[]
     livingOf: (tenant: string) => Promise<ReadonlySet<string>>
+    signer?: EventSigner | undefined
     log: Logger
   }) {
     this.#store = options.store
@@ -79,6 +82,7 @@ export class HandlerRepair {
     this.#names = options.names
     this.#tenants = options.tenants
     this.#livingOf = options.livingOf
+    this.#signer = options.signer
     this.#log = options.log
     this.#publisher = new Publisher(options.broker)
     this.#probe = new QueueProbe(options.broker)
@@ -236,6 +240,7 @@ export class HandlerRepair {
         kind: kindOf(hole.body),
         key: `${tenant}.${log}.${shard}.${formatPosition(hole.position)}`,
         body,
+        signature: this.#signer?.sign(hole.done.size === 0 ? 'entry' : 'partial', body),
       },
     )
     return sent === 'routed' ? 'sent' : sent
@@ -265,16 +270,24 @@ export class HandlerRepair {
   async #publish(
     exchange: string,
     routingKey: string,
-    { kind, key, body }: { readonly kind: string; readonly key: string; readonly body: string },
+    { kind, key, body, signature }: Message,
   ): Promise<Sent | undefined> {
     try {
       const type = `knell.${kind}`
-      return await this.#publisher.publish({ exchange, routingKey, type, messageId: key, body })
+      const message = { exchange, routingKey, type, messageId: key, body, signature }
+      return await this.#publisher.publish(message)
     } catch (error) {
       this.#log.debug({ err: error, exchange, routingKey }, 'not confirmed')
       return undefined
     }
   }
+}
+
+interface Message {
+  readonly kind: string
+  readonly key: string
+  readonly body: string
+  readonly signature?: string | undefined
 }
 
 /** The kind stands in every body's head, before the events. */

@@ -9,6 +9,7 @@ import { runProcess } from '../shared/process/run-process.ts'
 import { BeatEar } from '../shared/relay/beat-ear.ts'
 import { Beater } from '../shared/relay/beater.ts'
 import { Drainer } from '../shared/relay/drainer.ts'
+import { EventVerifier } from '../shared/signing/event-verifier.ts'
 import { HoleStore } from '../shared/store/hole-store.ts'
 import { createBullRedis } from '../shared/store/redis.ts'
 import { HandlerRepair } from './handler-repair.ts'
@@ -28,9 +29,10 @@ const ALIVE_MS = 90_000
 await runProcess('poller', process, (app, shared) => {
   const { settings, log, names, store, tokens, feed, upkeep, instances, relay, acks, broker } =
     shared
-  const { dueChanges, handlers } = shared
+  const { dueChanges, handlers, signer } = shared
   const tenants = [...settings.tenants.keys()]
   const { backlogMax, beatMs, sweepGraceMs: graceMs, feedRetentionMs: retentionMs } = settings
+  const keys = settings.eventSigningKeys
 
   addFeedRoutes(app, shared)
   addCheckRoute(app, shared)
@@ -38,9 +40,19 @@ await runProcess('poller', process, (app, shared) => {
   addOpsRoutes(app, shared)
   addDeadRoutes(app, shared)
 
-  const ear = new BeatEar(broker, names)
+  const verifier = keys.length > 0 ? new EventVerifier(keys, settings.namespace) : undefined
+  const ear = new BeatEar(broker, names, verifier)
   const mayBeat = (tenant: string) => ear.silenceMs(tenant) > SILENT_BEATS * beatMs
-  const beater = new Beater({ feed, broker, names, tenants, intervalMs: beatMs, log, mayBeat })
+  const beater = new Beater({
+    feed,
+    broker,
+    names,
+    tenants,
+    intervalMs: beatMs,
+    signer,
+    log,
+    mayBeat,
+  })
   const drainer = new Drainer({ tokens, relay, tenants, backlogMax })
   const handlerRepair = new HandlerRepair({
     store,
@@ -54,6 +66,7 @@ await runProcess('poller', process, (app, shared) => {
     broker,
     names,
     tenants,
+    signer,
     livingOf: (tenant) => instances.living(tenant, Math.max(ALIVE_MS, 5 * beatMs)),
     log,
   })

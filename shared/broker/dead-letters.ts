@@ -51,7 +51,7 @@ export interface ReplayRequest {
 export interface ReplayResult {
   /** Dead letters put back. */
   readonly replayed: number
-  /** Poison, which cannot be put back. */
+  /** What cannot be put back: poison, and where entries are signed what the feed has no more. */
   readonly skipped: number
   /** Whether there may be more of them. */
   readonly more: boolean
@@ -62,8 +62,15 @@ interface Found {
   /** Undefined for bytes that are no dead letter at all. */
   readonly letter: DeadLetter | undefined
   /** What puts it back; undefined for poison. */
-  readonly again: Pick<Outgoing, 'type' | 'messageId' | 'body'> | undefined
+  again: Again | undefined
 }
+
+type Again = Pick<Outgoing, 'type' | 'messageId' | 'body' | 'signature'>
+
+/** Makes the body that puts one event back from what the feed holds, and signs it; undefined where the feed has it no more. */
+export type Vouch = (
+  letter: DeadEvent,
+) => Promise<{ readonly body: string; readonly signature: string } | undefined>
 
 /**
  * The dead letters of services' handlers. They are looked at by taking them without an ack, and come
@@ -72,13 +79,16 @@ interface Found {
  */
 export class DeadLetters {
   readonly #names: Names
+  readonly #vouch: Vouch | undefined
   readonly #publisher: Publisher
   readonly #broker: Broker
   readonly #turns = new Map<string, LimitFunction>()
   #link: Link | undefined
 
-  constructor(broker: Broker, names: Names) {
+  /** `vouch`: makes and signs what is put back. Without it a dead letter is believed as it stands. */
+  constructor(broker: Broker, names: Names, vouch?: Vouch) {
     this.#names = names
+    this.#vouch = vouch
     this.#broker = broker
     this.#publisher = new Publisher(broker)
     broker.use(async (link) => {
@@ -132,6 +142,11 @@ export class DeadLetters {
         if (request.ids !== undefined && !request.ids.has(key)) continue
         // It failed again meanwhile: to put it back once more would go round in circles.
         if (earlier.has(key)) continue
+        const { letter, again } = found
+        if (this.#vouch !== undefined && letter !== undefined && 'event' in letter) {
+          const body = await this.#vouch(letter)
+          found.again = body && again && { ...again, ...body }
+        }
         if (found.again === undefined) skipped += 1
         else if (chunk.push(found) >= CHUNK) await flush()
       }
@@ -152,8 +167,8 @@ export class DeadLetters {
           const answer = await this.#publisher.publish({
             exchange: this.#names.retry,
             routingKey: own.nowKey,
-            ...again,
             ...signatureOf(message),
+            ...again,
           })
           if (answer === 'unroutable') {
             throw new KnellError(

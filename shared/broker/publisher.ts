@@ -1,6 +1,7 @@
 import type { ConfirmChannel, Message } from 'amqplib'
 import { KnellError } from '../domain/errors.ts'
 import type { Broker, Link } from './broker.ts'
+import { SIGNATURE_HEADER } from '../signing/detached-jws.ts'
 import { toBrokerError } from './broker-error.ts'
 
 export interface Outgoing {
@@ -9,10 +10,10 @@ export interface Outgoing {
   readonly type: string
   readonly messageId?: string
   readonly body: string
+  /** A detached JWS over the body's bytes. */
+  readonly signature?: string | undefined
   /** Persistent unless told otherwise: beats are worth nothing after a restart of the broker. */
   readonly transient?: boolean
-  /** The `knell-signature` of a message that is sent again as it came. */
-  readonly signature?: string
   /** The RabbitMQ user it comes from; RabbitMQ refuses another than the one logged in. */
   readonly userId?: string
 }
@@ -125,7 +126,7 @@ export class Publisher {
                 'knell-flight': flightId,
                 ...(message.signature === undefined
                   ? {}
-                  : { 'knell-signature': message.signature }),
+                  : { [SIGNATURE_HEADER]: message.signature }),
               },
               ...(message.messageId === undefined ? {} : { messageId: message.messageId }),
               ...(message.userId === undefined ? {} : { userId: message.userId }),

@@ -87,6 +87,14 @@ export const settingsTable: readonly SettingRow[] = [
     secret: true,
   },
   {
+    name: 'EVENT_SIGNING_KEYS',
+    kinds: both,
+    default: undefined,
+    expects:
+      'a JWK set with private EC keys on P-256 (ES256) as JSON, or the path of a file with one',
+    secret: true,
+  },
+  {
     name: 'MAX_TOKEN_TTL',
     kinds: both,
     default: DEFAULT_MAX_TOKEN_TTL,

@@ -3,9 +3,10 @@ import { createKeyRing, loadApiKeys, type KeyRing } from './api-keys.ts'
 import { parseDuration } from './duration.ts'
 import { nearMatch } from './near-match.ts'
 import { configInvalid, problemsOf } from './problems.ts'
+import { readSigningKeys, type EventKey } from '../signing/event-keys.ts'
 import { parseRedisUrl, type RedisTarget } from './redis-url.ts'
 import { settingsTable, type ProcessKind, type SettingRow } from './settings-table.ts'
-import { loadTenants, type Tenants } from './tenants.ts'
+import { loadTenants, jwksInEnv, type Tenants } from './tenants.ts'
 
 export { settingsTable, type ProcessKind, type SettingRow }
 
@@ -24,6 +25,8 @@ export interface Settings {
   /** Where keys are read from besides `API_KEYS`; `loadApiKeys` reads them again. */
   readonly apiKeysFile: string | undefined
   readonly tenants: Tenants
+  /** Private keys; the first signs what goes to subscribers. None: nothing is signed. */
+  readonly eventSigningKeys: readonly EventKey[]
   readonly shards: number
   readonly beatMs: number
   readonly sweepCron: string
@@ -173,6 +176,10 @@ export function loadSettings(
     host,
     port,
     apiKeysFile: value('API_KEYS_FILE'),
+    eventSigningKeys:
+      value('EVENT_SIGNING_KEYS') === undefined
+        ? []
+        : read('EVENT_SIGNING_KEYS', (text) => readSigningKeys(jwksInEnv(text))),
     shards: read('SHARDS', whole(1, 64)),
     beatMs: read('BEAT', duration(100, 60_000)),
     sweepCron: read('SWEEP_CRON', matching(validate)),

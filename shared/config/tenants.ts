@@ -119,8 +119,8 @@ function fromFile(path: string, defaults: TenantMembers, problems: string[]): Te
   })
 }
 
-/** `JWT_KEYS` is JSON, or else the path of a file that holds it. It is not quoted: it may be a secret, put there by mistake. */
-function keysInEnv(text: string): unknown {
+/** A variable with keys is JSON, or else the path of a file that holds it. It is not quoted: it may be a secret, put there by mistake. */
+export function jwksInEnv(text: string): unknown {
   if (/^[[{]/.test(text)) return text
   try {
     return readJson(resolve(text))
@@ -184,7 +184,7 @@ export function loadTenants(env: Env): Tenants {
 
   let tenants: readonly TenantSettings[]
   if (path === undefined) {
-    const keys = keysText && attempt('JWT_KEYS', problems, () => keysInEnv(keysText))
+    const keys = keysText && attempt('JWT_KEYS', problems, () => jwksInEnv(keysText))
     tenants = [
       toTenantSettings(
         DEFAULT_TENANT,

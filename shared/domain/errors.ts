@@ -46,6 +46,10 @@ export type ErrorCode =
   | 'broker_nacked'
   | 'broker_topology'
   | 'message_invalid'
+  | 'event_unsigned'
+  | 'event_signature_invalid'
+  | 'event_foreign_tenant'
+  | 'event_replayed'
   | 'not_handled'
   | 'too_many_services'
   | 'unknown_service'
@@ -121,6 +125,10 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   broker_nacked: { status: 503, retryable: true },
   broker_topology: { status: 503, retryable: false },
   message_invalid: { status: 400, retryable: false },
+  event_unsigned: { status: 400, retryable: false },
+  event_signature_invalid: { status: 400, retryable: false },
+  event_foreign_tenant: { status: 400, retryable: false },
+  event_replayed: { status: 400, retryable: false },
   // Handlers
   not_handled: { status: 503, retryable: false },
   too_many_services: { status: 422, retryable: false },

@@ -16,6 +16,12 @@ export const instanceSchema: z.ZodType<string> = z
   .string()
   .refine(isInstance, '1 to 64 characters of A-Z, a-z, 0-9, _ and -')
 
+/** What a caller expects to find again in the signed answer: random, so that no older answer can serve. */
+export const nonceSchema: z.ZodType<string | undefined> = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{16,64}$/, '16 to 64 characters of A-Z, a-z, 0-9, _ and -')
+  .optional()
+
 export const reasonSchema: z.ZodType<(typeof reasons)[number] | undefined> = z
   .enum(reasons)
   .optional()

@@ -6,6 +6,7 @@ import { KnellError } from '../domain/errors.ts'
 import { DEFAULT_TENANT } from '../domain/tenant.ts'
 import type { AckEar } from '../relay/ack-ear.ts'
 import type { Relay } from '../relay/relay.ts'
+import type { EventSigner } from '../signing/event-signer.ts'
 import type { FeedStore } from '../store/feed-store.ts'
 import type { HandlerStore } from '../store/handler-store.ts'
 import type { InstanceStore } from '../store/instance-store.ts'
@@ -34,6 +35,8 @@ export interface Services {
   readonly broker: Broker
   readonly health: Health
   readonly watch: FeedWatch
+  /** Undefined where no keys are configured: nothing is signed then. */
+  readonly signer: EventSigner | undefined
 }
 
 /** @throws KnellError `unknown_tenant` */

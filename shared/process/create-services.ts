@@ -11,6 +11,8 @@ import { tenantOf, type Services } from '../http/services.ts'
 import { AckEar } from '../relay/ack-ear.ts'
 import { DueChanges } from '../relay/due-changes.ts'
 import { Relay } from '../relay/relay.ts'
+import { publicJwks } from '../signing/event-keys.ts'
+import { EventSigner } from '../signing/event-signer.ts'
 import { assertFacts, seedMaxTokenTtl, storeWarnings } from '../store/facts.ts'
 import { FeedStore } from '../store/feed-store.ts'
 import { HandlerStore } from '../store/handler-store.ts'
@@ -35,7 +37,7 @@ export interface Process extends Services {
 
 /** Opens the store and the broker and puts what both processes share on top. Neither needs to be up. */
 export function createServices(settings: Settings, log: Logger): Process {
-  const { namespace, shards, tenants, beatMs } = settings
+  const { namespace, shards, tenants, beatMs, eventSigningKeys } = settings
   const names = namesOf(namespace)
   const redis = createRedis(settings.redis, (error) =>
     log.debug({ err: error }, 'store connection'),
@@ -49,7 +51,10 @@ export function createServices(settings: Settings, log: Logger): Process {
   })
   broker.on('problem', (error) => log.warn({ code: error.code }, error.message))
   const feed = new FeedStore(store, (tenant) => tenants.get(tenant)?.maxTokenTtlSeconds ?? 86_400)
-  const relay = new Relay({ feed, broker, names, tenants: [...tenants.keys()], log })
+  const isSigning = eventSigningKeys.length > 0
+  const signer = isSigning ? new EventSigner(eventSigningKeys, namespace) : undefined
+  if (isSigning) log.info({ pin: publicJwks(eventSigningKeys) }, 'events are signed')
+  const relay = new Relay({ feed, broker, names, tenants: [...tenants.keys()], signer, log })
   const watch = new FeedWatch(feed, shards)
   const rules = new RuleStore(store, (entries) => {
     relay.send(entries)
@@ -96,6 +101,7 @@ export function createServices(settings: Settings, log: Logger): Process {
     broker,
     health,
     watch,
+    signer,
     storeChecked: checkStore(store, settings, log),
   }
 }

@@ -6,6 +6,7 @@ import { isKnellError } from '../domain/errors.ts'
 import { beatKey, type Names } from '../domain/names.ts'
 import { WIRE_VERSION } from '../domain/entry.ts'
 import type { FeedStore } from '../store/feed-store.ts'
+import type { EventSigner } from '../signing/event-signer.ts'
 import { Loop } from './loop.ts'
 
 /** So many tenants are beaten for at once: enough to keep the store busy, few enough that a revocation need not wait behind them. */
@@ -29,6 +30,7 @@ export class Beater {
   readonly #loop: Loop
   readonly #log: Logger
   readonly #intervalMs: number
+  readonly #signer: EventSigner | undefined
   readonly #mayBeat: (tenant: string) => boolean
   readonly #busy = new Map<string, Promise<void>>()
   /** Tenants whose last try failed: they are tried on the side, so that their time-outs cost the others nothing. */
@@ -46,6 +48,7 @@ export class Beater {
     names: Names
     tenants: readonly string[]
     intervalMs: number
+    signer?: EventSigner | undefined
     log: Logger
     /** A further condition, such as having heard no beat for a while. */
     mayBeat?: (tenant: string) => boolean
@@ -55,6 +58,7 @@ export class Beater {
     this.#tenants = options.tenants
     this.#intervalMs = options.intervalMs
     this.#log = options.log
+    this.#signer = options.signer
     this.#mayBeat = options.mayBeat ?? (() => true)
     this.#publisher = new Publisher(options.broker)
     // Half the interval, so that a claim that another process lost is taken up soon.
@@ -118,13 +122,15 @@ export class Beater {
     const state = await this.#feed.claimBeat(tenant, this.#intervalMs * 0.95)
     if (state === undefined) return
     const { at, tails, maxTokenTtl } = state
+    const body = JSON.stringify({ v: WIRE_VERSION, tenant, at, tails, maxTokenTtl })
     this.#unconfirmed.set(tenant, performance.now())
     try {
       await this.#publisher.publish({
         exchange: this.#names.control,
         routingKey: beatKey(tenant),
         type: 'knell.beat',
-        body: JSON.stringify({ v: WIRE_VERSION, tenant, at, tails, maxTokenTtl }),
+        body,
+        signature: this.#signer?.sign('beat', body),
         transient: true,
       })
     } finally {

@@ -7,6 +7,7 @@ import { FairTurns } from '../domain/fair-turns.ts'
 import { formatPosition, type Log, type Position } from '../domain/position.ts'
 import type { FeedStore, UnsentPlace } from '../store/feed-store.ts'
 import { GroupCommit } from '../store/group-commit.ts'
+import type { EventSigner } from '../signing/event-signer.ts'
 import type { StoredEntry } from '../store/rule-commit.ts'
 import { Loop } from './loop.ts'
 import { rotateAll } from './rotate.ts'
@@ -44,6 +45,7 @@ export class Relay {
   readonly #feed: FeedStore
   readonly #names: Names
   readonly #tenants: readonly string[]
+  readonly #signer: EventSigner | undefined
   readonly #log: Logger
   readonly #publishers: Readonly<Record<Log, Publisher>>
   readonly #clears = new Map<string, GroupCommit<Position, void>>()
@@ -63,11 +65,13 @@ export class Relay {
     broker: Broker
     names: Names
     tenants: readonly string[]
+    signer?: EventSigner | undefined
     log: Logger
   }) {
     this.#feed = options.feed
     this.#names = options.names
     this.#tenants = options.tenants
+    this.#signer = options.signer
     this.#log = options.log
     const publisherOf = (log: Log): Publisher =>
       new Publisher(options.broker, { window: WINDOWS[log].all })
@@ -229,6 +233,7 @@ export class Relay {
         type: `knell.${kind}`,
         messageId: `${tenant}.${log}.${shard}.${formatPosition(position)}`,
         body,
+        signature: this.#signer?.sign('entry', body),
       })
       this.stats.published += 1
       if (sent === 'unroutable') this.stats.unroutable += 1

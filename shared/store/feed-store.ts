@@ -11,6 +11,7 @@ import {
 import type { TtlStep } from '../domain/max-token-ttl.ts'
 import { seedMaxTokenTtl } from './facts.ts'
 import type { StoredEntry } from './rule-commit.ts'
+import { toStoreError } from './store-error.ts'
 import { thisMoment, type Store, type Touch } from './store.ts'
 
 /** One answer of the feed, its entries as the bodies they travel as. */
@@ -215,6 +216,24 @@ export class FeedStore {
     return places.flatMap((place, i) =>
       Number(counts[i] ?? 0) > 0 ? logs.map((log) => ({ ...place, log })) : [],
     )
+  }
+
+  /** The body of one entry, where the feed still has it. @throws KnellError `store_*` */
+  async entry(
+    tenant: string,
+    log: Log,
+    shard: number,
+    position: Position,
+  ): Promise<string | undefined> {
+    if (shard >= this.#store.shards) return undefined
+    const id = formatPosition(position)
+    try {
+      const key = this.#store.keys.shard(tenant, shard).feed[log]
+      const [found] = await this.#store.redis.xrange(key, id, id)
+      return found?.[1][1]
+    } catch (error) {
+      throw toStoreError(error)
+    }
   }
 
   /** Clears the notes of entries that RabbitMQ has confirmed. */

@@ -3,7 +3,10 @@ import type { Claims, Header } from '../domain/claims.ts'
 import type { Decision } from '../domain/decision.ts'
 import { isRecord } from '../domain/entry.ts'
 import { KnellError } from '../domain/errors.ts'
+import { digestOf } from '../signing/digest.ts'
+import type { EventVerifier } from '../signing/event-verifier.ts'
 import type { PullClient } from './pull-client.ts'
+import { newNonce, openSigned, type Question } from './signed-answers.ts'
 
 /** How long a caller waits for the store's own decision, in ms. */
 const TIMEOUT_MS = 2000
@@ -17,14 +20,20 @@ const OPEN_MS = 5000
  */
 export class Asker {
   readonly #client: PullClient
+  readonly #verifier: EventVerifier | undefined
   readonly #onProblem: (error: unknown) => void
   readonly #breaker: CircuitBreakerPolicy = circuitBreaker(handleAll, {
     halfOpenAfter: OPEN_MS,
     breaker: new ConsecutiveBreaker(FAILURES),
   })
 
-  constructor(client: PullClient, onProblem: (error: unknown) => void) {
+  constructor(
+    client: PullClient,
+    verifier: EventVerifier | undefined,
+    onProblem: (error: unknown) => void,
+  ) {
     this.#client = client
+    this.#verifier = verifier
     this.#onProblem = onProblem
   }
 
@@ -44,17 +53,30 @@ export class Asker {
 
   async #ask(claims: Claims, header: Header | undefined, tenant: string): Promise<Decision> {
     const started = performance.now()
+    const nonce = newNonce()
     const answer = await this.#client.json({
       method: 'POST',
       path: '/v1/check',
-      body: JSON.stringify({ claims, tenant, ...(header === undefined ? {} : { header }) }),
+      body: JSON.stringify({ claims, header, tenant, ...(this.#verifier ? { nonce } : {}) }),
       signal: AbortSignal.timeout(TIMEOUT_MS),
     })
     // The answer has aged on its way.
     const staleMs = Math.ceil(performance.now() - started)
-    if (isDecision(answer)) return { ...answer, staleMs }
+    const decision = this.#opened(answer, { tenant, nonce, sha256: digestOfToken(claims, header) })
+    if (isDecision(decision)) return { ...decision, staleMs }
     throw new KnellError('message_invalid', 'The answer to a check is no decision.')
   }
+
+  #opened(answer: unknown, question: Question): unknown {
+    if (this.#verifier === undefined) return answer
+    const envelope = isRecord(answer) ? answer['envelope'] : undefined
+    return openSigned(this.#verifier, 'decision', envelope, question)['decision']
+  }
+}
+
+/** What a signed decision was asked about. */
+function digestOfToken(claims: Claims, header: Header | undefined): string {
+  return digestOf([JSON.stringify([claims, header ?? null])])
 }
 
 function isDecision(value: unknown): value is Decision {

@@ -3,6 +3,7 @@ import type { DeathCode } from '../domain/death.ts'
 import type { Decision, DecisionCode } from '../domain/decision.ts'
 import type { ExpiryEvent, Kind } from '../domain/entry.ts'
 import type { KnellError } from '../domain/errors.ts'
+import type { RefusedWhy } from './refusals.ts'
 import type { Rule } from '../domain/rule.ts'
 
 /** Where an event comes from. */
@@ -60,6 +61,11 @@ export interface SubscriberStats {
   readonly pulled: number
   readonly snapshots: number
   readonly invalid: number
+  /**
+   * What was not believed, by why. `replayed` also counts copies of what the view contained
+   * already, of which RabbitMQ and the relay make a few by themselves.
+   */
+  readonly refused: Readonly<Record<RefusedWhy, number>>
   readonly trimmed: number
   readonly rules: number
   /** Bytes of the packed part of the views: rules that only revoke a uuid `jti`. */

@@ -1,21 +1,43 @@
 import type { Beat, Tail } from '../domain/beat.ts'
-import { WIRE_VERSION, type Entry, type RevocationKind } from '../domain/entry.ts'
-import { readLines } from '../domain/lines.ts'
-import { formatPosition, logs, termOf, type Log } from '../domain/position.ts'
+import { positionOf, WIRE_VERSION, type Entry, type RevocationKind } from '../domain/entry.ts'
+import type { KnellError } from '../domain/errors.ts'
+import {
+  comparePositions,
+  formatPosition,
+  logs,
+  ORIGIN,
+  termOf,
+  type Log,
+  type Position,
+} from '../domain/position.ts'
 import type { StoreClock, Moment } from '../domain/store-clock.ts'
-import { View, type Applied, type FeedPage, type Standing } from '../domain/view.ts'
-import { parseFeedPage, parseSnapshotHead, parseSnapshotLine, type RuleLine } from './messages.ts'
+import {
+  View,
+  type Applied,
+  type FeedPage,
+  type SnapshotHead,
+  type Standing,
+} from '../domain/view.ts'
+import type { EventVerifier } from '../signing/event-verifier.ts'
+import { parseFeedPage, type RuleLine } from './messages.ts'
 import type { Rule } from '../domain/rule.ts'
 import type { Presence } from './presence.ts'
 import type { PullClient } from './pull-client.ts'
 import { PullLoop } from './pull-loop.ts'
+import { refusal } from './refusals.ts'
+import { newNonce, openPage } from './signed-answers.ts'
+import { readSignedSnapshot, readSnapshot, type SnapshotPart } from './snapshot-reader.ts'
 
 /** A hole may only be a reordering, so it is given this long to close, and as much again at random. */
 const HOLE_MS = 250
-const MAX_LINE_BYTES = 262_144
 /** The push path counts as silent after so many beats that did not come. */
 const SILENT_BEATS = 3
 const DEFAULT_BEAT_MS = 2000
+/** A signed entry of a term that is over may still be on its way for this long; later it is a copy that somebody kept. */
+const LATE_MS = 60_000
+const MAX_UNREADY = 1000
+/** An answer that took longer bounds the store's clock too badly: whoever held it back could put off every `exp`. */
+const MAX_ROUND_MS = 5000
 
 export interface FollowerEvents {
   onApplied(entry: Entry, applied: Applied): void
@@ -26,6 +48,8 @@ export interface FollowerEvents {
   onReady(): void
   onPull(what: 'snapshot' | Log, entries: number): void
   onInvalid(count: number): void
+  /** A signed message was pushed that said nothing new; `error` where that can hardly be chance. */
+  onReplayed(error?: KnellError): void
   /** The feed no longer reaches back to where this instance stood: expiries were missed for good. */
   onTrimmed(log: Log): void
   onProblem(error: unknown): void
@@ -43,6 +67,7 @@ export class Follower {
   readonly #service: string
   readonly #instance: string
   readonly #presence: Presence
+  readonly #verifier: EventVerifier | undefined
   readonly #events: FollowerEvents
   readonly #loops: Readonly<Record<Log, PullLoop>>
   #holeTimer: NodeJS.Timeout | undefined
@@ -52,6 +77,10 @@ export class Follower {
   readonly #asked = new Map<number, Tail>()
   #expiries: 'off' | 'starting' | 'on' = 'off'
   #early: Entry[] = []
+  /** Signed entries that came before the first snapshot: until then a copy of long ago looks like news. */
+  #unready: Entry[] = []
+  /** Term and time (as `seq`) of the newest beat heard. */
+  #newest = ORIGIN
   #beatMs = DEFAULT_BEAT_MS
   #heardAt = performance.now()
   #silent = false
@@ -63,6 +92,7 @@ export class Follower {
     service: string
     instance: string
     presence: Presence
+    verifier?: EventVerifier | undefined
     isPushed: () => boolean
     longPollMs: number
     renewMs: number
@@ -74,6 +104,7 @@ export class Follower {
     this.#service = options.service
     this.#instance = options.instance
     this.#presence = options.presence
+    this.#verifier = options.verifier
     this.#events = options.events
     const isPushed = (): boolean => options.isPushed() && !this.#silent
     const onProblem = (error: unknown): void => options.events.onProblem(error)
@@ -143,10 +174,11 @@ export class Follower {
 
   /**
    * Looks whether the push path has fallen silent, though connected: its beats do not come. Then
-   * this tenant is pulled as if it were down. Returns whether it is silent.
+   * this tenant is pulled as if it were down, and so it is where forgeries overwhelm it. Returns
+   * whether it is silent.
    */
-  listen(): boolean {
-    const silent = performance.now() - this.#heardAt > SILENT_BEATS * this.#beatMs + 1000
+  listen(overwhelmed: boolean): boolean {
+    const silent = overwhelmed || performance.now() - this.#heardAt > this.#silenceMs
     if (silent !== this.#silent) {
       this.#silent = silent
       this.#loops.revocations.wake()
@@ -161,9 +193,32 @@ export class Follower {
       if (this.#expiries === 'starting' && this.#early.length < 10_000) this.#early.push(entry)
       return
     }
+    if (this.#verifier !== undefined && !this.#admits(entry)) return
     if (entry.ack === true) this.#asked.set(entry.shard, entry)
-    this.#applied(entry, this.view.apply(entry))
+    const applied = this.view.apply(entry)
+    if (this.#verifier !== undefined && applied.arrival === 'known') this.#events.onReplayed()
+    this.#applied(entry, applied)
     this.#answer()
+  }
+
+  /** Whether a signed entry may be applied now: not before the first snapshot, and not as a copy of long ago. */
+  #admits(entry: Entry): boolean {
+    if (!this.view.ready) {
+      if (this.#unready.length < MAX_UNREADY) this.#unready.push(entry)
+      return false
+    }
+    if (!this.#isKept(entry)) return true
+    const { tenant, log, shard, epoch, seq } = entry
+    const place = `${tenant} ${log} ${shard} ${epoch} ${seq}`
+    this.#events.onReplayed(refusal('replayed', `An entry of long ago came: ${place}.`))
+    return false
+  }
+
+  /** Whether a signed entry is of a term that is over, and too old to be still on its way. */
+  #isKept(entry: Entry): boolean {
+    const { term } = positionOf(entry)
+    if (term >= this.view.tracker(entry.log).position(entry.shard).term) return false
+    return !this.#clock.isSet || this.#clock.latest(moment()) - entry.at > LATE_MS
   }
 
   /** Tells, once the positions are reached, whoever asked for it. */
@@ -193,7 +248,16 @@ export class Follower {
   }
 
   onBeat(beat: Beat): void {
-    this.#heardAt = performance.now()
+    // Of those that come before the first snapshot nobody can tell how old they are; it says all they could.
+    if (this.#verifier !== undefined && !this.view.ready) return
+    if (!this.#isNewest(beat)) {
+      const text = `A beat of ${beat.tenant} is no newer than one heard before.`
+      return this.#events.onReplayed(refusal('replayed', text))
+    }
+    // A beat that was kept somewhere says nothing about the way now.
+    const now = moment()
+    const age = this.#clock.isSet ? Math.max(0, this.#clock.latest(now) - beat.at) : 0
+    this.#heardAt = Math.max(this.#heardAt, now.mono - age)
     const standing = this.view.hear(beat)
     this.#events.onBeat(this.#beatMs)
     if (standing === 'foreign') this.#loops.revocations.wake()
@@ -202,6 +266,25 @@ export class Follower {
     const expiries = this.view.expiries.compare(beat.tails.expiries)
     if (expiries === 'foreign') this.#loops.expiries.wake()
     if (expiries === 'behind') this.#awaitTails('expiries', beat.tails.expiries)
+  }
+
+  #isNewest(beat: Beat): boolean {
+    const place = placeOf(beat)
+    if (comparePositions(place, this.#newest) <= 0) return false
+    this.#newest = place
+    return true
+  }
+
+  /** No beat from before a snapshot is news any more, but for those that may be on their way. */
+  #passBeats(head: SnapshotHead): void {
+    const { term, seq } = placeOf(head)
+    const place = { term, seq: seq - this.#silenceMs }
+    if (comparePositions(place, this.#newest) > 0) this.#newest = place
+  }
+
+  /** Without a beat for so long the push path counts as silent. */
+  get #silenceMs(): number {
+    return SILENT_BEATS * this.#beatMs + 1000
   }
 
   #awaitTails(log: Log, tails: readonly Tail[]): void {
@@ -279,21 +362,21 @@ export class Follower {
     const { tenant } = this.view
     const { maxStalenessMs } = this.#presence
     const sent = moment()
-    const value = await this.#client.json({
-      path: '/v1/feed',
-      query: {
-        tenant,
-        log,
-        after,
-        waitMs: String(waitMs),
-        asOf: String(this.view.asOf),
-        ...this.#identity(maxStalenessMs),
-      },
-      waitMs,
-      signal,
+    const query = this.#question({
+      tenant,
+      log,
+      after,
+      waitMs: String(waitMs),
+      asOf: String(this.view.asOf),
+      ...this.#identity(maxStalenessMs),
     })
+    const value = await this.#client.json({ path: '/v1/feed', query, waitMs, signal })
     const received = moment()
-    const read = parseFeedPage(value, tenant, log)
+    const read = this.#reading(() => {
+      const verifier = this.#verifier
+      const page = verifier === undefined ? value : openPage(verifier, value, query)
+      return parseFeedPage(page, tenant, log)
+    })
     // Only an answer that did not wait bounds the store's clock closely, and only one at least as new as the view.
     const older = log === 'revocations' && this.view.revocations.isBefore(read.page.tails)
     if (waitMs === 0 && !older) this.#setClock(read.page.at, sent, received)
@@ -301,7 +384,23 @@ export class Follower {
     return read
   }
 
+  #question(query: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+    if (this.#verifier === undefined) return query
+    return { ...query, nonce: newNonce() }
+  }
+
+  /** Reads an answer; after one that cannot be read, or is not to be believed, another URL is asked. */
+  #reading<T>(read: () => T): T {
+    try {
+      return read()
+    } catch (error) {
+      this.#client.rotate()
+      throw error
+    }
+  }
+
   #setClock(at: number, sent: Moment, received: Moment): void {
+    if (this.#clock.isSet && received.mono - sent.mono > MAX_ROUND_MS) return
     this.#clock.set(at, sent, received)
   }
 
@@ -313,38 +412,49 @@ export class Follower {
     const wasReady = view.ready
     const { maxStalenessMs } = this.#presence
     const sent = moment()
-    const response = await this.#client.open({
-      path: '/v1/snapshot',
-      query: { tenant: view.tenant, ...this.#identity(maxStalenessMs) },
-      signal,
-    })
+    const query = this.#question({ tenant: view.tenant, ...this.#identity(maxStalenessMs) })
+    const response = await this.#client.open({ path: '/v1/snapshot', query, signal })
     let count = 0
-    let head
-    for await (const { text } of readLines(response, MAX_LINE_BYTES)) {
-      if (text === undefined) throw new Error('A line of the snapshot is too long.')
-      if (head === undefined) {
-        head = parseSnapshotHead(text, view.tenant)
-        this.#setClock(head.at, sent, moment())
-        this.#beatMs = head.beatMs ?? this.#beatMs
-        continue
-      }
-      const line = parseSnapshotLine(text)
-      if (line.end) {
-        if (line.count !== count) break
+    let isFirst = true
+    try {
+      for await (const { head, rules, count: total } of this.#parts(response, query)) {
+        if (isFirst) {
+          this.#setClock(head.at, sent, moment())
+          this.#beatMs = head.beatMs ?? this.#beatMs
+          isFirst = false
+        }
+        for (const line of rules) {
+          const isNews = view.putRule(line.shard, line.position, line.rule)
+          // At boot everything is news; later on what comes this way was missed, and listeners must hear of it.
+          if (wasReady && isNews) this.#announceRule(line, head.at)
+        }
+        count += rules.length
+        if (total === undefined) continue
+        if (total !== count) break
         view.endSnapshot(head)
+        this.#passBeats(head)
         this.#presence.pulled(view.tenant, sent, maxStalenessMs)
         this.#events.onPull('snapshot', count)
         if (!wasReady) this.#events.onReady()
+        for (const entry of this.#unready.splice(0)) this.onEntry(entry)
         this.#answer()
         return !view.needsSnapshot
       }
-      const isNews = view.putRule(line.shard, line.position, line.rule)
-      // At boot everything is news; later on what comes this way was missed, and listeners must hear of it.
-      if (wasReady && isNews) this.#announceRule(line, head.at)
-      count += 1
+    } catch (error) {
+      this.#client.rotate()
+      throw error
     }
     this.#client.rotate()
     throw new Error('The snapshot broke off before its end.')
+  }
+
+  #parts(
+    response: AsyncIterable<Uint8Array>,
+    question: Readonly<Record<string, string>>,
+  ): AsyncGenerator<SnapshotPart> {
+    const verifier = this.#verifier
+    if (verifier === undefined) return readSnapshot(response, this.tenant)
+    return readSignedSnapshot(response, verifier, question)
   }
 
   #announceRule({ shard, epoch, position, rule }: RuleLine, at: number): void {
@@ -357,6 +467,11 @@ export class Follower {
       { arrival: 'known', rules: events, expiries: [] },
     )
   }
+}
+
+/** Term and time of what names all tails: beats of one store are in this order. */
+function placeOf({ at, tails }: Beat | SnapshotHead): Position {
+  return { term: termOf(tails.revocations[0]?.epoch ?? '') ?? 0, seq: at }
 }
 
 /** What a rule amounts to, for a listener that missed the event itself. */

@@ -15,6 +15,8 @@ export type {
   Handling,
 } from './handlers/options.ts'
 export type { ReplayCounts, ReplayOptions } from './handlers/replay.ts'
+export type { RefusedWhy } from './refusals.ts'
+export type { EventJwkSet, EventKeyInput, EventPem } from '../signing/event-keys.ts'
 export type { Policy, PolicyOptions, WhenStale } from './policy.ts'
 export type { CheckOptions, Subscriber, TokenOptions } from './subscriber.ts'
 export { TokenDeath } from './token-death.ts'

@@ -1,5 +1,5 @@
 import { parseTails, parseTtlSteps } from '../domain/beat.ts'
-import { isCount, isRecord, parseEntry, parseJson, parseRule, type Entry } from '../domain/entry.ts'
+import { isCount, isRecord, parseEntry, parseRule, type Entry } from '../domain/entry.ts'
 import { KnellError } from '../domain/errors.ts'
 import { termOf, type Log, type Position } from '../domain/position.ts'
 import type { Rule } from '../domain/rule.ts'
@@ -26,7 +26,7 @@ export function parseFeedPage(
   const read: Entry[] = []
   for (const raw of entries) {
     try {
-      const entry = parseEntry(raw)
+      const entry = parseEntry(plain(raw))
       if (entry.tenant === tenant && entry.log === log) read.push(entry)
     } catch {
       // Left out: see above.
@@ -46,8 +46,13 @@ export function parseFeedPage(
   }
 }
 
-export function parseSnapshotHead(text: string, tenant: string): SnapshotHead {
-  const value = parseJson(text)
+/** Where entries are signed, a page has each as the text that was signed. */
+function plain(raw: unknown): unknown {
+  const body = isRecord(raw) ? raw['body'] : undefined
+  return typeof body === 'string' ? JSON.parse(body) : raw
+}
+
+export function parseSnapshotHead(value: unknown, tenant: string): SnapshotHead {
   if (!isRecord(value) || value['tenant'] !== tenant) fail('a snapshot of another tenant')
   const { at, tails, maxTokenTtl, beatMs } = value
   if (!isCount(at) || !isRecord(tails)) fail('a snapshot without at and tails')
@@ -74,10 +79,11 @@ export interface RuleLine {
 
 export type SnapshotLine = { readonly end: true; readonly count: number } | RuleLine
 
-export function parseSnapshotLine(text: string): SnapshotLine {
-  const value = parseJson(text)
+/** Undefined for a checkpoint, which says nothing to whoever pins no keys. */
+export function parseSnapshotLine(value: unknown): SnapshotLine | undefined {
   if (!isRecord(value)) fail('a line of a snapshot is not an object')
   if (value['end'] === true) return { end: true, count: Number(value['count']) }
+  if ('checkpoint' in value) return undefined
   const { shard, epoch, seq, rule } = value
   if (typeof epoch !== 'string') fail('a rule without its epoch')
   const term = termOf(epoch)

@@ -1,6 +1,9 @@
 import { DEFAULT_NAMESPACE } from '../domain/names.ts'
 import { DEFAULT_TENANT, isService, isTenant } from '../domain/tenant.ts'
 import type { VerifyOptions } from '../tokens/verifier.ts'
+import { isKnellError } from '../domain/errors.ts'
+import { readPinnedKeys, type EventKeyInput } from '../signing/event-keys.ts'
+import { EventVerifier } from '../signing/event-verifier.ts'
 import { problemsOfPolicy, type Policy, type WhenStale } from './policy.ts'
 
 /** Where a subscriber tells what it does; a pino logger fits. */
@@ -23,6 +26,11 @@ export interface ConnectOptions {
   readonly tenants?: readonly string[]
   /** How to verify tokens: for `verify()`. With several tenants one per tenant; its `issuer` tells a token's tenant. */
   readonly verify?: VerifyOptions | Readonly<Record<string, VerifyOptions>>
+  /**
+   * The public keys that Knell's messages and answers are signed with: a JWK set, or a list of
+   * `{ kid, pem }`. With them nothing else is believed. Default: signatures are not looked at.
+   */
+  readonly eventKeys?: EventKeyInput
   /** `observe` decides, counts and logs but refuses nothing for a rule's sake. Default: `enforce`. */
   readonly mode?: 'enforce' | 'observe'
   /** ms after which the view's state counts as stale. Default: 60,000. Must exceed the store's fail-over time. */
@@ -44,6 +52,7 @@ export interface Settled {
   readonly apiKey: string
   readonly tenants: readonly string[]
   readonly verify: ReadonlyMap<string, VerifyOptions>
+  readonly verifier: EventVerifier | undefined
   readonly observe: boolean
   readonly policy: Policy
   readonly namespace: string
@@ -57,6 +66,7 @@ const KNOWN: readonly (keyof ConnectOptions)[] = [
   'apiKey',
   'tenants',
   'verify',
+  'eventKeys',
   'mode',
   'maxStaleness',
   'whenStale',
@@ -103,6 +113,8 @@ export function settle(options: ConnectOptions): Settled {
   problems.push(...problemsOfPolicy({ maxStaleness, whenStale }))
   expect(['enforce', 'observe'].includes(mode), "mode must be 'enforce' or 'observe'")
   const verify = verifyByTenant(given.verify, tenants, problems)
+  const namespace = given.namespace ?? DEFAULT_NAMESPACE
+  const verifier = eventVerifier(given.eventKeys, namespace, problems)
   if (problems.length > 0) {
     throw new TypeError(`connect: ${problems.join('; ')}.`)
   }
@@ -113,11 +125,27 @@ export function settle(options: ConnectOptions): Settled {
     apiKey: options.apiKey,
     tenants: [...new Set(tenants)],
     verify,
+    verifier,
     observe: mode === 'observe',
     policy: Object.freeze({ maxStaleness, whenStale }),
-    namespace: given.namespace ?? DEFAULT_NAMESPACE,
+    namespace,
     log: given.log ?? (mode === 'observe' ? CONSOLE : SILENT),
   })
+}
+
+function eventVerifier(
+  keys: EventKeyInput | undefined,
+  namespace: string,
+  problems: string[],
+): EventVerifier | undefined {
+  if (keys === undefined) return undefined
+  try {
+    return new EventVerifier(readPinnedKeys(keys), namespace)
+  } catch (error) {
+    if (!isKnellError(error, 'config_invalid')) throw error
+    problems.push(`eventKeys: ${error.message.replace(/\.$/, '')}`)
+    return undefined
+  }
 }
 
 function verifyByTenant(

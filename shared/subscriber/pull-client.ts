@@ -6,6 +6,9 @@ import { KnellError } from '../domain/errors.ts'
 const CONNECT_TIMEOUT_MS = 3000
 /** An answer that stops coming for this long is given up. */
 const SILENCE_MS = 15_000
+/** No answer but a snapshot, which is read line by line, is larger, or takes longer to come. */
+const MAX_BYTES = 128 * 1024 * 1024
+const MAX_READ_MS = 30_000
 
 export interface PullRequest {
   readonly method?: 'GET' | 'POST'
@@ -73,6 +76,7 @@ export class PullClient {
       url.searchParams.set(name, value)
     const secure = url.protocol === 'https:'
     return new Promise((resolve, reject) => {
+      let answer: IncomingMessage | undefined
       const sent = (secure ? https : http).request(
         url,
         {
@@ -88,6 +92,7 @@ export class PullClient {
           clearTimeout(timer)
           // Whoever reads the answer hears of its end by reading; nobody may be reading yet.
           response.on('error', () => {})
+          answer = response
           resolve(response)
         },
       )
@@ -96,7 +101,8 @@ export class PullClient {
         CONNECT_TIMEOUT_MS + (request.waitMs ?? 0),
       )
       // Not by the option `signal`, whose AbortError can reach a socket that has no listener.
-      const giveUp = (): void => void sent.destroy(new Error('The pull was given up.'))
+      // Nor, once an answer has come, by way of the request, whose socket may be back in the pool by then.
+      const giveUp = (): void => void (answer ?? sent).destroy(new Error('The pull was given up.'))
       request.signal?.addEventListener('abort', giveUp)
       sent.on('close', () => request.signal?.removeEventListener('abort', giveUp))
       if (request.signal?.aborted === true) giveUp()
@@ -117,7 +123,15 @@ export class PullClient {
 
 async function textOf(response: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = []
-  for await (const chunk of response) chunks.push(chunk as Buffer)
+  const deadline = performance.now() + MAX_READ_MS
+  let length = 0
+  for await (const chunk of response) {
+    length += (chunk as Buffer).length
+    if (length > MAX_BYTES || performance.now() > deadline) {
+      throw new Error('The answer is too large, or takes too long to come.')
+    }
+    chunks.push(chunk as Buffer)
+  }
   return Buffer.concat(chunks).toString('utf8')
 }
 

@@ -2,12 +2,11 @@ import type { Channel, ConsumeMessage } from 'amqplib'
 import { Broker, type Link } from '../broker/broker.ts'
 import { declareInstanceQueue } from '../broker/topology.ts'
 import { parseBeat, type Beat } from '../domain/beat.ts'
-import { MAX_ENTRY_BYTES, parseEntry, parseJson, type Entry } from '../domain/entry.ts'
+import { isRecord, parseEntry, parseJson, type Entry } from '../domain/entry.ts'
 import { KnellError } from '../domain/errors.ts'
 import { beatKey, type Names } from '../domain/names.ts'
-
-/** A beat of a tenant with very many shards is the largest message besides entries. */
-const MAX_MESSAGE_BYTES = 4 * MAX_ENTRY_BYTES
+import type { EventVerifier } from '../signing/event-verifier.ts'
+import { Gate, MAX_MESSAGE_BYTES } from './gate.ts'
 
 export interface PushEvents {
   onUp(): void
@@ -16,6 +15,8 @@ export interface PushEvents {
   onBeat(beat: Beat): void
   /** A message that follows no contract; it is dropped. */
   onInvalid(error: unknown): void
+  /** A message that is not to be believed; it is dropped. */
+  onRefused(error: KnellError): void
   onProblem(error: KnellError): void
 }
 
@@ -25,6 +26,7 @@ export class Push {
   readonly #names: Names
   readonly #tenants: readonly string[]
   readonly #events: PushEvents
+  readonly #gate: Gate
   #channel: Channel | undefined
   #link: Link | undefined
   #queue = ''
@@ -35,11 +37,13 @@ export class Push {
     service: string
     names: Names
     tenants: readonly string[]
+    verifier?: EventVerifier | undefined
     events: PushEvents
   }) {
     this.#names = options.names
     this.#tenants = options.tenants
     this.#events = options.events
+    this.#gate = new Gate(options.names, options.verifier)
     this.#broker = new Broker(options.url, `knell subscriber ${options.service}`)
     this.#broker.use((link) => this.#setup(link))
     this.#broker.on('up', () => options.events.onUp())
@@ -52,6 +56,11 @@ export class Push {
 
   get isUp(): boolean {
     return this.#broker.isUp
+  }
+
+  /** Whether so much is forged that what is good may be lost with it. */
+  get isOverwhelmed(): boolean {
+    return this.#gate.isOverwhelmed
   }
 
   start(): Promise<void> {
@@ -105,6 +114,8 @@ export class Push {
     const { fields, content } = message
     let entry: Entry | undefined
     let beat: Beat | undefined
+    const refused = this.#gate.refusesSignature(message)
+    if (refused !== undefined) return this.#events.onRefused(refused)
     try {
       if (content.length > MAX_MESSAGE_BYTES) {
         throw new KnellError(
@@ -114,12 +125,24 @@ export class Push {
       }
       const value = parseJson(content.toString('utf8'))
       if (fields.exchange === this.#names.control) beat = parseBeat(value)
-      else entry = parseEntry(value)
+      else entry = parseWhole(value)
     } catch (error) {
       this.#events.onInvalid(error)
       return
     }
-    if (beat !== undefined) this.#events.onBeat(beat)
-    if (entry !== undefined) this.#events.onEntry(entry)
+    const said = beat ?? entry
+    const astray = said && this.#gate.refusesWay(message, said)
+    if (astray !== undefined) this.#events.onRefused(astray)
+    else if (beat !== undefined) this.#events.onBeat(beat)
+    else if (entry !== undefined) this.#events.onEntry(entry)
   }
+}
+
+/** Some events of an entry, as a service's handlers may get them again, must not pass for all of it. */
+function parseWhole(value: unknown): Entry {
+  const entry = parseEntry(value)
+  if (isRecord(value) && 'indexes' in value) {
+    throw new KnellError('message_invalid', 'A part of an entry came where whole ones do.')
+  }
+  return entry
 }

@@ -23,6 +23,7 @@ import type {
   VerifyResult,
 } from './events.ts'
 import { Follower, moment } from './follower.ts'
+import { texts } from './gate.ts'
 import type { Settled } from './options.ts'
 import { problemsOfPolicy, type Policy, type PolicyOptions } from './policy.ts'
 import { createAckPoster } from './handlers/ack-poster.ts'
@@ -32,6 +33,7 @@ import { replay, type ReplayCounts, type ReplayOptions } from './handlers/replay
 import { Presence } from './presence.ts'
 import { PullClient } from './pull-client.ts'
 import { Push } from './push.ts'
+import { refusal, Refusals, whyOf } from './refusals.ts'
 import { TokenWatches } from './token-watches.ts'
 import type { DeathListener } from './waiters.ts'
 
@@ -74,6 +76,10 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   readonly #acker: Acker
   readonly #watches: TokenWatches
   readonly #stale = new Set<string>()
+  readonly #refusals = new Refusals((error, count) => {
+    this.#settings.log.warn({ code: error.code, count }, error.message)
+    this.emit('problem', error)
+  })
   readonly #counts = { pushed: 0, pulled: 0, snapshots: 0, invalid: 0, trimmed: 0 }
   /** Its own, so that a call that one process does not serve does not turn the others' pulls away from it. */
   readonly #ackClient: PullClient
@@ -90,7 +96,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     const { service, tenants, observe, log } = settings
     this.#presence = new Presence(settings.policy, observe)
     this.#checker = new Checker({ clock: this.#clock, observe, log })
-    this.#asker = new Asker(this.#client, (error) => this.#problem(error))
+    this.#asker = new Asker(this.#client, settings.verifier, (error) => this.#problem(error))
     this.#watches = new TokenWatches({
       clock: this.#clock,
       observe,
@@ -105,14 +111,16 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       service,
       names: namesOf(settings.namespace),
       tenants,
+      verifier: settings.verifier,
       events: {
         onUp: () => this.#pushChanged('up'),
         onDown: () => this.#pushChanged('down'),
         onEntry: (entry) => {
           this.#counts.pushed += 1
-          this.#followers.get(entry.tenant)?.onEntry(entry)
+          this.#followed(entry.tenant)?.onEntry(entry)
         },
-        onBeat: (beat) => this.#followers.get(beat.tenant)?.onBeat(beat),
+        onBeat: (beat) => this.#followed(beat.tenant)?.onBeat(beat),
+        onRefused: (error) => this.#refusals.refuse(error),
         onInvalid: (error) => this.#invalid(1, error),
         onProblem: (error) => this.#problem(error),
       },
@@ -137,6 +145,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       names: namesOf(settings.namespace),
       tenants,
       report: createAckPoster(this.#ackClient, (tenant) => this.#acker.ackOf(tenant)),
+      checkBody: (body, signature, kind) => this.#assertSigned(body, signature, kind),
       onProblem: (error) => this.#problem(error),
     })
     for (const tenant of tenants) this.#followers.set(tenant, this.#createFollower(tenant))
@@ -157,6 +166,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       service,
       instance: this.instance,
       presence: this.#presence,
+      verifier: this.#settings.verifier,
       isPushed: () => this.#push.isUp,
       longPollMs: Math.round(Math.min(MAX_LONG_POLL_MS, policy.maxStaleness / 3)),
       renewMs: Math.round(Math.min(MAX_RENEW_MS, policy.maxStaleness / 3)),
@@ -176,6 +186,10 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
           else this.#counts.pulled += count
         },
         onInvalid: (count) => this.#invalid(count, undefined),
+        onReplayed: (error) => {
+          if (error === undefined) this.#refusals.count('replayed')
+          else this.#refusals.refuse(error)
+        },
         onTrimmed: (log) => {
           this.#counts.trimmed += 1
           this.#settings.log.warn({ tenant, log }, 'the feed was trimmed past this instance')
@@ -183,6 +197,24 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
         onProblem: (error) => this.#problem(error),
       },
     })
+  }
+
+  /** The follower of a pushed message's tenant. One that is not followed can come only from a stranger. */
+  #followed(tenant: string): Follower | undefined {
+    const follower = this.#followers.get(tenant)
+    if (follower !== undefined) return follower
+    this.#refusals.refuse(refusal('foreign', `A message of the tenant ${tenant} was pushed.`))
+    return undefined
+  }
+
+  /** What a handler's message claims is believed where its signature is good, or no keys are pinned. @throws KnellError `event_*` */
+  #assertSigned(body: string, signature: string | undefined, kind: 'entry' | 'partial'): void {
+    const verdict = this.#settings.verifier?.verify(kind, Buffer.from(body), signature) ?? 'good'
+    if (verdict === 'good') return
+    const why = verdict === 'unsigned' ? 'unsigned' : 'altered'
+    const error = refusal(why, `A message for a handler is refused: ${texts[verdict]}.`)
+    this.#refusals.refuse(error)
+    throw error
   }
 
   /** Begins to follow; `connect` calls it. Returns once the background parts run, not once the view is ready. */
@@ -421,6 +453,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       push: this.#push.isUp ? 'up' : 'down',
       checks: { ...this.#checker.counts },
       ...this.#counts,
+      refused: { ...this.#refusals.counts },
       rules,
       packedBytes,
       watched: this.#watches.size,
@@ -463,8 +496,9 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
 
   #tick(): void {
     const now = moment()
+    const overwhelmed = this.#push.isOverwhelmed
     let silent = 0
-    for (const follower of this.#followers.values()) silent += follower.listen() ? 1 : 0
+    for (const follower of this.#followers.values()) silent += follower.listen(overwhelmed) ? 1 : 0
     if (silent === 0 || !this.#push.isUp)
       this.#renewAt = now.mono + RENEW_PUSH_MS * (0.5 + Math.random())
     else if (now.mono > this.#renewAt) {
@@ -504,7 +538,12 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       : new KnellError('pull_failed', error instanceof Error ? error.message : String(error), {
           cause: error,
         })
-    this.#settings.log.debug({ code: known.code, err: known }, known.message)
+    const why = whyOf(known)
+    if (why !== undefined) this.#refusals.count(why)
+    this.#settings.log[why === undefined ? 'debug' : 'warn'](
+      { code: known.code, err: known },
+      known.message,
+    )
     this.emit('problem', known)
   }
 

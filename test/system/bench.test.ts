@@ -39,23 +39,31 @@ function expectFigures(value: unknown, path: string): void {
 describe('npm run bench', () => {
   it('prints one JSON line per case that was named, in that order, with the promised members', async function () {
     this.timeout(120_000)
-    const { code, stdout, stderr } = await bench('--quick', '--json', 'check', 'bytes', 'push')
+    const { code, stdout, stderr } = await bench(
+      '--quick',
+      '--json',
+      'check',
+      'bytes',
+      'push',
+      'signing',
+    )
     expect(code, stderr).to.equal(0)
     const lines = stdout
       .trim()
       .split('\n')
       .map((text) => JSON.parse(text) as Line)
-    expect(lines.map((line) => line['case'])).to.deep.equal(['check', 'bytes', 'push'])
+    expect(lines.map((line) => line['case'])).to.deep.equal(['check', 'bytes', 'push', 'signing'])
     for (const { case: name, unit, ...figures } of lines) {
       expect(unit).to.be.a('string').that.is.not.equal('')
       expect(figures).to.include.keys('knell')
       expectFigures(figures, String(name))
     }
-    const [check, bytes, push] = lines
+    const [check, bytes, push, signing] = lines
     expect(check?.knell).to.include.keys('miss', 'hit')
     expect(check).to.include.keys('peer', 'ratioToPeer')
     expect(bytes?.knell).to.include.keys('perToken', 'perJti')
     expect(bytes).to.include.keys('peer', 'ratioToPeer')
+    expect(signing).to.include.keys('floor', 'ratioToFloor')
     expect(push?.knell).to.include.keys('p50', 'p99')
     expect(push).to.include.keys('floor', 'ratioToFloor')
   })

@@ -36,9 +36,12 @@ export function knellEnv({ engines }: Bench): Readonly<Record<string, string>> {
 }
 
 /** A notifier of this case, as `npm start` would run it. */
-export async function openNotifier(bench: Bench): Promise<KnellProcess> {
+export async function openNotifier(
+  bench: Bench,
+  env: Readonly<Record<string, string>> = {},
+): Promise<KnellProcess> {
   const onLine = (line: string): void => bench.say(`notifier: ${line}`)
-  const notifier = await spawnKnell('notifier', knellEnv(bench), { onLine })
+  const notifier = await spawnKnell('notifier', { ...knellEnv(bench), ...env }, { onLine })
   bench.scope.defer(() => notifier.stop())
   return notifier
 }

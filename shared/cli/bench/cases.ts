@@ -7,11 +7,13 @@ import { runProof } from './proof.ts'
 import { runPush } from './push.ts'
 import { runRevoke } from './revoke.ts'
 import { runSignals } from './signals.ts'
+import { runSigning } from './signing.ts'
 import { runSweep } from './sweep.ts'
 
 /** In the order in which they run where none is named. */
 export const cases: readonly Case[] = [
   { name: 'push', title: 'Push: one revocation on its way', run: runPush },
+  { name: 'signing', title: 'Signing: what it adds to a push', run: runSigning },
   { name: 'proof', title: 'Proof: waiting until all have applied it', run: runProof },
   { name: 'revoke', title: 'Revoke: many at once', run: runRevoke },
   { name: 'expiry', title: 'Expiry: everything due in one second', run: runExpiry },

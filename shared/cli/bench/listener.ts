@@ -1,4 +1,4 @@
-import { connect } from '../../subscriber/index.ts'
+import { connect, type EventKeyInput } from '../../subscriber/index.ts'
 import { openBareConsumer } from './bare.ts'
 import { clockMs } from './clock.ts'
 import { serve } from './serve.ts'
@@ -11,6 +11,8 @@ export interface ListenerOptions {
   /** Absent: bare messages only. */
   readonly knell?: { readonly url: string; readonly apiKey: string; readonly namespace: string }
   readonly expiries?: boolean
+  /** The keys to pin. */
+  readonly eventKeys?: EventKeyInput
 }
 
 /** What arrived since the last reset. Times are of `clockMs`, but for the `At` ones, which are of the wall clock. */
@@ -42,7 +44,7 @@ function note(source: Source): number {
 }
 
 const methods = {
-  async start({ amqpUrl, exchange, knell, expiries }: ListenerOptions): Promise<void> {
+  async start({ amqpUrl, exchange, knell, expiries, eventKeys }: ListenerOptions): Promise<void> {
     await openBareConsumer(amqpUrl, exchange, (messageId) => {
       times.bare.push([messageId, note('bare')])
     })
@@ -53,6 +55,7 @@ const methods = {
       pull: [knell.url],
       apiKey: knell.apiKey,
       namespace: knell.namespace,
+      ...(eventKeys && { eventKeys }),
     })
     subscriber.on('revoked', ({ match }) => {
       times.revoked.push([String(match['jti']), note('revoked')])

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { KnellProcess } from '../processes.ts'
 import { bareExchangeOf, secret, type Bench } from './bench-context.ts'
 import { openChild, type Child } from './child.ts'
-import type { Heard, Listener } from './listener.ts'
+import type { Heard, Listener, ListenerOptions } from './listener.ts'
 
 const LOOK_EVERY_MS = 50
 /** Nothing new for this long means that it never comes. */
@@ -12,7 +12,7 @@ const SILENCE_MS = 20_000
 export async function openListener(
   bench: Bench,
   notifier?: KnellProcess,
-  options: { readonly expiries?: boolean } = {},
+  options: Pick<ListenerOptions, 'expiries' | 'eventKeys'> = {},
 ): Promise<Child<Listener>> {
   const { engines, scope } = bench
   const listener = openChild<Listener>('listener')

@@ -11,10 +11,10 @@ import type { CaseResult } from './result.ts'
 import { quantile, ratiosOf, show, showSpread, spreadOf } from './statistics.ts'
 
 /** From the start of one sample to that of the next: a system that rests in between, as most do. */
-const PACE_MS = 8
+export const PACE_MS: number = 8
 
 /** Calls what sends one message, and says when the call began and under which id it will be heard. */
-type Send = () => Promise<readonly [string, number]>
+export type Send = () => Promise<readonly [string, number]>
 
 /** One revocation at a time: from the call to the view in another process, beside a bare message of the same bytes. */
 export async function runPush(bench: Bench): Promise<CaseResult> {
@@ -27,12 +27,7 @@ export async function runPush(bench: Bench): Promise<CaseResult> {
   const bare = await openBarePublisher(engines.amqpUrl, bareExchangeOf(bench))
   scope.defer(() => bare.close())
 
-  const revoke: Send = async () => {
-    const jti = randomUUID()
-    const started = clockMs()
-    await caller.post('/v1/revocations', { match: { jti }, reason: 'logout' })
-    return [jti, started]
-  }
+  const revoke = revokes(caller)
   await revoke()
   const body = await bodyOf(caller)
   const publish = barely(bare, body)
@@ -86,6 +81,16 @@ export async function runPush(bench: Bench): Promise<CaseResult> {
   }
 }
 
+/** Revokes a token that nobody else has. */
+export function revokes(caller: Caller): Send {
+  return async () => {
+    const jti = randomUUID()
+    const started = clockMs()
+    await caller.post('/v1/revocations', { match: { jti }, reason: 'logout' })
+    return [jti, started]
+  }
+}
+
 /** The bytes that a revocation has travelled as. */
 async function bodyOf(caller: Caller): Promise<Buffer> {
   const answer = (await caller.get('/v1/feed?after=0-0,0-0,0-0,0-0')) as { entries: unknown[] }
@@ -123,14 +128,14 @@ async function sample(
   ]
 }
 
-async function paced(send: Send): Promise<readonly [string, number]> {
+export async function paced(send: Send): Promise<readonly [string, number]> {
   const started = clockMs()
   const sent = await send()
   await delay(Math.max(1, PACE_MS - (clockMs() - started)))
   return sent
 }
 
-function latencies(
+export function latencies(
   sent: readonly (readonly [string, number])[],
   heard: readonly (readonly [string, number])[],
 ): number[] {

@@ -2,6 +2,7 @@
 export interface Sizes {
   /** Rounds are interleaved with those of floor or peer; figures are medians over them. */
   readonly push: { readonly rounds: number; readonly perRound: number; readonly warmUp: number }
+  readonly signing: { readonly rounds: number; readonly perRound: number; readonly warmUp: number }
   readonly proof: {
     readonly instances: number
     readonly rounds: number
@@ -47,6 +48,7 @@ export interface Sizes {
 
 export const fullSizes: Sizes = {
   push: { rounds: 5, perRound: 200, warmUp: 300 },
+  signing: { rounds: 5, perRound: 200, warmUp: 300 },
   proof: { instances: 10, rounds: 5, perRound: 60, warmUp: 100 },
   revoke: { rounds: 3, perRound: 6000, warmUp: 3000 },
   expiry: { rounds: 3, tokens: 200_000, jobs: 10_000, warmUp: 20_000 },
@@ -66,6 +68,7 @@ export const fullSizes: Sizes = {
 /** Small enough for a test: the figures say that the bench works, and nothing else. */
 export const quickSizes: Sizes = {
   push: { rounds: 2, perRound: 20, warmUp: 10 },
+  signing: { rounds: 2, perRound: 20, warmUp: 10 },
   proof: { instances: 3, rounds: 2, perRound: 10, warmUp: 5 },
   revoke: { rounds: 1, perRound: 500, warmUp: 100 },
   expiry: { rounds: 1, tokens: 5000, jobs: 1000, warmUp: 500 },

@@ -1,3 +1,4 @@
+import { parseJson } from '../../domain/entry.ts'
 import { readLines } from '../../domain/lines.ts'
 import { View } from '../../domain/view.ts'
 import { connect, type Subscriber } from '../../subscriber/index.ts'
@@ -90,10 +91,11 @@ const methods = {
     let head
     for await (const { text = '' } of readLines(body, 262_144)) {
       if (head === undefined) {
-        head = parseSnapshotHead(text, view.tenant)
+        head = parseSnapshotHead(parseJson(text), view.tenant)
         continue
       }
-      const line = parseSnapshotLine(text)
+      const line = parseSnapshotLine(parseJson(text))
+      if (line === undefined) continue
       if (line.end) view.endSnapshot(head)
       else view.putRule(line.shard, line.position, line.rule)
     }

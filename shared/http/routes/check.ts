@@ -13,19 +13,22 @@ import { KnellError } from '../../domain/errors.ts'
 import { termOf } from '../../domain/position.ts'
 import { RuleTable } from '../../domain/rule-table.ts'
 import { shardOfMatch } from '../../domain/shard.ts'
-import { parseWith, tenantSchema } from '../schemas.ts'
+import { WIRE_VERSION } from '../../domain/entry.ts'
+import { digestOf } from '../../signing/digest.ts'
+import { nonceSchema, parseWith, tenantSchema } from '../schemas.ts'
 import type { Services } from '../services.ts'
 
 const checkBody = z.strictObject({
   claims: z.record(z.string(), z.unknown()),
   header: z.record(z.string(), z.unknown()).optional(),
   tenant: tenantSchema,
+  nonce: nonceSchema,
 })
 
 /** `POST /v1/check`: the decision of the store itself, for callers without a view. */
 export function addCheckRoute(app: FastifyInstance, services: Services): void {
   app.post('/v1/check', async (request, reply) => {
-    const { claims, header, tenant: named } = parseWith(checkBody, request.body, 'body')
+    const { claims, header, tenant: named, nonce } = parseWith(checkBody, request.body, 'body')
     const { tenant, issuer } = app.auth.tenant(request, named, 'feed:read')
     if (issuer !== undefined && claims['iss'] !== undefined && claims['iss'] !== issuer) {
       throw new KnellError(
@@ -33,10 +36,24 @@ export function addCheckRoute(app: FastifyInstance, services: Services): void {
         'The claims are of another issuer than this tenant’s.',
       )
     }
+    const decision = await decide(services, tenant, claims, header)
+    const asked = { tenant: named, nonce, sha256: digestOfToken(request.body) }
+    const envelope = services.signer?.signed('decision', {
+      v: WIRE_VERSION,
+      tenant,
+      asked,
+      decision,
+    })
     return reply
       .header('cache-control', 'no-store')
-      .send(await decide(services, tenant, claims, header))
+      .send(envelope === undefined ? decision : { ...decision, envelope })
   })
+}
+
+/** Of claims and header as they came: a signed decision is on this token and no other. */
+function digestOfToken(body: unknown): string {
+  const { claims, header = null } = body as { claims: unknown; header?: unknown }
+  return digestOf([JSON.stringify([claims, header])])
 }
 
 async function decide(

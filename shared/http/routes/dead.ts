@@ -1,8 +1,12 @@
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
-import { DeadLetters, type Cut } from '../../broker/dead-letters.ts'
-import { namesOf } from '../../domain/names.ts'
+import { DeadLetters, type Cut, type Vouch } from '../../broker/dead-letters.ts'
 import type { ApiKey } from '../../config/api-keys.ts'
+import { parseEntry, parseJson } from '../../domain/entry.ts'
+import { namesOf } from '../../domain/names.ts'
+import { toPartialBody } from '../../domain/partial-entry.ts'
+import { termOf } from '../../domain/position.ts'
+import type { EventSigner } from '../../signing/event-signer.ts'
 import { countSchema, parseWith, serviceSchema } from '../schemas.ts'
 import type { Services } from '../services.ts'
 
@@ -29,8 +33,10 @@ function cutOf(key: ApiKey): { mayUse: Cut; isForAll: boolean } {
 }
 
 /** `GET /v1/dead` and `POST /v1/dead/replay`: what handlers gave up. */
-export function addDeadRoutes(app: FastifyInstance, { broker, settings, log }: Services): void {
-  const letters = new DeadLetters(broker, namesOf(settings.namespace))
+export function addDeadRoutes(app: FastifyInstance, services: Services): void {
+  const { broker, settings, signer, log } = services
+  const vouch = signer && voucherOf(services, signer)
+  const letters = new DeadLetters(broker, namesOf(settings.namespace), vouch)
 
   app.get('/v1/dead', async (request) => {
     const key = app.auth.require(request, 'ops:write')
@@ -51,4 +57,20 @@ export function addDeadRoutes(app: FastifyInstance, { broker, settings, log }: S
     log.info({ service, key: key.name, ...result }, 'dead letters were put back')
     return { service, ...result }
   })
+}
+
+/**
+ * Dead letters are not signed, so whoever may write one could have it signed by having it put back.
+ * What is signed is the feed's own event of that key.
+ */
+function voucherOf({ feed }: Services, signer: EventSigner): Vouch {
+  return async ({ tenant, log, shard, epoch, seq, index }) => {
+    const body = await feed.entry(tenant, log, shard, { term: termOf(epoch) ?? 0, seq })
+    if (body === undefined) return undefined
+    const entry = parseEntry(parseJson(body))
+    const event = (parseJson(body) as { events: unknown[] }).events[index]
+    if (event === undefined) return undefined
+    const partial = toPartialBody(entry, index, event)
+    return { body: partial, signature: signer.sign('partial', partial) }
+  }
 }

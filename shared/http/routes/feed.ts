@@ -7,9 +7,18 @@ import { parsePosition, type Log, type Position } from '../../domain/position.ts
 import type { FeedAnswer, TenantState } from '../../store/feed-store.ts'
 import type { Puller } from '../../store/instance-store.ts'
 import { joinInstance, readSnapshot } from '../../store/snapshot.ts'
+import type { EventSigner } from '../../signing/event-signer.ts'
 import { Cap } from '../cap.ts'
-import { countSchema, instanceSchema, parseWith, serviceSchema, tenantSchema } from '../schemas.ts'
+import {
+  countSchema,
+  instanceSchema,
+  nonceSchema,
+  parseWith,
+  serviceSchema,
+  tenantSchema,
+} from '../schemas.ts'
 import type { Services } from '../services.ts'
+import { signedPage, SnapshotSigner, type Asked } from '../signed-answers.ts'
 import { Turns } from '../turns.ts'
 
 const MAX_WAIT_MS = 30_000
@@ -23,6 +32,7 @@ const whoSchema = {
     .string()
     .regex(/^\d{1,15}$/)
     .optional(),
+  nonce: nonceSchema,
 }
 
 const snapshotQuery = z.strictObject(whoSchema)
@@ -72,7 +82,7 @@ export function addFeedRoutes(app: FastifyInstance, services: Services): void {
     return reply
       .header('content-type', 'application/x-ndjson')
       .header('cache-control', 'no-store')
-      .send(Readable.from(snapshotLines(services, tenant, state)))
+      .send(Readable.from(snapshotLines(services, tenant, state, request.query as Asked)))
   })
 
   app.get('/v1/feed', async (request, reply) => {
@@ -101,7 +111,7 @@ export function addFeedRoutes(app: FastifyInstance, services: Services): void {
         return reply
           .header('content-type', 'application/json')
           .header('cache-control', 'no-store')
-          .send(pageOf(tenant, query.log, answer))
+          .send(await pageOf(services.signer, tenant, query.log, answer, request.query as Asked))
       }
       await watch.news(tenant, mark, left, gone.signal)
     }
@@ -136,9 +146,15 @@ function isQuiet(answer: FeedAnswer, after: readonly (Position | undefined)[]): 
   })
 }
 
-function pageOf(tenant: string, log: Log, answer: FeedAnswer): string {
+async function pageOf(
+  signer: EventSigner | undefined,
+  tenant: string,
+  log: Log,
+  answer: FeedAnswer,
+  asked: Asked,
+): Promise<string> {
   const { at, tails, more, trimmed, bodies } = answer
-  const head = JSON.stringify({
+  const head = {
     v: WIRE_VERSION,
     tenant,
     log,
@@ -147,27 +163,37 @@ function pageOf(tenant: string, log: Log, answer: FeedAnswer): string {
     tails,
     more,
     ...(trimmed.length > 0 ? { trimmed } : {}),
-  })
-  return `${head.slice(0, -1)},"entries":[${bodies.join(',')}]}`
+  }
+  if (signer !== undefined) return signedPage(signer, head, bodies, asked)
+  return `${JSON.stringify(head).slice(0, -1)},"entries":[${bodies.join(',')}]}`
 }
 
 async function* snapshotLines(
-  { store, log, settings }: Services,
+  { store, log, settings, signer }: Services,
   tenant: string,
   state: TenantState,
+  asked: Asked,
 ): AsyncGenerator<string> {
   const { at, tails, maxTokenTtl } = state
   const epochs = tails.revocations.map(({ epoch }) => epoch)
   const { beatMs } = settings
-  yield `${JSON.stringify({ v: WIRE_VERSION, tenant, at, epochs, tails, maxTokenTtl, beatMs })}\n`
+  const head = JSON.stringify({ v: WIRE_VERSION, tenant, at, epochs, tails, maxTokenTtl, beatMs })
+  const facts = { v: WIRE_VERSION, tenant, at, epochs, asked }
+  const signing = signer && new SnapshotSigner(signer, facts)
+  signing?.head(head)
+  yield `${head}\n`
   let count = 0
   try {
     for await (const rules of readSnapshot(store, tenant, state)) {
       count += rules.length
       let lines = ''
       for (const { shard, epoch, seq, rule } of rules) {
-        lines += `{"shard":${shard},"epoch":"${epoch}","seq":${seq},"rule":${rule}}\n`
+        const line = `{"shard":${shard},"epoch":"${epoch}","seq":${seq},"rule":${rule}}`
+        const checkpoint = signing?.rule(line)
+        lines += checkpoint === undefined ? `${line}\n` : `${line}\n${checkpoint}\n`
       }
+      const checkpoint = signing?.checkpoint()
+      if (checkpoint !== undefined) lines += `${checkpoint}\n`
       yield lines
     }
   } catch (error) {
@@ -175,5 +201,5 @@ async function* snapshotLines(
     log.warn({ err: error, tenant }, 'snapshot broken off')
     return
   }
-  yield `${JSON.stringify({ end: true, count })}\n`
+  yield `${signing?.end() ?? JSON.stringify({ end: true, count })}\n`
 }

@@ -32,8 +32,12 @@ export interface Batch {
   readonly signature?: string
 }
 
-/** Judges the text of an entry and its signature before anything in it is believed. Throws for one that is not to be. */
-export type BodyCheck = (body: string, signature: string | undefined) => void
+/** Judges the text of an entry, or of some events of one, and its signature before anything in it is believed. Throws for one that is not to be. */
+export type BodyCheck = (
+  body: string,
+  signature: string | undefined,
+  kind: 'entry' | 'partial',
+) => void
 
 export interface BatchRules {
   readonly service: string
@@ -83,7 +87,7 @@ function toBatch(
   { text, signature, now }: { text: string; signature: string | undefined; now: number },
   { tenants, checkBody }: BatchRules,
 ): Batch {
-  checkBody?.(text, signature)
+  checkBody?.(text, signature, isWhole ? 'entry' : 'partial')
   if (!tenants.includes(entry.tenant)) {
     throw new KnellError('message_invalid', `The tenant "${entry.tenant}" is not followed here.`)
   }

@@ -29,6 +29,7 @@ describe('settings', () => {
       host: '127.0.0.1',
       port: 7070,
       apiKeysFile: undefined,
+      eventSigningKeys: [],
       shards: 4,
       beatMs: 2000,
       sweepCron: '*/15 * * * * *',
