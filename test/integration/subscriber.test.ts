@@ -331,7 +331,7 @@ describe('a subscriber', function () {
       }
     }
     await walk(resolve(compiled, 'shared/index.js'))
-    expect([...packages].sort()).to.deep.equal(['amqplib', 'cockatiel', 'jsonwebtoken'])
+    expect([...packages].sort()).to.deep.equal(['amqplib', 'cockatiel', 'jsonwebtoken', 'p-limit'])
     expect(seen.size).to.be.greaterThan(15)
   })
 })
