@@ -9,17 +9,26 @@ import { runProcess } from '../shared/process/run-process.ts'
 import { BeatEar } from '../shared/relay/beat-ear.ts'
 import { Beater } from '../shared/relay/beater.ts'
 import { Drainer } from '../shared/relay/drainer.ts'
+import { HoleStore } from '../shared/store/hole-store.ts'
 import { createBullRedis } from '../shared/store/redis.ts'
+import { HandlerRepair } from './handler-repair.ts'
 import { SweepSchedule } from './sweep-schedule.ts'
 import { Sweeper } from './sweep.ts'
 
 /** A poller beats when it has heard none for so many beats. */
 const SILENT_BEATS = 3
+/** An entry younger than this may still be on its way through a service's queue. */
+const HANDLER_GRACE_MS = 10_000
+const HANDLER_BASE_MS = 30_000
+const HANDLER_MARGIN_MS = 10_000
+const HANDLER_LOAN_MS = 30_000
+/** Instances are heard of with each beat; one that was not for this long, or for five beats, is gone. What is sent to one too many waits in its queue. */
+const ALIVE_MS = 90_000
 
 await runProcess('poller', process, (app, shared) => {
   const { settings, log, names, store, tokens, feed, upkeep, instances, relay, acks, broker } =
     shared
-  const { dueChanges } = shared
+  const { dueChanges, handlers } = shared
   const tenants = [...settings.tenants.keys()]
   const { backlogMax, beatMs, sweepGraceMs: graceMs, feedRetentionMs: retentionMs } = settings
 
@@ -33,6 +42,21 @@ await runProcess('poller', process, (app, shared) => {
   const mayBeat = (tenant: string) => ear.silenceMs(tenant) > SILENT_BEATS * beatMs
   const beater = new Beater({ feed, broker, names, tenants, intervalMs: beatMs, log, mayBeat })
   const drainer = new Drainer({ tokens, relay, tenants, backlogMax })
+  const handlerRepair = new HandlerRepair({
+    store,
+    handlers,
+    holes: new HoleStore(store, {
+      graceMs: Math.max(graceMs, HANDLER_GRACE_MS),
+      baseMs: HANDLER_BASE_MS,
+      marginMs: HANDLER_MARGIN_MS,
+      loanMs: HANDLER_LOAN_MS,
+    }),
+    broker,
+    names,
+    tenants,
+    livingOf: (tenant) => instances.living(tenant, Math.max(ALIVE_MS, 5 * beatMs)),
+    log,
+  })
   const sweeper = new Sweeper({
     store,
     upkeep,
@@ -40,6 +64,7 @@ await runProcess('poller', process, (app, shared) => {
     relay,
     drainer,
     dueChanges,
+    handlerRepair,
     tenants,
     graceMs,
     retentionMs,

@@ -82,7 +82,9 @@ export class SweepSchedule {
   async #sweep(trigger: string): Promise<SweepReport> {
     const report = await this.#sweeper.runOnce(trigger)
     const { overdueTokens, overdueHolds, overdueSchedules, unsentEntries } = report
-    const caught = overdueTokens + overdueHolds + overdueSchedules + unsentEntries
+    const { resentEntries, closedEntries, lostEntries } = report
+    const missed = overdueTokens + overdueHolds + overdueSchedules + unsentEntries
+    const caught = missed + resentEntries + closedEntries + lostEntries
     this.#log[caught > 0 ? 'warn' : 'debug'](
       report,
       caught > 0 ? 'the sweep caught what the push path missed' : 'swept',

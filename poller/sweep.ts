@@ -1,3 +1,4 @@
+import type { RepairReport } from './handler-repair.ts'
 import type { Drainer } from '../shared/relay/drainer.ts'
 import type { DueChanges } from '../shared/relay/due-changes.ts'
 import type { Relay } from '../shared/relay/relay.ts'
@@ -6,8 +7,8 @@ import type { InstanceStore } from '../shared/store/instance-store.ts'
 import type { Store } from '../shared/store/store.ts'
 import { UPKEEP_BATCH, type UpkeepPlace, type UpkeepStore } from '../shared/store/upkeep-store.ts'
 
-/** What one sweep found. What is overdue or unsent the push path had missed. */
-export interface SweepReport {
+/** What one sweep found. What is overdue or unsent the push path had missed; `RepairReport` counts what services had. */
+export interface SweepReport extends RepairReport {
   /** The store's time (ms) at the start. */
   readonly at: number
   readonly trigger: string
@@ -39,6 +40,8 @@ export interface SweepParts {
   readonly relay: Relay
   readonly drainer: Drainer
   readonly dueChanges: DueChanges
+  /** Absent: what services did not handle is not sent to them again. */
+  readonly handlerRepair?: { runOnce(): Promise<RepairReport> }
   readonly tenants: readonly string[]
   /** How long an entry may wait for the relays before the sweep sends it. */
   readonly graceMs: number
@@ -55,6 +58,13 @@ const MAX_FEED_ENTRIES = 1_000_000
 const AT_ONCE = 8
 /** Clearing ends after this long; the next sweep goes on. */
 const CLEAR_MS = 10_000
+const NOTHING_REPAIRED: RepairReport = {
+  resentEntries: 0,
+  unroutableEntries: 0,
+  closedEntries: 0,
+  lostEntries: 0,
+  openEntries: 0,
+}
 
 /** One pass over every shard of every tenant that finds and repairs what the push path missed. */
 export class Sweeper {
@@ -77,6 +87,7 @@ export class Sweeper {
     const options = { atOnce: AT_ONCE, forMs: CLEAR_MS }
     const { failed } = await rotate(places, options, (place) => this.#clear(place, cleared))
     const silentInstances = await instances.pruneAll(tenants)
+    const repaired = (await this.#parts.handlerRepair?.runOnce()) ?? NOTHING_REPAIRED
     const report: SweepReport = {
       at,
       trigger,
@@ -90,6 +101,7 @@ export class Sweeper {
       waitingEntries: places.reduce((sum, { unsent }) => sum + unsent, 0),
       ...cleared,
       silentInstances,
+      ...repaired,
     }
     await upkeep.saveReport(at, JSON.stringify(report))
     // A shard that fails keeps the sweep from no other, but it is told.

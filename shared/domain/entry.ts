@@ -20,6 +20,15 @@ const kindsOfLog: Readonly<Record<Log, readonly Kind[]>> = {
   expiries: ['expired', 'expiring'],
 }
 
+/** The log in which entries of a kind are numbered. */
+export function logOf(kind: Kind): Log {
+  return kindsOfLog.expiries.includes(kind) ? 'expiries' : 'revocations'
+}
+
+export function isKind(value: unknown): value is Kind {
+  return Object.values(kindsOfLog).some((kinds) => kinds.includes(value as Kind))
+}
+
 /** A token whose `exp` has come (`expired`) or is `inSeconds` away (`expiring`). Absent claims are left out. */
 export interface ExpiryEvent {
   readonly jti: string

@@ -46,6 +46,8 @@ export type ErrorCode =
   | 'broker_nacked'
   | 'broker_topology'
   | 'message_invalid'
+  | 'not_handled'
+  | 'too_many_services'
   | 'unknown_service'
   | 'no_handler'
   | 'handler_timeout'
@@ -120,6 +122,8 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   broker_topology: { status: 503, retryable: false },
   message_invalid: { status: 400, retryable: false },
   // Handlers
+  not_handled: { status: 503, retryable: false },
+  too_many_services: { status: 422, retryable: false },
   unknown_service: { status: 404, retryable: false },
   no_handler: { status: 503, retryable: true },
   handler_timeout: { status: 503, retryable: true },

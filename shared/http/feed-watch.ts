@@ -92,7 +92,9 @@ export class FeedWatch {
   #of(tenant: string): Watched {
     let watched = this.#watched.get(tenant)
     if (watched === undefined) {
-      watched = { waiters: new Set(), mark: 0, tails: '', looks: 0 }
+      // Begun at different counts, so that the looks by script do not come all at once.
+      const looks = this.#watched.size % FULL_LOOK
+      watched = { waiters: new Set(), mark: 0, tails: '', looks }
       this.#watched.set(tenant, watched)
     }
     return watched

@@ -7,6 +7,7 @@ import { DEFAULT_TENANT } from '../domain/tenant.ts'
 import type { AckEar } from '../relay/ack-ear.ts'
 import type { Relay } from '../relay/relay.ts'
 import type { FeedStore } from '../store/feed-store.ts'
+import type { HandlerStore } from '../store/handler-store.ts'
 import type { InstanceStore } from '../store/instance-store.ts'
 import type { RuleStore } from '../store/rule-store.ts'
 import type { ScheduleStore } from '../store/schedule-store.ts'
@@ -25,6 +26,7 @@ export interface Services {
   readonly schedules: ScheduleStore
   readonly tokens: TokenStore
   readonly feed: FeedStore
+  readonly handlers: HandlerStore
   readonly upkeep: UpkeepStore
   readonly instances: InstanceStore
   readonly acks: AckEar

@@ -13,6 +13,7 @@ import { DueChanges } from '../relay/due-changes.ts'
 import { Relay } from '../relay/relay.ts'
 import { assertFacts, seedMaxTokenTtl, storeWarnings } from '../store/facts.ts'
 import { FeedStore } from '../store/feed-store.ts'
+import { HandlerStore } from '../store/handler-store.ts'
 import { InstanceStore } from '../store/instance-store.ts'
 import { livesOf } from '../store/lives.ts'
 import { createRedis } from '../store/redis.ts'
@@ -78,6 +79,7 @@ export function createServices(settings: Settings, log: Logger): Process {
       maxTokens: tenants.get(tenant)?.maxTokens ?? DEFAULT_MAX_TOKENS,
     })),
     feed,
+    handlers: new HandlerStore(store),
     upkeep: new UpkeepStore(store),
     instances,
     acks,

@@ -53,7 +53,9 @@ export class DueChanges {
     if (any === undefined) return changed
     const now = Math.floor(((await this.#store.touch(any, 0)).at - graceMs) / 1000)
     const shards =
-      where === 'noted' ? await takeDue(this.#store, now, MAX_NOTED) : this.#everywhere()
+      where === 'noted'
+        ? await takeDue(this.#store, now, MAX_NOTED)
+        : await this.#schedules.waiting(this.#everywhere())
     // What another set of tenants left behind waits until its tenant is declared again.
     const known = shards.filter(({ tenant }) => this.#tenants.has(tenant))
     // Several at a time, so that one tenant's many keep no other's waiting.

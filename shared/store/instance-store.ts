@@ -125,6 +125,13 @@ export class InstanceStore {
     return { at, instances: instances.filter((instance) => !this.isGone(instance)) }
   }
 
+  /** The services of which an instance was heard within so many ms. */
+  async living(tenant: string, withinMs: number): Promise<Set<string>> {
+    const { instances } = await this.all(tenant)
+    const heard = instances.filter(({ silentMs }) => silentMs <= withinMs)
+    return new Set(heard.map(({ service }) => service))
+  }
+
   isGone({ silentMs, maxStalenessMs }: Instance): boolean {
     return maxStalenessMs !== null && silentMs > maxStalenessMs + this.#graceMs
   }

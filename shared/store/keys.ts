@@ -34,6 +34,14 @@ export interface ShardKeys {
   readonly applied: string
   /** Sorted set in shard 0: `<service> <instance>` by the store's time (ms) at which it was last heard of. */
   readonly seen: string
+  /** Hash in shard 0: services with handlers. */
+  readonly services: string
+  /** Hash: how far the feed of this shard has been judged for a service, per log. */
+  marks(service: string): string
+  /** Hash per log: what a service's handlers reported of entries not yet judged, and of holes. */
+  handled(service: string, log: Log): string
+  /** Sorted set per log: a service's holes, by the time (ms) of the next try. */
+  holes(service: string, log: Log): string
   /** Hash: the tokens due in one second. */
   second(second: number): string
   /** String: the answers of a commit, kept for a minute. */
@@ -85,6 +93,11 @@ export function keySpaceOf(namespace: string): KeySpace {
           instances: `${base}instances`,
           applied: `${base}applied`,
           seen: `${base}seen`,
+          services: `${base}services`,
+          marks: (service) => `${base}s:${service}:marks`,
+          handled: (service, log) =>
+            `${base}s:${service}:handled:${log === 'revocations' ? 'r' : 'e'}`,
+          holes: (service, log) => `${base}s:${service}:holes:${log === 'revocations' ? 'r' : 'e'}`,
           second: (second) => `${base}w:${second}`,
           commit: (id) => `${base}c:${id}`,
           idempotency: (key) => `${base}i:${key}`,

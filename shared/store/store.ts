@@ -11,8 +11,9 @@ export type RedisClient = Redis | Cluster
 export type Reply = readonly (string | number)[]
 
 /**
- * Scripts under way, by shard of a tenant. Redis runs them one after the other, so however much is
- * asked of one shard, a script of another waits for a few milliseconds of it at most.
+ * Scripts under way, by script and shard of a tenant. Redis runs them one after the other, so
+ * however much is asked of one shard, a script of another, or another script of the same, such as
+ * a commit behind a flood of checks, waits for a few milliseconds of it at most.
  */
 const SCRIPTS: TurnLimits = { places: 256, each: 4, waiting: 10_000 }
 /** As long as a command may take: while the store is frozen, what waits for its turn fails as soon as what was sent. */
@@ -54,7 +55,7 @@ export class Store {
     if (command === undefined) throw new KnellError('internal', `No script is called ${name}.`)
     const random = randomBytes(4).toString('hex')
     try {
-      const reply = await this.#inTurn(String(keys[0]), () =>
+      const reply = await this.#inTurn(`${keys[0]} ${name}`, () =>
         command.call(this.redis, keys.length, ...keys, random, ...args),
       )
       return Array.isArray(reply) ? (reply as Reply) : [reply as string | number]
@@ -63,7 +64,7 @@ export class Store {
     }
   }
 
-  /** Sends at once where the shard has a place, in the same stack; else when its turn comes. */
+  /** Sends at once where there is a place, in the same stack; else when the owner's turn comes. */
   #inTurn(owner: string, send: () => Promise<unknown>): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const asked = performance.now()

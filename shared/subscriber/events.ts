@@ -1,4 +1,5 @@
 import type { Claims, Header } from '../domain/claims.ts'
+import type { DeathCode } from '../domain/death.ts'
 import type { Decision, DecisionCode } from '../domain/decision.ts'
 import type { ExpiryEvent, Kind } from '../domain/entry.ts'
 import type { KnellError } from '../domain/errors.ts'
@@ -63,4 +64,8 @@ export interface SubscriberStats {
   readonly rules: number
   /** Bytes of the packed part of the views: rules that only revoke a uuid `jti`. */
   readonly packedBytes: number
+  /** Tokens that a signal or a watch waits for. */
+  readonly watched: number
+  /** Tokens whose death a signal or a watch has told; in `observe` mode would have. */
+  readonly deaths: Readonly<Record<DeathCode, number>>
 }

@@ -47,10 +47,15 @@ export class Presence {
     if (told === null) return policy
     const allows = policy.whenStale === 'allow'
     if (!allows && policy.maxStaleness <= told) return policy
-    const wanted = allows ? null : Math.round(policy.maxStaleness)
-    if (this.#wanted !== null && (wanted === null || wanted > this.#wanted)) this.#wanted = wanted
+    this.want(policy)
     const whenStale = allows ? 'reject' : policy.whenStale
     return { maxStaleness: Math.min(policy.maxStaleness, told), whenStale }
+  }
+
+  /** Says that a policy is in use, so that the next pull tells the store. */
+  want({ whenStale, maxStaleness }: Policy): void {
+    const wanted = whenStale === 'allow' ? null : Math.round(maxStaleness)
+    if (this.#wanted !== null && (wanted === null || wanted > this.#wanted)) this.#wanted = wanted
   }
 
   /** The store recorded this instance by a pull that was sent at this moment and said `maxStalenessMs`. */

@@ -7,6 +7,7 @@ import { isKnellError, KnellError } from '../domain/errors.ts'
 import { namesOf } from '../domain/names.ts'
 import type { Rule } from '../domain/rule.ts'
 import { StoreClock } from '../domain/store-clock.ts'
+import type { View } from '../domain/view.ts'
 import { createVerifier, type Verifier } from '../tokens/verifier.ts'
 import { readUnverified } from '../tokens/read-unverified.ts'
 import { Broker } from '../broker/broker.ts'
@@ -31,9 +32,17 @@ import { replay, type ReplayCounts, type ReplayOptions } from './handlers/replay
 import { Presence } from './presence.ts'
 import { PullClient } from './pull-client.ts'
 import { Push } from './push.ts'
+import { TokenWatches } from './token-watches.ts'
+import type { DeathListener } from './waiters.ts'
 
 /** How one check differs from what `connect` was told. */
 export interface CheckOptions extends PolicyOptions {
+  /** Needed only where several tenants are followed and `verify` does not tell them apart by `iss`. */
+  readonly tenant?: string
+}
+
+/** Which tenant a token belongs to. */
+export interface TokenOptions {
   /** Needed only where several tenants are followed and `verify` does not tell them apart by `iss`. */
   readonly tenant?: string
 }
@@ -63,6 +72,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   /** What is published goes by a connection of its own: RabbitMQ may block those that publish. */
   readonly #control: Broker
   readonly #acker: Acker
+  readonly #watches: TokenWatches
   readonly #stale = new Set<string>()
   readonly #counts = { pushed: 0, pulled: 0, snapshots: 0, invalid: 0, trimmed: 0 }
   /** Its own, so that a call that one process does not serve does not turn the others' pulls away from it. */
@@ -81,6 +91,13 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     this.#presence = new Presence(settings.policy, observe)
     this.#checker = new Checker({ clock: this.#clock, observe, log })
     this.#asker = new Asker(this.#client, (error) => this.#problem(error))
+    this.#watches = new TokenWatches({
+      clock: this.#clock,
+      observe,
+      log,
+      onFault: (cause) =>
+        this.#problem(new KnellError('internal', 'A listener for a death threw.', { cause })),
+    })
     for (const [tenant, options] of settings.verify)
       this.#verifiers.set(tenant, createVerifier(options))
     this.#push = new Push({
@@ -149,6 +166,8 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
         onAsked: () => this.#acker.now(tenant),
         onReady: () => {
           this.#acker.now(tenant)
+          const view = this.#followers.get(tenant)?.view
+          if (view !== undefined) this.#watches.ready(view)
           this.#settings.log.info({ tenant }, 'the view is ready')
           this.emit('ready', tenant)
         },
@@ -221,17 +240,23 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     return this.#checker.decide(follower, claims, header, admitted, moment())
   }
 
-  /** A whole policy: what the options leave out is as `connect` was told. @throws TypeError */
+  /**
+   * A whole policy: what the options leave out is as `connect` was told. It counts as in use from
+   * now on: a laxer one than `connect` was told holds once a pull has told the store so.
+   * @throws TypeError
+   */
   policy(options: PolicyOptions): Policy {
     const { maxStaleness, whenStale } = options
     if (maxStaleness === undefined && whenStale === undefined) return this.#settings.policy
     const problems = problemsOfPolicy(options)
     if (problems.length > 0) throw new TypeError(`${problems.join('; ')}.`)
     const { policy } = this.#settings
-    return {
+    const whole = {
       maxStaleness: maxStaleness ?? policy.maxStaleness,
       whenStale: whenStale ?? policy.whenStale,
     }
+    this.#presence.want(whole)
+    return whole
   }
 
   #followerOf(claims: Claims): Follower | undefined {
@@ -291,6 +316,49 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     if (all.length === 1) return all[0]
     const { iss } = readUnverified(token).claims
     return all.find(([, verifier]) => verifier.issuer === iss)
+  }
+
+  /**
+   * A signal that aborts when this token dies: it is revoked or held, or its `exp` has passed by the
+   * store's clock (never early). Its `reason` is a `TokenDeath`. It has aborted already where the
+   * token is dead now; where the view is not ready yet, that shows when it is. Equal claims (with an
+   * equal `kid`) have one signal, so that all requests of a token share it. It is kept until the
+   * token dies, so a token without `exp` costs memory until the end; `watch` can be undone.
+   *
+   * A stale view aborts nothing; that a hold is released, or a revocation restored, brings no
+   * aborted signal back; in `observe` mode no signal aborts, the death is only counted and logged.
+   * After `close()` none aborts any more.
+   * @param claims the verified payload of the token; what of it a rule can name is copied
+   * @param header the verified header; without it no rule that names `kid` ends the token
+   * @throws TypeError where the tenant is not followed
+   */
+  signal(claims: Claims, header?: Header, options?: TokenOptions): AbortSignal {
+    return this.#watches.signal(this.#viewOf(claims, options), claims, header)
+  }
+
+  /**
+   * Calls `fn` once when this token dies, under the rules of `signal`, at a fraction of its memory.
+   * For a token that is dead now it is called in a moment, never before this returns. What `fn`
+   * throws becomes a `problem`.
+   * @returns undoes it: `fn` is not called any more, and nothing is kept. Twice is fine.
+   * @throws TypeError where the tenant is not followed
+   */
+  watch(claims: Claims, fn: DeathListener, header?: Header, options?: TokenOptions): () => void {
+    return this.#watches.watch(this.#viewOf(claims, options), claims, header, fn)
+  }
+
+  #viewOf(claims: Claims, options: TokenOptions | undefined): View {
+    if (typeof claims !== 'object' || claims === null) {
+      throw new TypeError('The claims of a token are an object.')
+    }
+    const tenant = options?.tenant
+    const follower = tenant === undefined ? this.#followerOf(claims) : this.#followers.get(tenant)
+    if (follower !== undefined) return follower.view
+    throw new TypeError(
+      tenant === undefined
+        ? 'The iss of the token belongs to no tenant that is followed; name its tenant.'
+        : `The tenant ${tenant} is not followed.`,
+    )
   }
 
   /**
@@ -355,12 +423,16 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       ...this.#counts,
       rules,
       packedBytes,
+      watched: this.#watches.size,
+      deaths: { ...this.#watches.deaths },
     }
   }
 
   #announce(entry: Entry, rules: readonly Rule[], expiries: readonly ExpiryEvent[]): void {
     const { tenant, kind, shard, epoch, seq, at } = entry
     const source = { tenant, kind, shard, epoch, seq, at }
+    const view = this.#followers.get(tenant)?.view
+    if (view !== undefined) for (const rule of rules) this.#watches.changed(view, shard, rule)
     for (const event of entry.log === 'expiries' ? expiries : rules) {
       try {
         this.#emitEvent(kind, event, source)
@@ -449,6 +521,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     clearInterval(this.#timer)
     await this.#handlers.close()
     this.#ackClient.close()
+    this.#watches.close()
     this.#presence.leave()
     const stopped = [...this.#followers.values()].map((follower) => follower.stop())
     await Promise.all([...stopped, this.#acker.leave()])

@@ -154,7 +154,7 @@ describe('a subscriber', function () {
     const stale: string[] = []
     strict.on('stale', (tenant) => stale.push(tenant))
     await revoke(notifier, 'alice')
-    for (const service of [strict, lenient]) await dies(service, { sub: 'alice' })
+    for (const service of [strict, lenient, watcher]) await dies(service, { sub: 'alice' })
     await notifier.kill()
     const good = { ...oldToken(), sub: 'bob' }
     await eventually(() => strict.check(good).code === 'stale', { what: 'staleness' })
@@ -315,7 +315,8 @@ describe('a subscriber', function () {
     await eventually(() => service.check(oldToken()).code === 'stale')
   })
 
-  it('imports neither ioredis, bullmq nor fastify', async () => {
+  /** What a compiled file and all it leads to import: packages, and how many files of ours. */
+  async function importsOf(file: string): Promise<{ packages: string[]; files: number }> {
     const compiled = resolve(dirname(fileURLToPath(import.meta.url)), '../..')
     const seen = new Set<string>()
     const packages = new Set<string>()
@@ -330,8 +331,27 @@ describe('a subscriber', function () {
         else if (!name.startsWith('node:')) packages.add(name)
       }
     }
-    await walk(resolve(compiled, 'shared/index.js'))
-    expect([...packages].sort()).to.deep.equal(['amqplib', 'cockatiel', 'jsonwebtoken', 'p-limit'])
-    expect(seen.size).to.be.greaterThan(15)
+    await walk(resolve(compiled, file))
+    return { packages: [...packages].sort(), files: seen.size }
+  }
+
+  it('imports neither ioredis, bullmq nor fastify', async () => {
+    const { packages, files } = await importsOf('shared/index.js')
+    expect(packages).to.deep.equal(['amqplib', 'cockatiel', 'jsonwebtoken', 'p-limit'])
+    expect(files).to.be.greaterThan(15)
   })
+
+  for (const [name, wanted] of Object.entries({
+    index: [],
+    express: [],
+    fastify: [],
+    nest: ['@nestjs/common', '@nestjs/core'],
+    bullmq: ['bullmq'],
+  })) {
+    it(`lends frameworks/${name} only types: it imports ${wanted.join(', ') || 'no package'}`, async () => {
+      const { packages, files } = await importsOf(`shared/frameworks/${name}.js`)
+      expect(packages).to.deep.equal(wanted)
+      expect(files).to.be.greaterThan(2)
+    })
+  }
 })

@@ -183,13 +183,17 @@ describe('many tenants on one store and one broker', function () {
     expect(one.sent + two.sent).to.equal(1000)
     await eventually(() => new Set(heard).size === 1000, { what: 'a beat of each' })
     const rounds: number[] = []
+    const cpus: number[] = []
     for (let round = 2; round <= 4; round++) {
       await eventually(
         async () => (await test.feed.beatsDue(MANY, 2000 * 0.95)).length === MANY.length,
       )
       const started = performance.now()
+      const before = process.cpuUsage()
       await one.runOnce()
       rounds.push(performance.now() - started)
+      const { user, system } = process.cpuUsage(before)
+      cpus.push((user + system) / 1000)
       expect(one.sent + two.sent).to.equal(round * 1000)
     }
     const idle = performance.now()
@@ -197,9 +201,10 @@ describe('many tenants on one store and one broker', function () {
     const idleMs = performance.now() - idle
     // oxlint-disable-next-line no-console -- The figure is what this is run for.
     console.log(
-      `      1,000 beats in ${rounds.map(Math.round).join(', ')} ms; a look that finds none due ${Math.round(idleMs)} ms`,
+      `      1,000 beats in ${rounds.map(Math.round).join(', ')} ms, ${cpus.map(Math.round).join(', ')} ms of them work of this process; a look that finds none due ${Math.round(idleMs)} ms`,
     )
-    expect(Math.min(...rounds)).to.be.lessThan(1800)
+    // The work, not the wall's time, which others on the machine share.
+    expect(Math.min(...cpus)).to.be.lessThan(1000)
     await Promise.all([one.stop(), two.stop()])
   })
 
@@ -226,6 +231,8 @@ describe('many tenants on one store and one broker', function () {
   })
 
   it('wakes the long polls of one tenant, whoever committed, and none of the 999 others', async () => {
+    // As at the start of a process: each shard has its epoch.
+    await Promise.all(MANY.map((tenant) => test.feed.state(tenant)))
     const watch = new FeedWatch(test.feed, test.store.shards)
     const woken: string[] = []
     let stopped = false
@@ -301,6 +308,18 @@ describe('many tenants on one store and one broker', function () {
     const answers = await Promise.all(tooMany)
     expect(new Set(answers)).to.deep.equal(new Set(['ok', 'too_many_requests']))
     expect(calm).to.equal('ok')
+  })
+
+  it('commits past thousands of other scripts of the same shard', async () => {
+    const shard = test.store.keys.shard(FLOOD, 0)
+    let ended = 0
+    const flood = Array.from({ length: 8000 }, async () => {
+      await test.store.run('getRules', [shard.meta, shard.rules], ['{"sub":"x"}'])
+      ended += 1
+    })
+    await Promise.all(Array.from({ length: 8 }, (_, i) => revoke(FLOOD, `u${i}`)))
+    expect(ended).to.be.lessThan(4000)
+    await Promise.all(flood)
   })
 
   it('uses no Redis key for two tenants', async () => {

@@ -9,7 +9,7 @@ export interface TestUser extends Permissions {
 }
 
 /** RabbitMQ's definitions with these users, and `guest` who may do all. */
-export function definitionsOf(users: readonly TestUser[]): string {
+function definitionsOf(users: readonly TestUser[]): string {
   const vhost = '/'
   const all = {
     name: 'guest',

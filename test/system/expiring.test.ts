@@ -123,6 +123,15 @@ describe('announcements before exp', function () {
     expect(all, 'nearly all are in time').to.be.at.least(claims.length * 3)
   })
 
+  it('come by pull to an instance that RabbitMQ is away for', async () => {
+    system = createSystem({ EXPIRING_LEAD: '2s' })
+    const notifier = await system.start('notifier')
+    const told = await listen({ amqp: 'amqp://127.0.0.1:1' })
+    await register(notifier, [{ jti: 'a', exp: now() + 5 }])
+    await eventually(() => told('a').length === 2, { what: 'both', timeoutMs: 30_000 })
+    expect(told('a').map(({ what }) => what)).to.deep.equal(['2', 'expired'])
+  })
+
   it('are made for each tenant as TENANTS_FILE says', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'knell-expiring-'))
     try {

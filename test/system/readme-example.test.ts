@@ -1,20 +1,13 @@
 import { expect } from 'chai'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { checkout, compiled } from '../../shared/cli/checkout.ts'
+import { compiled } from '../../shared/cli/checkout.ts'
 import { eventually } from '../support/eventually.ts'
+import { exampleIn } from '../support/readme.ts'
 import { call, createSystem, type TestSystem } from '../support/system.ts'
-
-/** The program that stands in the README behind this mark. */
-function exampleIn(text: string, name: string): string {
-  const mark = `<!-- example: ${name} -->`
-  const [, program] = new RegExp(`${mark}\\s+\`\`\`js\\n([^]+?)\`\`\``).exec(text) ?? []
-  if (program === undefined) throw new Error(`The README has no program behind ${mark}.`)
-  return program
-}
 
 describe('the example of the README', function () {
   this.timeout(60_000)
@@ -38,7 +31,7 @@ describe('the example of the README', function () {
   it('runs as it stands: sees a token revoked, refuses it, and ends on SIGTERM', async () => {
     const notifier = await system.start('notifier')
     const file = join(folder, 'example.mjs')
-    writeFileSync(file, exampleIn(readFileSync(join(checkout, 'README.md'), 'utf8'), 'subscriber'))
+    writeFileSync(file, exampleIn('subscriber'))
     child = spawn(process.execPath, [file], {
       cwd: folder,
       env: {

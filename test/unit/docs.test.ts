@@ -9,6 +9,7 @@ import { parseEntry } from '../../shared/domain/entry.ts'
 import { errorCodes, type ErrorCode } from '../../shared/domain/errors.ts'
 import { namesOf } from '../../shared/domain/names.ts'
 import { exchangesOf } from '../../shared/broker/topology.ts'
+import { LIMITS } from '../../shared/http/limits.ts'
 import { reasons } from '../../shared/domain/reasons.ts'
 
 const read = (path: string): string => readFileSync(join(checkout, path), 'utf8')
@@ -143,6 +144,19 @@ describe('the README', () => {
   it('lists every reason, and no other', () => {
     const [, text] = /\*\*`reason`\*\* is one of([^.]+)\./.exec(readme) ?? []
     expectSame(codesIn(text), reasons)
+  })
+
+  it('gives the limits their numbers', () => {
+    const text = section(readme, '### Limits')
+    const { failures, failuresWindowMs, callsPerKey, pollsPerKey, snapshots } = LIMITS
+    const number = (value: number): string => value.toLocaleString('en')
+    expect(text)
+      .to.include(`${failures} failures in ${failuresWindowMs / 1000} s`)
+      .and.include(`${number(callsPerKey)} calls at once`)
+      .and.include(`${number(pollsPerKey)} calls at once, long polls included`)
+      .and.include(
+        `${snapshots.each} at once of ${snapshots.places} in all; ${number(snapshots.waiting)} wait`,
+      )
   })
 
   it('names every exchange', () => {

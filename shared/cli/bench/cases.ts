@@ -6,6 +6,7 @@ import { runExpiry } from './expiry.ts'
 import { runProof } from './proof.ts'
 import { runPush } from './push.ts'
 import { runRevoke } from './revoke.ts'
+import { runSignals } from './signals.ts'
 import { runSweep } from './sweep.ts'
 
 /** In the order in which they run where none is named. */
@@ -16,6 +17,7 @@ export const cases: readonly Case[] = [
   { name: 'expiry', title: 'Expiry: everything due in one second', run: runExpiry },
   { name: 'check', title: 'Check: a decision from memory', run: runCheck },
   { name: 'bytes', title: 'Bytes: what one token costs', run: runBytes },
+  { name: 'signals', title: 'Signals: waiting for the death of very many', run: runSignals },
   { name: 'sweep', title: 'Sweep: what the push path missed', run: runSweep },
   { name: 'crowd', title: 'Crowd: many instances, many tenants', run: runCrowd },
 ]

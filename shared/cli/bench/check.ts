@@ -17,15 +17,18 @@ export async function runCheck(bench: Bench): Promise<CaseResult> {
   const keyOf = (index: number): string => `${bench.engines.namespace}:revoked:${jtiOf(index)}`
   await fill(redis, keys, keyOf)
   say(`check: booting a view with ${revoked} revoked tokens`)
-  const { view, booted } = await openFullView(bench, revoked)
+  const { view, booted, url } = await openFullView(bench, revoked)
+  await view.call('readView', url)
 
   const misses: number[] = []
+  const judged: number[] = []
   const hits: number[] = []
   const asked: number[] = []
   // The first round warms up.
   for (let round = 0; round <= rounds; round++) {
     if (round > 0) say(`check: round ${round} of ${rounds}`)
     const miss = await view.call('check', revoked + round * perRound, perRound, 'active')
+    const judge = await view.call('judge', revoked + round * perRound, perRound)
     const first = (round * perRound) % Math.max(1, revoked - perRound)
     const hit = await view.call('check', first, perRound, 'revoked')
     const ask = await exists(redis, asksPerRound, (i) =>
@@ -33,12 +36,14 @@ export async function runCheck(bench: Bench): Promise<CaseResult> {
     )
     if (round === 0) continue
     misses.push(miss)
+    judged.push(judge)
     hits.push(hit)
     asked.push(ask)
   }
 
   const [miss, hit, ask] = [spreadOf(misses), spreadOf(hits), spreadOf(asked)]
   const ratio = ratiosOf(misses, asked)
+  const [judge, judgeRatio] = [spreadOf(judged), ratiosOf(misses, judged)]
   const times = 1 / ratio.median
   return {
     record: {
@@ -49,6 +54,9 @@ export async function runCheck(bench: Bench): Promise<CaseResult> {
         missRange: miss.range,
         hit: hit.median,
         hitRange: hit.range,
+        judge: judge.median,
+        ratioToJudge: judgeRatio.median,
+        ratioToJudgeRange: judgeRatio.range,
         revoked,
         bootMs: booted.bootMs,
       },
@@ -62,6 +70,12 @@ export async function runCheck(bench: Bench): Promise<CaseResult> {
         knell: showSpread(miss),
         peer: showSpread(ask),
         ratio: `1/${show(times)} of peer`,
+      },
+      {
+        what: 'of which without freshness, ns',
+        knell: showSpread(judge),
+        ratio: `check is ${showSpread(judgeRatio)} × this`,
+        aim: '≤ 1.3 ×',
       },
       { what: 'check of a revoked token, ns', knell: showSpread(hit) },
       { what: `boot from a snapshot of ${show(revoked)}, ms`, knell: show(booted.bootMs) },

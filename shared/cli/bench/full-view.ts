@@ -7,7 +7,7 @@ import type { Booted, ViewProgram } from './view.ts'
 export async function openFullView(
   bench: Bench,
   count: number,
-): Promise<{ view: Child<ViewProgram>; booted: Booted }> {
+): Promise<{ view: Child<ViewProgram>; booted: Booted; url: string }> {
   const { engines, scope } = bench
   const url = await serveSnapshot(bench, count)
   const view = openChild<ViewProgram>('view', { execArgv: ['--expose-gc'] })
@@ -15,5 +15,5 @@ export async function openFullView(
   const { amqpUrl, namespace } = engines
   const booted = await view.call('boot', { amqpUrl, namespace, url })
   if (booted.rules !== count) throw new Error(`The view has ${booted.rules} of ${count} rules.`)
-  return { view, booted }
+  return { view, booted, url }
 }

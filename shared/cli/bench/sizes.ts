@@ -24,6 +24,13 @@ export interface Sizes {
     readonly asksPerRound: number
   }
   readonly bytes: { readonly tokens: number; readonly jobs: number; readonly revoked: number }
+  readonly signals: {
+    readonly tokens: number
+    readonly rounds: number
+    readonly perRound: number
+    /** Tokens revoked one by one. */
+    readonly samples: number
+  }
   readonly sweep: {
     readonly small: number
     readonly large: number
@@ -51,6 +58,7 @@ export const fullSizes: Sizes = {
     asksPerRound: 5000,
   },
   bytes: { tokens: 200_000, jobs: 10_000, revoked: 1_000_000 },
+  signals: { tokens: 1_000_000, rounds: 7, perRound: 100_000, samples: 200 },
   sweep: { small: 10_000, large: 1_000_000, due: 1000, samples: 40 },
   crowd: { instances: 500, processes: 2, tenants: 1000, seconds: 10 },
 }
@@ -63,6 +71,7 @@ export const quickSizes: Sizes = {
   expiry: { rounds: 1, tokens: 5000, jobs: 1000, warmUp: 500 },
   check: { revoked: 20_000, rounds: 2, perRound: 5000, keys: 2000, asksPerRound: 500 },
   bytes: { tokens: 5000, jobs: 1000, revoked: 20_000 },
+  signals: { tokens: 5000, rounds: 2, perRound: 2000, samples: 10 },
   sweep: { small: 1000, large: 10_000, due: 1000, samples: 2 },
   crowd: { instances: 10, processes: 2, tenants: 20, seconds: 2 },
 }

@@ -1,4 +1,8 @@
+import { readLines } from '../../domain/lines.ts'
+import { View } from '../../domain/view.ts'
 import { connect, type Subscriber } from '../../subscriber/index.ts'
+import { parseSnapshotHead, parseSnapshotLine } from '../../subscriber/messages.ts'
+import { DEFAULT_TENANT } from '../../domain/tenant.ts'
 import { serve } from './serve.ts'
 import { jtiOf } from './tokens.ts'
 
@@ -20,6 +24,8 @@ export interface Booted {
 }
 
 let subscriber: Subscriber | undefined
+/** The same rules once more, in a view that nobody keeps up to date. */
+let judged: View | undefined
 /** Kept so that the collector leaves it alone while it is weighed. */
 let set: Set<string> | undefined
 
@@ -73,6 +79,41 @@ const methods = {
     for (const claims of tokens) if (subscriber.check(claims).code === code) found += 1
     const ns = Number(process.hrtime.bigint() - started) / count
     if (found !== count) throw new Error(`${count - found} of ${count} checks were not ${code}.`)
+    return ns
+  },
+
+  /** Makes the view that `judge` asks. */
+  async readView(url: string): Promise<number> {
+    const { body } = await fetch(`${url}/v1/snapshot`)
+    if (body === null) throw new Error('There is no snapshot.')
+    const view = new View(DEFAULT_TENANT)
+    let head
+    for await (const { text = '' } of readLines(body, 262_144)) {
+      if (head === undefined) {
+        head = parseSnapshotHead(text, view.tenant)
+        continue
+      }
+      const line = parseSnapshotLine(text)
+      if (line.end) view.endSnapshot(head)
+      else view.putRule(line.shard, line.position, line.rule)
+    }
+    judged = view
+    return view.rules.size
+  },
+
+  /** As `check`, but without clocks, freshness, policy and counts: ns per judgement of a good token. */
+  judge(first: number, count: number): number {
+    if (judged === undefined) throw new Error('There is no view.')
+    const tokens = claimsOf(first, count)
+    const now = Math.floor(Date.now() / 1000)
+    globalThis.gc?.()
+    let found = 0
+    const started = process.hrtime.bigint()
+    for (const claims of tokens) {
+      if (judged.judge(claims, undefined, now).code === 'active') found += 1
+    }
+    const ns = Number(process.hrtime.bigint() - started) / count
+    if (found !== count) throw new Error(`${count - found} of ${count} tokens were not active.`)
     return ns
   },
 

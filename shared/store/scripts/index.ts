@@ -1,5 +1,16 @@
 import { commit } from './commit.ts'
 import { claimUnsent, getRules, readFeed, snapshotPage, touch } from './feed.ts'
+import {
+  dropMarks,
+  endService,
+  forgetService,
+  handlerLib,
+  registerService,
+  reportHandled,
+  syncedService,
+  syncMarks,
+} from './handlers.ts'
+import { claimHoles, handlerState, scanHandled, settleHoles } from './holes.ts'
 import { prelude } from './prelude.ts'
 import { dueChanges, listSchedules } from './schedules.ts'
 import { drain, due, register } from './tokens.ts'
@@ -27,6 +38,17 @@ export type ScriptName =
   | 'forget'
   | 'dueChanges'
   | 'listSchedules'
+  | 'registerService'
+  | 'syncedService'
+  | 'endService'
+  | 'forgetService'
+  | 'dropMarks'
+  | 'syncMarks'
+  | 'reportHandled'
+  | 'handlerState'
+  | 'scanHandled'
+  | 'claimHoles'
+  | 'settleHoles'
 
 const bodies: Readonly<Record<ScriptName, string>> = {
   commit,
@@ -49,6 +71,17 @@ const bodies: Readonly<Record<ScriptName, string>> = {
   forget,
   dueChanges,
   listSchedules,
+  registerService,
+  syncedService,
+  endService,
+  forgetService,
+  dropMarks,
+  syncMarks: handlerLib + syncMarks,
+  reportHandled: handlerLib + reportHandled,
+  handlerState: handlerLib + handlerState,
+  scanHandled: handlerLib + scanHandled,
+  claimHoles: handlerLib + claimHoles,
+  settleHoles: handlerLib + settleHoles,
 }
 
 /** The name under which a script is defined on the client: some of the short ones are Redis commands. */

@@ -1,8 +1,10 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
+import type { Match } from '../../../shared/domain/claims.ts'
 import { parseEntry, parseJson, type ExpiryEntry } from '../../../shared/domain/entry.ts'
 import { isKnellError } from '../../../shared/domain/errors.ts'
 import type { StoredEntry } from '../../../shared/store/rule-commit.ts'
+import { countHits } from '../../../shared/store/hit-counter.ts'
 import { TokenStore } from '../../../shared/store/token-store.ts'
 import { openTestStore, type TestStore } from '../../support/store.ts'
 import { readWheel, WheelModel, type Announced, type Lying } from '../../support/wheel-model.ts'
@@ -148,6 +150,32 @@ describe('lead times on the wheel', function () {
     await setNow(tenant, (base + 20) * 1000)
     const told = await tokens.drain(tenant, 0, base + 20, '0', 100)
     expect(announcedIn(told.entries)).to.deep.equal([{ kind: 'expired', jti: 'a', exp: base + 20 }])
+  })
+
+  it('are passed over for a jti that is held, and hide no token from a count of what a change would hit', async () => {
+    const { tenant, base } = await openTenant()
+    const { tokens } = processOf([10, 60])
+    await tokens.register(tenant, { jti: 'a', exp: base + 20, sub: 'x' })
+    await tokens.register(tenant, { jti: 'a', exp: base + 90, sub: 'x' })
+    await tokens.register(tenant, { jti: 'b', exp: base + 5, sub: 'x' })
+    const hits = async (match: Match): Promise<number | undefined> =>
+      (await countHits(test.store, tenant, { match }))?.tokens
+    expect([await hits({ jti: 'a' }), await hits({ sub: 'x' }), await hits({})]).to.deep.equal([
+      2, 3, 3,
+    ])
+    await test.store.touch(tenant, 0)
+    await test.rules.hold(tenant, {
+      op: 'hold',
+      match: { jti: 'a' },
+      reviewBy: base + 50,
+      outcome: 'release',
+      ttlSeconds: 3600,
+      skewSeconds: 0,
+    })
+    await setNow(tenant, (base + 10) * 1000)
+    const held = await tokens.drain(tenant, 0, base + 10, '0', 100)
+    expect([held.expiring, held.entries.length, held.left]).to.deep.equal([0, 0, 0])
+    expect(await hits({ jti: 'a' })).to.equal(2)
   })
 
   it('know a token again that a process with other lead times has moved on', async () => {

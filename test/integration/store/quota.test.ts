@@ -1,5 +1,7 @@
 import { expect } from 'chai'
+import type { Redis } from 'ioredis'
 import { isKnellError } from '../../../shared/domain/errors.ts'
+import { eventually } from '../../support/eventually.ts'
 import { openTestStore, type TestStore } from '../../support/store.ts'
 
 describe('the quota of registered tokens', () => {
@@ -152,5 +154,33 @@ describe('the quota of registered tokens', () => {
     await test.store.redis.hset(keys.meta, 'tokens', 1)
     await drain('small', exp)
     expect(await countOf('small')).to.equal(0)
+  })
+
+  it('looks up nothing while it is far away and there are no lead times', async () => {
+    const { redis, keys } = test.store
+    const monitor = await (redis as Redis).monitor()
+    const seen: string[] = []
+    const declared: string[] = []
+    let isMarked = false
+    monitor.on('monitor', (_time: string, args: readonly string[]) => {
+      if (args[1]?.startsWith(keys.shard('small', 0).wheel.replace('wheel', ''))) {
+        seen.push(String(args[0]).toUpperCase())
+      }
+      const isScript = /^eval/i.test(String(args[0])) && args[3] === keys.shard('small', 0).meta
+      if (isScript) declared.push(String(args[2]))
+      if (args[1] === keys.shard('large', 0).wheel) isMarked = true
+    })
+    try {
+      most['small'] = 1000
+      await register('small', ids(50))
+      await register('small', ids(50))
+      await redis.exists(keys.shard('large', 0).wheel)
+      await eventually(() => isMarked)
+      expect(seen).to.include('HSET')
+      expect(new Set(declared), 'meta, index and one second').to.deep.equal(new Set(['3']))
+      expect(seen).to.not.include('HEXISTS')
+    } finally {
+      monitor.disconnect()
+    }
   })
 })

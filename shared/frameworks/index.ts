@@ -1,0 +1,7 @@
+export { createGuard } from './guard.ts'
+export type { Admission, Guard, GuardedRequest, TokenContext } from './guard.ts'
+export type { GuardOptions, GuardSubscriber, RoutePolicy } from './guard-options.ts'
+export type { RequestHead } from './credentials.ts'
+export type { Refusal } from './refusal.ts'
+export { closeOnDeath, endOnDeath, refuseUpgrade } from './streams.ts'
+export type { ClosableSocket, DeathOptions, StreamedResponse } from './streams.ts'
