@@ -53,7 +53,8 @@ export function permissionsOf(names: Names, role: Role): Permissions {
     const deadLetters = `${space}\\.service\\.[a-z0-9-]+\\.dead`
     return {
       permission: {
-        configure: only(OWN_QUEUES),
+        // An exclusive queue of this name is the lock on a service's dead letters.
+        configure: only(OWN_QUEUES, `${deadLetters}\\.lock`),
         write: only(OWN_QUEUES, revocations, expiries, control, retry, dead),
         read: only(OWN_QUEUES, control, deadLetters),
       },

@@ -1,3 +1,4 @@
+import type { Channel } from 'amqplib'
 import { serviceNamesOf, RETRY_STEPS_MS, type Names } from '../domain/names.ts'
 import type { Kind } from '../domain/entry.ts'
 import type { Link } from './broker.ts'
@@ -119,18 +120,25 @@ export async function ensureService(
     })
   } catch (error) {
     if (!isRefusal(error)) throw error
-    await withChannel(link, async (channel) => {
-      for (const { name } of queues) await channel.checkQueue(name)
-    })
-    for (const { queue, exchange, routingKey } of bindings) {
-      try {
-        await withChannel(link, async (channel) => {
-          await channel.bindQueue(queue, exchange, routingKey)
-        })
-      } catch (refused) {
-        if (!isRefusal(refused)) throw refused
-      }
+    // Later versions of RabbitMQ let a user check only what it may use, which are not all of these.
+    for (const { name } of queues) {
+      await unlessRefused(link, async (channel) => {
+        await channel.checkQueue(name)
+      })
     }
+    for (const { queue, exchange, routingKey } of bindings) {
+      await unlessRefused(link, async (channel) => {
+        await channel.bindQueue(queue, exchange, routingKey)
+      })
+    }
+  }
+}
+
+async function unlessRefused(link: Link, use: (channel: Channel) => Promise<void>): Promise<void> {
+  try {
+    await withChannel(link, use)
+  } catch (error) {
+    if (!isRefusal(error)) throw error
   }
 }
 

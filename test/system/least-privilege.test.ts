@@ -1,5 +1,6 @@
 import { connect as connectAmqp, type Channel, type ChannelModel } from 'amqplib'
 import { expect } from 'chai'
+import { serviceTopologyOf } from '../../shared/broker/service-topology.ts'
 import { permissionsOf } from '../../shared/broker/permissions.ts'
 import type { PrivateEngine } from '../../shared/cli/engines/private-engine.ts'
 import { startRabbit } from '../../shared/cli/engines/private-rabbit.ts'
@@ -92,6 +93,51 @@ describe('the least privilege', function () {
     }
     return code === 403 || code === 406
   }
+
+  it('is enough for handlers, their retries and their dead letters, once a deploy step has declared the queues', async () => {
+    const { model, channel } = await as('deploy')
+    const follows = { tenants: ['default'], kinds: ['revoked'] as const }
+    const { queues, bindings } = serviceTopologyOf(names, 'orders', follows)
+    for (const queue of queues) {
+      await channel.assertQueue(queue.name, { durable: true, arguments: queue.arguments })
+    }
+    for (const { queue, exchange, routingKey } of bindings) {
+      await channel.bindQueue(queue, exchange, routingKey)
+    }
+    await model.close()
+    const redisUrl = new URL(redis.url)
+    redisUrl.username = 'knell'
+    redisUrl.password = 'knell'
+    system = createSystem({
+      AMQP_URL: urlOf('knell'),
+      REDIS_URL: redisUrl.toString(),
+      NAMESPACE: namespace,
+    })
+    const notifier = await system.start('notifier')
+    const service = await system.subscribe({ service: 'orders', amqp: urlOf('orders') })
+    const got: string[] = []
+    let fails = true
+    await service.handle(
+      ['revoked'],
+      ({ match }, { attempt }) => {
+        got.push(`${String(match['sub'])} ${attempt}`)
+        if (fails) throw new Error('no')
+      },
+      { maxAttempts: 2 },
+    )
+    await call(notifier, system.apiKey, '/v1/revocations', { match: { sub: 'handled' } })
+    const dead = async (): Promise<unknown[]> =>
+      (await call(notifier, system.apiKey, '/v1/dead?service=orders')).body['dead'] as unknown[]
+    await eventually(async () => (await dead()).length === 1, { what: 'the dead letter' })
+    expect(got).to.deep.equal(['handled 1', 'handled 2'])
+    fails = false
+    await call(notifier, system.apiKey, '/v1/dead/replay', { service: 'orders', all: true })
+    await eventually(() => got.length === 3, { what: 'the one put back' })
+    expect(await dead()).to.deep.equal([])
+    await service.close()
+    const deploy = await as('deploy')
+    for (const { name } of queues) await deploy.channel.deleteQueue(name)
+  })
 
   it('is enough for the whole system', async () => {
     const redisUrl = new URL(redis.url)

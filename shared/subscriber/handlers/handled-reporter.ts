@@ -112,6 +112,7 @@ export class HandledReporter {
 
   /** Registers what is handled, and resolves when the store knows of it for every tenant. */
   join(): Promise<void> {
+    if (this.#stopped) return Promise.resolve()
     this.#joinedAt.clear()
     return new Promise((resolve) => {
       this.#onJoined.push(resolve)

@@ -18,6 +18,7 @@ const HOLD_MS = 600_000
 /** A delivery that takes longer than this is reported as in hand. */
 const IN_HAND_MS = 1000
 const RETRY_MS = 100
+const FAULT_MS = 1000
 const REASSERT_MS = 60_000
 const NOTHING: SettledCounts = { handled: 0, retried: 0, dead: 0, postponed: 0 }
 
@@ -136,7 +137,7 @@ export class Handlers {
       kinds: () => this.#worker.kinds,
       prefetch: this.#prefetch,
       reassertMs,
-      onDelivery: (delivery) => this.#track(this.#take(delivery)),
+      onDelivery: (delivery) => this.#track(this.#receive(delivery)),
       onUp: () => this.#wake(),
       onProblem: (error) => {
         this.#problem(error)
@@ -188,6 +189,17 @@ export class Handlers {
     this.#underWay.add(known)
   }
 
+  async #receive(delivery: Delivery): Promise<void> {
+    try {
+      await this.#take(delivery)
+    } catch (error) {
+      // A fault of ours must neither lose the message nor make it come again at once, for ever.
+      this.#problem(error)
+      await delay(FAULT_MS)
+      delivery.requeue()
+    }
+  }
+
   async #take(delivery: Delivery): Promise<void> {
     let batch: Batch
     try {
@@ -234,7 +246,7 @@ export class Handlers {
   async runAgain(batch: Batch): Promise<SettledCounts | undefined> {
     this.#assertOpen()
     if (!this.#worker.has(batch.entry.kind)) return NOTHING
-    const work = this.#work(batch, { isAlive: true }, { again: true })
+    const work = this.#work(batch, { isAlive: true, isPassing: true }, { again: true })
     this.#track(work)
     return work
   }

@@ -38,6 +38,9 @@ const PAGE = '100'
 /** Entries that run at a time; their events keep to the handlers' own concurrency. */
 const AT_ONCE = 10
 
+/** One sweep trims all shards within this, in ms. */
+const SWEEP_MS = 60_000
+
 interface Page {
   readonly tails: readonly Tail[]
   readonly bodies: readonly { readonly body: string; readonly signature?: string }[]
@@ -79,7 +82,23 @@ export async function replay(
       batchOf(body, signature, Date.now(), rules),
     )
     if (page.trimmed.length > 0 && (!isFirst || 'after' in from)) throw trimmed(page.trimmed)
-    if (isFirst) unproven = new Set(page.trimmed)
+    if (isFirst) {
+      const emptied = page.trimmed.filter(
+        (shard) => !batches.some(({ entry }) => entry.shard === shard),
+      )
+      const oldest = Math.min(...batches.map(({ entry }) => entry.at))
+      // A shard that is empty was trimmed by age alone, about when the others were: where one shows what is older, nothing is gone.
+      const isProven = oldest <= since - SWEEP_MS
+      unproven = new Set(
+        isProven ? page.trimmed.filter((one) => !emptied.includes(one)) : page.trimmed,
+      )
+      if (isProven) {
+        positions = positions.map((position, shard) => {
+          const tail = page.tails[shard]
+          return tail !== undefined && emptied.includes(shard) ? toPosition(tail) : position
+        })
+      }
+    }
     // Of a shard that was trimmed the feed must show something from before the time, or something was lost after it.
     for (const { entry } of batches) {
       if (!unproven.has(entry.shard)) continue

@@ -28,6 +28,8 @@ export interface Registration extends Required<HandleOptions> {
 /** Whatever brought a batch, and may be gone before its events are done. */
 export interface Owner {
   readonly isAlive: boolean
+  /** Nothing brings its events again if this process dies: no other delivery may rely on it. */
+  readonly isPassing?: boolean
 }
 
 interface Running {
@@ -91,7 +93,8 @@ export class Worker {
     const known = this.#running.get(item.key)
     if (known !== undefined) {
       const outcome = await known.outcome
-      return outcome.what === 'handled' || !known.owner.isAlive ? outcome : LEFT
+      const { isAlive, isPassing } = known.owner
+      return outcome.what === 'handled' || !isAlive || isPassing === true ? outcome : LEFT
     }
     const registration = this.#byKind.get(batch.entry.kind)
     const limit = registration === undefined ? undefined : this.#limits.get(registration)
