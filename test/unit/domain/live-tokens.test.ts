@@ -215,6 +215,19 @@ describe('LiveTokens', () => {
     expect(index.nextDue).to.equal(undefined)
   })
 
+  it('misses none in a pass that began in the middle while tokens came', () => {
+    const index = new LiveTokens<number>()
+    const add = (i: number): number => index.add(index.pack({ n: i }, undefined), { n: i }, i)
+    for (let i = 0; i < 100; i++) add(i)
+    index.queueAll()
+    for (let i = 0; i < 40; i++) index.takePassed()
+    index.queueAll()
+    for (let i = 100; i < 150; i++) add(i)
+    const seen = new Set<number>()
+    for (let row = index.takePassed(); row !== NONE; row = index.takePassed()) seen.add(row)
+    for (let i = 0; i < 100; i++) expect(seen.has(i)).to.equal(true)
+  })
+
   it('goes through all where very many share the value that a rule names', () => {
     const index = new LiveTokens<number>()
     const count = 10_005
