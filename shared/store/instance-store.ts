@@ -147,15 +147,22 @@ export class InstanceStore {
   }
 
   /** The same for many tenants, most of which have no instance at all. */
-  async pruneAll(tenants: readonly string[]): Promise<number> {
+  async pruneAll(tenants: readonly string[]): Promise<{ gone: number; problem?: Error }> {
     const counts = await this.#store.readAll(
       tenants.map((tenant) => ['hlen', this.#store.keys.shard(tenant, 0).instances]),
     )
     let gone = 0
+    let problem: Error | undefined
     for (const [i, tenant] of tenants.entries()) {
-      if (counts[i] !== 0) gone += await this.prune(tenant)
+      if (counts[i] === 0) continue
+      try {
+        gone += await this.prune(tenant)
+      } catch (error) {
+        // One tenant's shard that fails must not keep the others' instances.
+        problem ??= error instanceof Error ? error : new Error(String(error))
+      }
     }
-    return gone
+    return problem === undefined ? { gone } : { gone, problem }
   }
 
   /** Forgets a service's instances, or one of them, by command. Returns how many. */

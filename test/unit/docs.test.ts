@@ -13,7 +13,14 @@ import { LIMITS } from '../../shared/http/limits.ts'
 import { reasons } from '../../shared/domain/reasons.ts'
 
 const read = (path: string): string => readFileSync(join(checkout, path), 'utf8')
-const pages = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', 'docs/protocol.md']
+const pages = [
+  'README.md',
+  'CHANGELOG.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
+  'docs/guarantees.md',
+  'docs/protocol.md',
+]
 const readme = read('README.md')
 
 /** The codes of decisions that are no errors as well. The compiler holds this list to the type, both ways. */
