@@ -1,6 +1,6 @@
 import { formatPosition } from '../shared/domain/position.ts'
 import type { AckEar, Heard } from '../shared/relay/ack-ear.ts'
-import type { Instance, InstanceStore } from '../shared/store/instance-store.ts'
+import type { InstanceStore, Recorded } from '../shared/store/instance-store.ts'
 import type { RuleStore } from '../shared/store/rule-store.ts'
 import { SharedRead } from './shared-read.ts'
 import { Waiter, type Enforced, type Place, type Wait } from './waiter.ts'
@@ -13,7 +13,7 @@ export class Enforcement {
   readonly #instances: InstanceStore
   readonly #rules: RuleStore
   readonly #ear: AckEar
-  readonly #reads = new Map<string, SharedRead<readonly Instance[]>>()
+  readonly #reads = new Map<string, SharedRead<Recorded>>()
   readonly #stopped = new AbortController()
 
   constructor(options: { instances: InstanceStore; rules: RuleStore; ear: AckEar }) {
@@ -60,10 +60,10 @@ export class Enforcement {
   }
 
   /** The live set, read after this call, or at most `maxAgeMs` before. All waiters of a tenant share the reads. */
-  #live(tenant: string, maxAgeMs: number): Promise<readonly Instance[]> {
+  #live(tenant: string, maxAgeMs: number): Promise<Recorded> {
     let reads = this.#reads.get(tenant)
     if (reads === undefined) {
-      reads = new SharedRead(async () => (await this.#instances.live(tenant)).instances)
+      reads = new SharedRead(() => this.#instances.live(tenant))
       this.#reads.set(tenant, reads)
     }
     return reads.read(maxAgeMs)

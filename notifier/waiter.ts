@@ -1,6 +1,6 @@
 import { comparePositions, type Position } from '../shared/domain/position.ts'
 import type { Heard } from '../shared/relay/ack-ear.ts'
-import type { Instance } from '../shared/store/instance-store.ts'
+import type { Instance, Recorded } from '../shared/store/instance-store.ts'
 
 /** What a revocation waits for. */
 export interface Wait {
@@ -51,6 +51,7 @@ export class Waiter {
   /** The live ones that have not applied it, with what they have. */
   #missing = new Map<string, Position | undefined>()
   #live = 0
+  #isSettled = false
   #wake: ((isNews: boolean) => void) | undefined
   /** Whether an instance was heard of whose user the store did not know when it was read. */
   isUnbound = false
@@ -64,7 +65,8 @@ export class Waiter {
 
   get isDone(): boolean {
     const { for: wanted } = this.#wait
-    return wanted === 'all' ? this.#missing.size === 0 : this.#applied >= wanted
+    if (wanted !== 'all') return this.#applied >= wanted
+    return this.#isSettled && this.#missing.size === 0
   }
 
   get #applied(): number {
@@ -72,11 +74,12 @@ export class Waiter {
   }
 
   /** Takes a live set as the store has it, with what was heard since. */
-  count(instances: readonly Instance[]): void {
+  count({ instances, isSettled }: Recorded): void {
     const { services } = this.#wait
     this.#instances = new Map()
     this.#missing = new Map()
     this.#live = 0
+    this.#isSettled = isSettled
     this.isUnbound = false
     this.isLater = false
     for (const instance of instances) {
