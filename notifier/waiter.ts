@@ -38,6 +38,8 @@ export interface Enforced {
   readonly missing: readonly Missing[]
   /** From the commit's answer to this one. */
   readonly ms: number
+  /** Services that were named and have no live instance: nothing is proved of them. Absent where there are none. */
+  readonly absent?: readonly string[]
   /** Present, and true, where the store lost the revocation meanwhile: then nothing is proved. */
   readonly lost?: true
 }
@@ -67,6 +69,11 @@ export class Waiter {
     const { for: wanted } = this.#wait
     if (wanted !== 'all') return this.#applied >= wanted
     return this.#isSettled && this.#missing.size === 0
+  }
+
+  get #absent(): string[] {
+    const present = new Set([...this.#instances.values()].map(({ service }) => service))
+    return (this.#wait.services ?? []).filter((service) => !present.has(service))
   }
 
   get #applied(): number {
@@ -159,8 +166,17 @@ export class Waiter {
         },
       ]
     })
-    const counts = { live: this.#live, applied: this.#applied, missing, ms }
-    return isLost ? { done: false, ...counts, lost: true } : { done: this.isDone, ...counts }
+    const absent = this.#absent
+    const done = this.isDone && !isLost && absent.length === 0
+    return {
+      done,
+      live: this.#live,
+      applied: this.#applied,
+      missing,
+      ms,
+      ...(absent.length > 0 ? { absent } : {}),
+      ...(isLost ? { lost: true } : {}),
+    }
   }
 }
 

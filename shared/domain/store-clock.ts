@@ -4,6 +4,11 @@ export interface Moment {
   readonly wall: number
 }
 
+/** The larger of both clocks' advance, ms, since the monotonic one may stand still while a machine sleeps. */
+export function elapsed(from: Moment, to: Moment): number {
+  return Math.max(to.mono - from.mono, to.wall - from.wall)
+}
+
 /**
  * What a process can know of the store's clock. The store read its time somewhere between `sent`
  * and `received`, so each bound errs to its own safe side.
@@ -31,12 +36,9 @@ export class StoreClock {
     return this.#set
   }
 
-  /**
-   * The latest the store's clock can show: for ages. The larger of both clocks' advance counts,
-   * since the monotonic one may stand still while a machine sleeps.
-   */
+  /** The latest the store's clock can show: for ages. */
   latest(now: Moment): number {
-    return this.#at + Math.max(now.mono - this.#sent.mono, now.wall - this.#sent.wall)
+    return this.#at + elapsed(this.#sent, now)
   }
 
   /** The earliest the store's clock can show: for `exp` and pruning, which must never be early. */

@@ -165,7 +165,7 @@ function refusalOf(text: string): KnellError {
   const messages: Partial<Record<ErrorCode, string>> = {
     issued_before_in_future: `issuedBefore may be at most ${detail} for this match; leave it out for the default.`,
     too_many_cutoffs:
-      'This match already has 16 different revocations that cannot be joined; restore some or revoke without except.',
+      'This match already has 16 revocations with different exceptions; restore some, or revoke without except.',
     rule_too_large:
       'The rule of this match would exceed 60,000 bytes; use shorter values or fewer exceptions.',
     idempotency_conflict:

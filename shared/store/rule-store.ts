@@ -77,7 +77,7 @@ export class RuleStore {
     return toLifted(shard, await this.commits.commit(tenant, shard, toWire(change), idempotency))
   }
 
-  /** By match it lifts all cut-offs, and no hold; by id what has that id. @throws KnellError `unknown_revocation`, `too_many_cutoffs`, `store_*` */
+  /** By match it lifts all cut-offs, and no hold; by id what has that id. @throws KnellError `unknown_revocation`, `store_*` */
   async restore(
     tenant: string,
     change: RestoreChange,

@@ -8,6 +8,7 @@ import type { Policy } from './policy.ts'
 /** What the checker needs to know of one tenant. */
 export interface Checked {
   readonly view: View
+  staleMs(now: Moment): number
   /** The store has heard of this instance too long ago to wait for it: until it does, the view is no proof. */
   isUnheard(now: Moment): boolean
 }
@@ -37,7 +38,7 @@ export class Checker {
       return this.refuse({ code: 'not_ready' }, 0, Infinity, 'policy', policy.whenStale === 'allow')
     }
     const { asOf } = view
-    const staleMs = Math.max(0, Math.round(this.#clock.latest(now) - asOf))
+    const staleMs = tenant.staleMs(now)
     const verdict = view.judge(claims, header, this.#clock.earliest(now) / 1000)
     if (verdict.code !== 'active') return this.refuse(verdict, asOf, staleMs, 'view')
     if (staleMs > policy.maxStaleness || tenant.isUnheard(now)) {

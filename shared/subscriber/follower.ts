@@ -10,7 +10,7 @@ import {
   type Log,
   type Position,
 } from '../domain/position.ts'
-import type { StoreClock, Moment } from '../domain/store-clock.ts'
+import { elapsed, type StoreClock, type Moment } from '../domain/store-clock.ts'
 import {
   View,
   type Applied,
@@ -81,6 +81,9 @@ export class Follower {
   #unready: Entry[] = []
   /** Term and time (as `seq`) of the newest beat heard. */
   #newest = ORIGIN
+  /** The newest store state seen in the view, and when it was first seen. */
+  #asOf = 0
+  #newsAt = moment()
   #beatMs = DEFAULT_BEAT_MS
   #heardAt = performance.now()
   #silent = false
@@ -196,6 +199,7 @@ export class Follower {
     if (this.#verifier !== undefined && !this.#admits(entry)) return
     if (entry.ack === true) this.#asked.set(entry.shard, entry)
     const applied = this.view.apply(entry)
+    this.#noteNews()
     if (this.#verifier !== undefined && applied.arrival === 'known') this.#events.onReplayed()
     this.#applied(entry, applied)
     this.#answer()
@@ -233,10 +237,21 @@ export class Follower {
     if (this.#asked.size === 0) this.#events.onAsked()
   }
 
-  /** The age (ms) of the newest store state that the view provably contains. */
+  /**
+   * The age (ms) of the newest store state that the view provably contains: by the store's clock,
+   * and at least as long as this process has seen none newer, whatever became of that clock.
+   */
   staleMs(now: Moment): number {
-    if (!this.view.ready) return Infinity
-    return Math.max(0, Math.round(this.#clock.latest(now) - this.view.asOf))
+    const { asOf, ready } = this.view
+    if (!ready) return Infinity
+    return Math.round(Math.max(0, this.#clock.latest(now) - asOf, elapsed(this.#newsAt, now)))
+  }
+
+  /** To be called whenever the view may contain a newer store state. */
+  #noteNews(): void {
+    if (this.view.asOf === this.#asOf) return
+    this.#asOf = this.view.asOf
+    this.#newsAt = moment()
   }
 
   #applied(entry: Entry, applied: Applied): void {
@@ -259,6 +274,7 @@ export class Follower {
     const age = this.#clock.isSet ? Math.max(0, this.#clock.latest(now) - beat.at) : 0
     this.#heardAt = Math.max(this.#heardAt, now.mono - age)
     const standing = this.view.hear(beat)
+    this.#noteNews()
     this.#events.onBeat(this.#beatMs)
     if (standing === 'foreign') this.#loops.revocations.wake()
     if (standing === 'behind') this.#awaitTails('revocations', beat.tails.revocations)
@@ -341,6 +357,7 @@ export class Follower {
     const { page, invalid } = await this.#fetchPage(log, after, waitMs, signal)
     if (invalid > 0) this.#events.onInvalid(invalid)
     const { standing, applied } = this.view.applyPage(page)
+    this.#noteNews()
     this.#events.onPull(log, page.entries.length)
     for (const [i, entry] of page.entries.entries()) {
       const one = applied[i]
@@ -432,6 +449,7 @@ export class Follower {
         if (total === undefined) continue
         if (total !== count) break
         view.endSnapshot(head)
+        this.#noteNews()
         this.#passBeats(head)
         this.#presence.pulled(view.tenant, sent, maxStalenessMs)
         this.#events.onPull('snapshot', count)

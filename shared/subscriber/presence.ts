@@ -1,10 +1,5 @@
-import type { Moment } from '../domain/store-clock.ts'
+import { elapsed, type Moment } from '../domain/store-clock.ts'
 import type { Policy } from './policy.ts'
-
-/** The later of both clocks' advance, since the monotonic one may stand still while a machine sleeps. */
-function elapsed(from: Moment, to: Moment): number {
-  return Math.max(to.mono - from.mono, to.wall - from.wall)
-}
 
 /** What one tenant's part of the store was last told. */
 interface Heard {

@@ -16,8 +16,11 @@ local function known(field)
   local text = redis.call('HGET', KEYS[2], field)
   return text and cjson.decode(text)
 end
+-- An instance's limit only grows while it lives: what says less was sent before what said more.
 local function keep(field, details, staleness)
-  if staleness == 'null' then details.maxStalenessMs = cjson.null else details.maxStalenessMs = tonumber(staleness) end
+  local known = details.maxStalenessMs
+  if known == cjson.null or staleness == 'null' then details.maxStalenessMs = cjson.null
+  else details.maxStalenessMs = math.max(known or 0, tonumber(staleness)) end
   redis.call('HSET', KEYS[2], field, cjson.encode(details))
 end
 `

@@ -354,7 +354,7 @@ describe('holds and schedules in the store', () => {
     expect(await due.runOnce(0, 'everywhere')).to.include({ holds: 0 })
   })
 
-  it('stand on where their revocation is refused, and are tried again a minute later', async () => {
+  it('revoke though the match is full of exceptions', async () => {
     const match = { sub: 'a' }
     const reviewBy = (await now()) + 10
     for (let i = 0; i < 16; i++) {
@@ -362,14 +362,13 @@ describe('holds and schedules in the store', () => {
     }
     await test.rules.hold(TENANT, holdOf(match, reviewBy, { outcome: 'revoke' }))
     await pass(10)
-    expect(await due.runOnce(0)).to.include({ holds: 0, refused: 1 })
-    expect((await stored(match))?.held).to.equal(true)
-    expect(await due.runOnce(0, 'everywhere')).to.include({ holds: 0, refused: 0 })
-    await restore(match)
-    await pass(60)
     expect(await due.runOnce(0)).to.include({ holds: 1, refused: 0 })
     const rule = await stored(match)
-    expect([rule?.held, rule?.cutoffs?.[0]?.issuedBefore]).to.deep.equal([undefined, reviewBy])
+    expect(rule?.held).to.equal(undefined)
+    expect(rule?.cutoffs).to.deep.include({
+      id: rule?.cutoffs?.at(-1)?.id,
+      issuedBefore: reviewBy,
+    })
   })
 
   it('are found by a look everywhere when the note of what is due is lost', async () => {
@@ -423,14 +422,14 @@ describe('holds and schedules in the store', () => {
       expect((await release({ sub: 'a' })).ids).to.have.length(1)
     }
     expect((await stored({ sub: 'a' }))?.lifted).to.have.length(16)
-    for (let i = 0; i < 120; i++) {
+    for (let i = 0; i < 820; i++) {
       const { ids } = await test.rules.revoke(
         TENANT,
         revokeOf({ sub: 'a' }, { issuedBefore: at - i }),
       )
       await restoreId(String(ids[0]))
     }
-    expect((await stored({ sub: 'a' }))?.lifted?.length).to.be.at.most(128)
+    expect((await stored({ sub: 'a' }))?.lifted?.length).to.be.at.most(800)
   })
 
   const outOfRange: [string, number][] = [

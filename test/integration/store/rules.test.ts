@@ -193,7 +193,34 @@ describe('the rules of the store', () => {
       test.rules.revoke(TENANT, revokeOf({ sub: 'a' }, { except: { sid: 'one more' } })),
     )
     expect(code).to.equal('too_many_cutoffs')
+    // Whoever is signed out everywhere else again and again can still be revoked as a whole.
+    for (let i = 0; i < 5; i++) {
+      await test.rules.revoke(TENANT, revokeOf({ sub: 'a' }, { issuedBefore: now - 10 + i }))
+    }
+    const all = await test.rules.revoke(TENANT, revokeOf({ sub: 'a' }))
+    const table = tableOf(entriesOf(test))
+    expect(table.verdict({ sub: 'a', sid: 's3', iat: now - 1 }, {})?.code).to.equal('revoked')
+    expect(
+      await codeOf(
+        test.rules.restore(TENANT, { op: 'restore', id: String(all.ids[0]), shard: all.shard }),
+      ),
+    ).to.equal('nothing was thrown')
+    const stored = (await test.rules.get(TENANT, all.shard, [{ sub: 'a' }])).rules[0]
+    expect(stored?.cutoffs?.length).to.be.at.most(18)
   })
+
+  it('can always be undone, however often that was done before', async () => {
+    for (let i = 0; i < 850; i++) {
+      const { ids, shard } = await test.rules.revoke(
+        TENANT,
+        revokeOf({ sub: 'a' }, { issuedBefore: now - 1000 + i }),
+      )
+      if (i % 2 === 0)
+        await test.rules.restore(TENANT, { op: 'restore', id: String(ids[0]), shard })
+    }
+    await test.rules.restore(TENANT, { op: 'restore', match: { sub: 'a' }, ttlSeconds: 3600 })
+    expect(tableOf(entriesOf(test)).verdict({ sub: 'a', iat: now - 2000 }, {})).to.equal(undefined)
+  }).timeout(60_000)
 
   it('answers a repeated revocation with the first one, without another event', async () => {
     const all = await Promise.all(

@@ -32,9 +32,11 @@ local function fold(rule)
     for j = i + 1, #rule.c do
       local a, b = rule.c[i], rule.c[j]
       if a.x == b.x then
-        local f = { a.i }
-        for _, id in ipairs(a.f or {}) do f[#f + 1] = id end
-        for _, id in ipairs(b.f or {}) do f[#f + 1] = id end
+        local all, f = {}, {}
+        for _, id in ipairs(a.f or {}) do all[#all + 1] = id end
+        all[#all + 1] = a.i
+        for _, id in ipairs(b.f or {}) do all[#all + 1] = id end
+        for k = math.max(1, #all - MAX_FOLDED + 1), #all do f[#f + 1] = all[k] end
         local cut = a.b and b.b and math.max(a.b, b.b) or nil
         rule.c[j] = { i = b.i, b = cut, x = b.x, u = later(a.u, b.u), f = f }
         table.remove(rule.c, i)
@@ -53,9 +55,11 @@ local function standing(rule, cut, x, until_)
   return nil
 end
 
--- Adds a cut-off that has no id yet, or answers nil where there is no room.
+-- Adds a cut-off that has no id yet, or answers nil where there is no room. One without an exception
+-- always finds room: nobody may keep a whole match from being revoked by filling it with exceptions.
 local function add(rule, cut, x, until_, reason)
-  if #rule.c >= MAX_CUTOFFS and not fold(rule) then return nil end
+  while #rule.c >= MAX_CUTOFFS and fold(rule) do end
+  if #rule.c >= MAX_CUTOFFS and x then return nil end
   local added = { b = cut, x = x, u = until_ }
   local hidden = false
   for _, c in ipairs(rule.c) do hidden = hidden or (dominates(c, added) and not dominates(added, c)) end

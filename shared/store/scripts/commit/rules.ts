@@ -5,7 +5,7 @@
  * nil: never), r (reason of the cut-offs), lb (liftedBefore), rl (releasedBefore).
  */
 export const rulesPart: string = `
-local LEEWAY, MAX_CUTOFFS, MAX_LIFTED, MAX_LIFTED_HOLDS, MAX_EVENT, MAX_BODY = 60, 16, 128, 16, 60000, 60000
+local LEEWAY, MAX_CUTOFFS, MAX_FOLDED, MAX_LIFTED, MAX_LIFTED_HOLDS, MAX_EVENT, MAX_BODY = 60, 16, 800, 800, 16, 60000, 60000
 local rules, order, entries, newIds = {}, {}, {}, {}
 
 local function load(m)
@@ -163,6 +163,8 @@ local function stillLifted(rule, added)
   for _, l in ipairs(all) do
     if l.h and surplus > 0 then surplus = surplus - 1 else kept[#kept + 1] = l end
   end
+  -- The oldest go: that they were lifted matters only to a view that still holds a version of an earlier term.
+  while #kept > MAX_LIFTED do table.remove(kept, 1) end
   return kept
 end
 `

@@ -73,7 +73,6 @@ local function restore(change)
     end
   end
   local lifted = stillLifted(rule, added)
-  if #lifted > MAX_LIFTED then return '!too_many_cutoffs' end
   if rule.isNew then rule.u = untilUnknown(change) end
   rule.c, rule.l = kept, lifted
   if not change.id then rule.lb = s.term end
