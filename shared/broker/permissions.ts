@@ -111,9 +111,11 @@ function servicePermissions(
   names: Names,
   { service, tenants }: { readonly service: string; readonly tenants: readonly string[] },
 ): Permissions {
-  if (!isService(service)) throw new TypeError(`"${service}" is no name of a service.`)
-  const strange = tenants.find((tenant) => !isTenant(tenant))
-  if (strange !== undefined) throw new TypeError(`"${strange}" is no name of a tenant.`)
+  // A name goes into regular expressions as it is.
+  if (!isService(service)) throw new TypeError(`"${String(service)}" is no name of a service.`)
+  for (const tenant of tenants) {
+    if (!isTenant(tenant)) throw new TypeError(`"${String(tenant)}" is no name of a tenant.`)
+  }
   if (tenants.length === 0) throw new TypeError(`The service "${service}" follows no tenant.`)
   const [revocations, expiries] = [quote(names.revocations), quote(names.expiries)]
   const [control, retry, dead] = [quote(names.control), quote(names.retry), quote(names.dead)]
