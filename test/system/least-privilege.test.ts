@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { serviceTopologyOf } from '../../shared/broker/service-topology.ts'
 import { permissionsOf } from '../../shared/broker/permissions.ts'
+import { policiesOf } from '../../shared/cli/topology/policies.ts'
 import type { PrivateEngine } from '../../shared/cli/engines/private-engine.ts'
 import { startRabbit } from '../../shared/cli/engines/private-rabbit.ts'
 import { startRedis } from '../../shared/cli/engines/private-redis.ts'
@@ -40,7 +41,15 @@ describe('the least privilege', function () {
         ...permissionsOf(names, { role: 'service', service: 'other', tenants: ['t2'] }),
       },
     ]
-    rabbit = await startRabbit({ args: [await definitionsArgument(users)] })
+    const policies = policiesOf(names).map((policy) => ({
+      vhost: '/',
+      'apply-to': 'queues',
+      priority: 0,
+      ...policy,
+    }))
+    rabbit = await startRabbit({
+      args: [await definitionsArgument(users, { users: [], printed: { policies } })],
+    })
     redis = await startRedis()
     const admin = createRedis(parseRedisUrl(redis.url), () => {})
     await admin.call('ACL', 'SETUSER', 'knell', 'on', '>knell', ...aclRulesOf(namespace))
@@ -179,7 +188,7 @@ describe('the least privilege', function () {
         amqp: urlOf(service),
       })
       await subscriber.handle([...kinds], (event) => {
-        got[service]?.push('jti' in event ? `${event.jti}` : String(event.match['sub']))
+        got[service]?.push('jti' in event ? event.jti : String(event.match['sub']))
       })
     }
     const revoke = (tenant: string, sub: string): Promise<unknown> =>
@@ -309,7 +318,7 @@ describe('the least privilege', function () {
 
   it('cannot make an old RabbitMQ check further routing keys of a message, as a new one does', async () => {
     const { model } = await as('guest')
-    const version = String(model.connection.serverProperties.version)
+    const version = model.connection.serverProperties.version
     const further = (channel: Channel): void => {
       const headers = { CC: ['other.now'] }
       channel.publish(names.retry, 'orders.1', Buffer.from('{}'), { headers })
@@ -382,6 +391,22 @@ describe('the least privilege', function () {
         ch.assertQueue('', { exclusive: true, arguments: { 'x-dead-letter-exchange': exchange } })
       expect(await isRefused('orders', through), `through "${exchange}"`).to.equal(true)
     }
+    const lock = (ch: Channel) =>
+      ch.assertQueue(`${namespace}.service.orders.dead.lock`, { exclusive: true })
+    expect(await isRefused('orders', lock)).to.equal(true)
+    // What rights cannot prevent, docs/security.md says: copies for another service, and queues without a name.
+    const copies = (ch: Channel) =>
+      ch.assertQueue('', {
+        exclusive: true,
+        deadLetterExchange: names.retry,
+        deadLetterRoutingKey: 'other.now',
+      })
+    expect(await isRefused('orders', copies)).to.equal(false)
+    const lasting = async (ch: Channel): Promise<void> => {
+      const { queue } = await ch.assertQueue('', { durable: true })
+      await ch.deleteQueue(queue)
+    }
+    expect(await isRefused('orders', lasting)).to.equal(false)
     const direct = (ch: Channel): void => {
       ch.sendToQueue(`${namespace}.service.orders`, Buffer.from('{}'))
     }
