@@ -86,7 +86,7 @@ export class Sweeper {
     const cleared = { prunedRules: 0, trimmedEntries: 0 }
     const options = { atOnce: AT_ONCE, forMs: CLEAR_MS }
     const { failed } = await rotate(places, options, (place) => this.#clear(place, cleared))
-    const silentInstances = await instances.pruneAll(tenants)
+    const pruned = await instances.pruneAll(tenants)
     const repaired = (await this.#parts.handlerRepair?.runOnce()) ?? NOTHING_REPAIRED
     const report: SweepReport = {
       at,
@@ -100,12 +100,12 @@ export class Sweeper {
       sentEntries: relayed.sent,
       waitingEntries: places.reduce((sum, { unsent }) => sum + unsent, 0),
       ...cleared,
-      silentInstances,
+      silentInstances: pruned.gone,
       ...repaired,
     }
     await upkeep.saveReport(at, JSON.stringify(report))
     // A shard that fails keeps the sweep from no other, but it is told.
-    const problem = drained.problem ?? relayed.problem ?? [...failed.values()][0]
+    const problem = drained.problem ?? relayed.problem ?? pruned.problem ?? [...failed.values()][0]
     if (problem !== undefined) throw problem
     return report
   }

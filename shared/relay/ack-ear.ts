@@ -1,5 +1,6 @@
 import type { ConsumeMessage } from 'amqplib'
 import { EventEmitter } from 'node:events'
+import pLimit from 'p-limit'
 import type { Logger } from 'pino'
 import type { Broker } from '../broker/broker.ts'
 import { declareInstanceQueue } from '../broker/topology.ts'
@@ -28,6 +29,14 @@ interface AckEarEvents {
   heard: [string, Heard]
 }
 
+/** An ack that waits for the store, and whose it is. */
+interface Waiting {
+  readonly ack: Ack
+  readonly user: string
+}
+
+/** So many tenants' acks are written at once. */
+const AT_ONCE = 16
 /** An ack larger than this is none. */
 const MAX_BYTES = 262_144
 /** Past this many reports of an instance that wait for the store, the oldest are left to the sweep. */
@@ -43,7 +52,7 @@ export class AckEar extends EventEmitter<AckEarEvents> {
   readonly #stores: { readonly instances: InstanceStore; readonly handlers: HandlerStore }
   readonly #log: Logger
   readonly #loop: Loop
-  readonly #waiting = new Map<string, Map<string, { ack: Ack; user: string }>>()
+  readonly #waiting = new Map<string, Map<string, Waiting>>()
   readonly stats = { heard: 0, invalid: 0, refused: 0 }
 
   constructor(options: {
@@ -130,27 +139,33 @@ export class AckEar extends EventEmitter<AckEarEvents> {
 
   /** Writes what was heard since the last pass. */
   async runOnce(): Promise<number> {
+    const limit = pLimit(AT_ONCE)
+    const busy = [...this.#waiting].filter(([, waiting]) => waiting.size > 0)
+    const results = await Promise.allSettled(
+      busy.map(([tenant, waiting]) => limit(() => this.#flush(tenant, waiting))),
+    )
     let written = 0
-    for (const [tenant, waiting] of this.#waiting) {
-      if (waiting.size === 0) continue
-      const batch = [...waiting]
-      waiting.clear()
-      try {
-        const refused = await this.#write(tenant, batch)
-        this.#refused(tenant, refused)
-        written += batch.length - refused.length
-      } catch (error) {
-        for (const [field, one] of batch) if (!waiting.has(field)) waiting.set(field, one)
-        throw error
-      }
+    for (const result of results) {
+      if (result.status === 'rejected') throw result.reason
+      written += result.value
     }
     return written
   }
 
-  async #write(
-    tenant: string,
-    batch: readonly [string, { ack: Ack; user: string }][],
-  ): Promise<Ack[]> {
+  async #flush(tenant: string, waiting: Map<string, Waiting>): Promise<number> {
+    const batch = [...waiting]
+    waiting.clear()
+    try {
+      const refused = await this.#write(tenant, batch)
+      this.#refused(tenant, refused)
+      return batch.length - refused.length
+    } catch (error) {
+      for (const [field, one] of batch) if (!waiting.has(field)) waiting.set(field, one)
+      throw error
+    }
+  }
+
+  async #write(tenant: string, batch: readonly [string, Waiting][]): Promise<Ack[]> {
     const users = new Map(batch.map(([, { ack, user }]) => [ack, user]))
     const acks = [...users.keys()]
     const sender = (ack: Ack): Sender => ({ user: users.get(ack) ?? '' })

@@ -44,6 +44,18 @@ interface Kept {
   readonly state?: InstanceState
 }
 
+/** What a tenant's store knows of instances. */
+export interface Recorded {
+  /** The store's time, ms. */
+  readonly at: number
+  /** Whether every instance that lives has had the time to be heard of since the store's term began. */
+  readonly isSettled: boolean
+  readonly instances: readonly Instance[]
+}
+
+/** An instance leaves the set by its silence this many beats after its own limit. */
+const GRACE_BEATS = 2
+const SETTLED_BEATS = 3
 const MAX_PER_SERVICE = 1000
 /** Acks written by one script call. */
 const BATCH = 250
@@ -58,12 +70,11 @@ function fieldOf({ service, instance }: { service: string; instance: string }): 
  */
 export class InstanceStore {
   readonly #store: Store
-  /** Silence after which an instance leaves the set, beyond its own limit, ms. */
-  readonly #graceMs: number
+  readonly #beatMs: number
 
   constructor(store: Store, beatMs: number) {
     this.#store = store
-    this.#graceMs = 2 * beatMs
+    this.#beatMs = beatMs
   }
 
   #keys(tenant: string): string[] {
@@ -111,18 +122,27 @@ export class InstanceStore {
   }
 
   /** All recorded instances, dead ones included. */
-  async all(tenant: string): Promise<{ at: number; instances: Instance[] }> {
-    const [at, ...rest] = await this.#store.run('listInstances', this.#keys(tenant))
-    return { at: Number(at), instances: readInstances(Number(at), rest) }
+  async all(tenant: string): Promise<Recorded> {
+    const [at, term, ...rest] = await this.#store.run('listInstances', this.#keys(tenant))
+    const instances = readInstances(Number(at), rest)
+    return { at: Number(at), isSettled: this.#isSettled(Number(at), Number(term)), instances }
+  }
+
+  /**
+   * A store that was emptied or rolled back has lost instances as well. They are heard of with the
+   * next beats, so a term that has only just begun does not know them all. A term is the time it began, or more.
+   */
+  #isSettled(at: number, term: number): boolean {
+    return at - term >= SETTLED_BEATS * this.#beatMs
   }
 
   /**
    * The instances that could still let a dead token in: those heard of within their own limit and
    * two beats, and those without a limit until they leave or are removed.
    */
-  async live(tenant: string): Promise<{ at: number; instances: Instance[] }> {
-    const { at, instances } = await this.all(tenant)
-    return { at, instances: instances.filter((instance) => !this.isGone(instance)) }
+  async live(tenant: string): Promise<Recorded> {
+    const { at, isSettled, instances } = await this.all(tenant)
+    return { at, isSettled, instances: instances.filter((instance) => !this.isGone(instance)) }
   }
 
   /** The services of which an instance was heard within so many ms. */
@@ -133,7 +153,7 @@ export class InstanceStore {
   }
 
   isGone({ silentMs, maxStalenessMs }: Instance): boolean {
-    return maxStalenessMs !== null && silentMs > maxStalenessMs + this.#graceMs
+    return maxStalenessMs !== null && silentMs > maxStalenessMs + GRACE_BEATS * this.#beatMs
   }
 
   /** Forgets instances that have left the set by their silence. Returns how many. */
@@ -147,15 +167,22 @@ export class InstanceStore {
   }
 
   /** The same for many tenants, most of which have no instance at all. */
-  async pruneAll(tenants: readonly string[]): Promise<number> {
+  async pruneAll(tenants: readonly string[]): Promise<{ gone: number; problem?: Error }> {
     const counts = await this.#store.readAll(
       tenants.map((tenant) => ['hlen', this.#store.keys.shard(tenant, 0).instances]),
     )
     let gone = 0
+    let problem: Error | undefined
     for (const [i, tenant] of tenants.entries()) {
-      if (counts[i] !== 0) gone += await this.prune(tenant)
+      if (counts[i] === 0) continue
+      try {
+        gone += await this.prune(tenant)
+      } catch (error) {
+        // One tenant's shard that fails must not keep the others' instances.
+        problem ??= error instanceof Error ? error : new Error(String(error))
+      }
     }
-    return gone
+    return problem === undefined ? { gone } : { gone, problem }
   }
 
   /** Forgets a service's instances, or one of them, by command. Returns how many. */

@@ -405,17 +405,18 @@ describe('the repair of handlers', () => {
     const reports = await Promise.all(repairs.map((repair) => repair.runOnce()))
     const resent = (): number => reports.reduce((sum, one) => sum + one.resentEntries, 0)
     // A pass may begin before the other has seen all holes, or end where the queue is not empty yet.
-    await eventually(async () => {
-      await received(orders, resent())
-      await hurry('orders')
-      reports.push(await (repairs[0] as HandlerRepair).runOnce())
-      return resent() >= 150
-    })
+    await eventually(
+      async () => {
+        reports.push(await (repairs[0] as HandlerRepair).runOnce())
+        return resent() >= 150
+      },
+      { timeoutMs: 45_000, intervalMs: 200, what: 'every hole to be sent again' },
+    )
     expect(resent()).to.equal(150)
     await received(orders, 150)
     expect(new Set(orders.got.map(({ id }) => id)).size).to.equal(150)
     expect(orders.got).to.have.length(150)
-  })
+  }).timeout(60_000)
 
   it('leaves alone what is young, and what an instance says it still has in hand', async () => {
     const orders = await play('orders')
@@ -509,14 +510,14 @@ describe('the repair of handlers', () => {
         const states = await test.store.redis.keys(`${names.namespace}:*:s:orders:h*`)
         return states.length === 0
       },
-      { timeoutMs: 30_000, what: 'everything to be handled' },
+      { timeoutMs: 90_000, what: 'everything to be handled' },
     )
     for (const { shard, position, body } of test.entries) {
       const { events } = parseJson(body) as Body
       const did = handled.get(`${shard}-${position.seq}`)
       expect([...(did ?? [])].sort((a, b) => a - b)).to.deep.equal(events.map((_, index) => index))
     }
-  }).timeout(60_000)
+  }).timeout(120_000)
 
   it('sends nothing, and counts no try, while RabbitMQ is away', async () => {
     const orders = await play('orders')

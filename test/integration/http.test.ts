@@ -229,9 +229,16 @@ describe('the HTTP API', function () {
     [
       'a restore in a shard there is not',
       '/v1/revocations/restore',
-      () => ({ id: 'r99-1-1-1' }),
+      () => ({ id: 'r99-1-1-1', tenant: 'default' }),
       404,
       'unknown_revocation',
+    ],
+    [
+      'a restore by id of no tenant, where there are several',
+      '/v1/revocations/restore',
+      () => ({ id: 'r0-1-1-1' }),
+      400,
+      'invalid_request',
     ],
     ['a token of garbage', '/v1/tokens', () => ({ token: 'a.b.c' }), 400, 'token_malformed'],
     [

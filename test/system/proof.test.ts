@@ -1,6 +1,9 @@
 import { connect as connectAmqp } from 'amqplib'
 import { expect } from 'chai'
 import type { KnellProcess } from '../../shared/cli/processes.ts'
+import { startRedis } from '../../shared/cli/engines/private-redis.ts'
+import { parseRedisUrl } from '../../shared/config/redis-url.ts'
+import { createRedis } from '../../shared/store/redis.ts'
 import { openProxy, type Proxy } from '../../shared/testing/tcp-proxy.ts'
 import { startAgent, type Agent } from '../support/agents.ts'
 import { eventually } from '../support/eventually.ts'
@@ -157,6 +160,25 @@ describe('proof of enforcement', () => {
     await eventually(() => sub.stats.push === 'down', { timeoutMs: 15_000 })
     expect(await revoke(notifier, 'alice', {})).to.include({ done: true, live: 1, applied: 1 })
     expect(sub.check({ ...oldToken(), sub: 'alice' }).code).to.equal('revoked')
+  })
+
+  it('is not given by a store that was emptied before it has heard of the living again', async () => {
+    const redis = await startRedis()
+    const admin = createRedis(parseRedisUrl(redis.url), () => {})
+    try {
+      system = createSystem({ REDIS_URL: redis.url })
+      const notifier = await system.start('notifier')
+      const service = await system.subscribe()
+      expect(await revoke(notifier, 'first', {})).to.include({ done: true, live: 1 })
+      await admin.flushall()
+      const enforced = await revoke(notifier, 'alice', {})
+      expect(enforced).to.include({ done: true, live: 1, applied: 1 })
+      expect(service.check({ ...oldToken(), sub: 'alice' }).code).to.equal('revoked')
+    } finally {
+      admin.disconnect()
+      await system.stop()
+      await redis.stop()
+    }
   })
 
   it('takes no ack without a user, of another key, or for another’s instance', async () => {

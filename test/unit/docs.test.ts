@@ -26,6 +26,7 @@ const pages = [
   'CHANGELOG.md',
   'CONTRIBUTING.md',
   'SECURITY.md',
+  'docs/guarantees.md',
   'docs/protocol.md',
   'docs/security.md',
 ]

@@ -73,10 +73,10 @@ end
 return answers
 `
 
-/** All instances. KEYS: shard 0's meta, instances, applied, seen. Answers the store time, then per instance its name, details, what it applied or an empty text, and when it was last heard of. */
+/** All instances. KEYS: shard 0's meta, instances, applied, seen. Answers the store time, the term, then per instance its name, details, what it applied or an empty text, and when it was last heard of. */
 export const listInstances = `
 local s = open()
-local reply = { int(s.now) }
+local reply = { int(s.now), int(s.term) }
 local found = redis.call('HGETALL', KEYS[2])
 for i = 1, #found, 2 do
   local n = #reply

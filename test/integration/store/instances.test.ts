@@ -1,0 +1,125 @@
+import { expect } from 'chai'
+import type { Ack } from '../../../shared/domain/ack.ts'
+import { isKnellError } from '../../../shared/domain/errors.ts'
+import { InstanceStore } from '../../../shared/store/instance-store.ts'
+import { openTestStore, type TestStore } from '../../support/store.ts'
+
+const TENANT = 'default'
+const BEAT_MS = 2000
+const EPOCH = '1732212000000.abcd1234'
+
+function puller(instance: string, more = {}) {
+  return { service: 'api', instance, maxStalenessMs: 60_000, key: 'one', ...more }
+}
+
+function ack(instance: string, more: Partial<Ack> = {}): Ack {
+  return {
+    v: 1,
+    tenant: TENANT,
+    service: 'api',
+    instance,
+    at: 1000,
+    state: 'ready',
+    applied: { revocations: [7, 8, 9, 10].map((seq) => ({ epoch: EPOCH, seq })) },
+    staleMs: 5,
+    maxStalenessMs: 60_000,
+    ...more,
+  }
+}
+
+describe('the store’s instances', () => {
+  let test: TestStore
+  let instances: InstanceStore
+
+  beforeEach(() => {
+    test = openTestStore()
+    instances = new InstanceStore(test.store, BEAT_MS)
+  })
+  afterEach(() => test.close())
+
+  const byUser = (user: string) => () => ({ user })
+
+  async function names(): Promise<string[]> {
+    const { instances: live } = await instances.live(TENANT)
+    return live.map(({ instance }) => instance).sort()
+  }
+
+  /** As if an instance had last been heard of so long ago. */
+  async function silence(instance: string, ms: number): Promise<void> {
+    const { at } = await test.store.touch(TENANT, 0)
+    const { seen } = test.store.keys.shard(TENANT, 0)
+    await test.store.redis.zadd(seen, at - ms, `api ${instance}`)
+  }
+
+  async function codeOf(promise: Promise<unknown>): Promise<string> {
+    try {
+      await promise
+      return 'none'
+    } catch (error) {
+      return isKnellError(error) ? error.code : String(error)
+    }
+  }
+
+  it('are live from their first pull, before they have said what they applied', async () => {
+    await instances.join(TENANT, puller('a'))
+    const { instances: live } = await instances.live(TENANT)
+    expect(live[0]).to.include({ service: 'api', instance: 'a', state: 'joining', key: 'one' })
+    expect(live[0]?.applied).to.equal(undefined)
+    await instances.take(TENANT, [ack('a')], byUser('svc'))
+    const [after] = (await instances.live(TENANT)).instances
+    expect(after).to.include({ state: 'ready', asOf: 1000, user: 'svc', key: 'one' })
+    expect(after?.applied?.[3]).to.deep.equal({ term: 1732212000000, seq: 10 })
+  })
+
+  it('leave by their silence only after their own limit and two beats, and never without a limit', async () => {
+    await instances.join(TENANT, puller('finite'))
+    await instances.join(TENANT, puller('endless', { maxStalenessMs: null }))
+    const limit = 60_000 + 2 * BEAT_MS
+    for (const each of ['finite', 'endless']) await silence(each, limit - 500)
+    expect(await names()).to.deep.equal(['endless', 'finite'])
+    expect(await instances.prune(TENANT)).to.equal(0)
+    for (const each of ['finite', 'endless']) await silence(each, limit + 500)
+    expect(await names()).to.deep.equal(['endless'])
+    expect((await instances.all(TENANT)).instances).to.have.length(2)
+    expect(await instances.prune(TENANT)).to.equal(1)
+    expect((await instances.all(TENANT)).instances).to.have.length(1)
+    expect(await instances.remove(TENANT, 'api', 'endless')).to.equal(1)
+    expect(await names()).to.deep.equal([])
+  })
+
+  it('are told apart by who spoke for them first: another key or user is refused', async () => {
+    await instances.join(TENANT, puller('a'))
+    expect(await codeOf(instances.join(TENANT, puller('a', { key: 'two' })))).to.equal(
+      'foreign_instance',
+    )
+    expect(await instances.take(TENANT, [ack('a')], byUser('svc'))).to.deep.equal([])
+    const forged = ack('a', { state: 'leaving' })
+    expect(await instances.take(TENANT, [forged], byUser('mallory'))).to.deep.equal([forged])
+    expect(await instances.take(TENANT, [forged], () => ({ key: 'two' }))).to.deep.equal([forged])
+    expect(await names()).to.deep.equal(['a'])
+    await instances.take(TENANT, [forged], byUser('svc'))
+    expect(await names()).to.deep.equal([])
+  })
+
+  it('are at most 1,000 of a service; another service has room', async () => {
+    const crowd = Array.from({ length: 1000 }, (_, i) => ack(`i${i}`))
+    expect(await instances.take(TENANT, crowd, byUser('svc'))).to.deep.equal([])
+    expect(await codeOf(instances.join(TENANT, puller('one-more')))).to.equal('too_many_instances')
+    const late = ack('late')
+    expect(await instances.take(TENANT, [late], byUser('svc'))).to.deep.equal([late])
+    await instances.join(TENANT, puller('i5'))
+    await instances.join(TENANT, puller('x', { service: 'api-2' }))
+    expect(await names()).to.have.length(1001)
+    expect(await instances.remove(TENANT, 'api')).to.equal(1000)
+    expect(await names()).to.deep.equal(['x'])
+  })
+
+  it('say by a pull what they have applied, and keep what an ack said of the rest', async () => {
+    await instances.take(TENANT, [ack('a')], byUser('svc'))
+    const applied = [1, 2, 3, 4].map((seq) => ({ term: 5, seq }))
+    await instances.join(TENANT, puller('a', { applied, asOf: 77, maxStalenessMs: null }))
+    const [known] = (await instances.live(TENANT)).instances
+    expect(known).to.include({ user: 'svc', key: 'one', asOf: 77, maxStalenessMs: null })
+    expect(known?.applied).to.deep.equal(applied)
+  })
+})
