@@ -1,5 +1,7 @@
-import type { Names } from '../domain/names.ts'
-import { ALL_TENANTS } from '../domain/tenant.ts'
+import { MANY_TENANTS } from '../domain/ack.ts'
+import { kindsOfLog } from '../domain/entry.ts'
+import { RETRY_STEPS_MS, type Names } from '../domain/names.ts'
+import { ALL_TENANTS, isService, isTenant } from '../domain/tenant.ts'
 
 /** What a RabbitMQ user may do: regular expressions on the names of exchanges and queues. */
 export interface Permission {
@@ -17,6 +19,7 @@ export interface TopicPermission {
 
 export interface Permissions {
   readonly permission: Permission
+  /** RabbitMQ allows every key of an exchange that is not named here. */
   readonly topics: readonly TopicPermission[]
 }
 
@@ -26,8 +29,12 @@ export type Role =
   | { readonly role: 'knell' }
   | { readonly role: 'service'; readonly service: string; readonly tenants: readonly string[] }
 
-/** The queues that the broker names itself; each is exclusive to the connection that made it. */
-const OWN_QUEUES = 'amq\\.gen.*'
+/** The queues that the broker names itself; Knell's are exclusive to the connection that made them. */
+const OWN_QUEUES = 'amq\\.gen-.*'
+const ANY_TENANT = '[A-Za-z0-9_-]+'
+const ANY_SERVICE = '[a-z0-9-]+'
+const STEP = `[1-${RETRY_STEPS_MS.length}]`
+const NOTHING = '^$'
 
 function quote(text: string): string {
   return text.replaceAll('.', '\\.')
@@ -38,38 +45,89 @@ function only(...patterns: string[]): string {
 }
 
 /**
- * The least that each role needs. Nobody but the deploy step may declare what lasts, nobody may publish
- * past the exchanges, and a service reaches nothing of another service or of a tenant that it does not follow.
+ * The least that each role needs. Nobody but the deploy step may declare what lasts under a name of
+ * Knell's, nobody may publish past the exchanges, and a service reaches nothing of another service or
+ * of a tenant that it does not follow. @throws TypeError where a name is none
  */
 export function permissionsOf(names: Names, role: Role): Permissions {
-  const space = quote(names.namespace)
-  if (role.role === 'deploy') {
-    const all = only(`${space}\\..*`)
-    return { permission: { configure: all, write: all, read: all }, topics: [] }
-  }
+  if (role.role === 'deploy') return deployPermissions(names)
+  return role.role === 'knell' ? knellPermissions(names) : servicePermissions(names, role)
+}
+
+/** It declares and binds, but neither publishes nor reads the dead letters. */
+function deployPermissions(names: Names): Permissions {
   const [revocations, expiries] = [quote(names.revocations), quote(names.expiries)]
   const [control, retry, dead] = [quote(names.control), quote(names.retry), quote(names.dead)]
-  if (role.role === 'knell') {
-    const deadLetters = `${space}\\.service\\.[a-z0-9-]+\\.dead`
-    return {
-      permission: {
-        // An exclusive queue of this name is the lock on a service's dead letters.
-        configure: only(OWN_QUEUES, `${deadLetters}\\.lock`),
-        write: only(OWN_QUEUES, revocations, expiries, control, retry, dead),
-        read: only(OWN_QUEUES, control, deadLetters),
-      },
-      topics: [
-        {
-          exchange: names.control,
-          write: '^[A-Za-z0-9_-]+\\.beat$',
-          read: '^\\*\\.(beat|ack\\.\\*)$',
-        },
-      ],
-    }
+  const queue = `${quote(names.namespace)}\\.service\\.${ANY_SERVICE}`
+  const queues = `${queue}(\\.retry\\.${STEP}|\\.dead)?`
+  const silent = [names.retry, names.dead].map((exchange) => ({
+    exchange,
+    write: NOTHING,
+    read: `^${ANY_SERVICE}(\\.(${STEP}|now|resend))?$`,
+  }))
+  return {
+    permission: {
+      configure: only(revocations, expiries, control, retry, dead, queues),
+      // To declare a queue with a dead-letter exchange takes reading the one and writing to the other.
+      write: only(retry, dead, queues),
+      read: only(revocations, expiries, retry, dead, `${queue}(\\.retry\\.${STEP})?`),
+    },
+    topics: silent,
   }
-  const { service, tenants } = role
-  const queue = `${space}\\.service\\.${service}`
+}
+
+function knellPermissions(names: Names): Permissions {
+  const [revocations, expiries] = [quote(names.revocations), quote(names.expiries)]
+  const [control, retry, dead] = [quote(names.control), quote(names.retry), quote(names.dead)]
+  const queue = `${quote(names.namespace)}\\.service\\.${ANY_SERVICE}`
+  const entries = (exchange: string, kinds: readonly string[]): TopicPermission => ({
+    exchange,
+    write: `^${ANY_TENANT}\\.(${kinds.join('|')})$`,
+    read: NOTHING,
+  })
+  return {
+    permission: {
+      // An exclusive queue of this name is the lock on a service's dead letters.
+      configure: only(OWN_QUEUES, `${queue}\\.dead\\.lock`),
+      // Some right on a service's queue is what newer RabbitMQ wants before it says how full it is.
+      write: only(OWN_QUEUES, revocations, expiries, control, retry, dead, queue),
+      read: only(OWN_QUEUES, control, `${queue}\\.dead`),
+    },
+    topics: [
+      entries(names.revocations, kindsOfLog.revocations),
+      entries(names.expiries, kindsOfLog.expiries),
+      {
+        exchange: names.control,
+        write: `^${ANY_TENANT}\\.beat$`,
+        read: '^\\*\\.(beat|ack\\.\\*)$',
+      },
+      { exchange: names.retry, write: `^${ANY_SERVICE}\\.(now|resend)$`, read: NOTHING },
+      { exchange: names.dead, write: `^${ANY_SERVICE}$`, read: NOTHING },
+    ],
+  }
+}
+
+function servicePermissions(
+  names: Names,
+  { service, tenants }: { readonly service: string; readonly tenants: readonly string[] },
+): Permissions {
+  // A name goes into regular expressions as it is.
+  if (!isService(service)) throw new TypeError(`"${String(service)}" is no name of a service.`)
+  for (const tenant of tenants) {
+    if (!isTenant(tenant)) throw new TypeError(`"${String(tenant)}" is no name of a tenant.`)
+  }
+  if (tenants.length === 0) throw new TypeError(`The service "${service}" follows no tenant.`)
+  const [revocations, expiries] = [quote(names.revocations), quote(names.expiries)]
+  const [control, retry, dead] = [quote(names.control), quote(names.retry), quote(names.dead)]
+  const queue = `${quote(names.namespace)}\\.service\\.${service}`
   const tenant = `(${tenants.join('|')})`
+  // A common message may name any tenant inside, so it is for those only who need it.
+  const acked = tenants.length > MANY_TENANTS ? [...tenants, ALL_TENANTS] : tenants
+  const entries = (exchange: string, kinds: readonly string[]): TopicPermission => ({
+    exchange,
+    write: NOTHING,
+    read: `^${tenant}\\.(\\*|${kinds.join('|')})$`,
+  })
   return {
     permission: {
       configure: only(OWN_QUEUES),
@@ -77,15 +135,16 @@ export function permissionsOf(names: Names, role: Role): Permissions {
       read: only(OWN_QUEUES, queue, revocations, expiries, control),
     },
     topics: [
-      { exchange: names.revocations, write: '^$', read: `^${tenant}\\.[a-z*]+$` },
-      { exchange: names.expiries, write: '^$', read: `^${tenant}\\.[a-z*]+$` },
+      entries(names.revocations, kindsOfLog.revocations),
+      entries(names.expiries, kindsOfLog.expiries),
       {
         exchange: names.control,
-        write: `^(${[...tenants, ALL_TENANTS].join('|')})\\.ack\\.${service}$`,
+        write: `^(${acked.join('|')})\\.ack\\.${service}$`,
         read: `^${tenant}\\.beat$`,
       },
-      { exchange: names.retry, write: `^${service}\\.[a-z0-9]+$`, read: '^$' },
-      { exchange: names.dead, write: `^${service}$`, read: '^$' },
+      // `now` is for what a colleague is to take: an instance may lack the handler for a kind.
+      { exchange: names.retry, write: `^${service}\\.(${STEP}|now)$`, read: NOTHING },
+      { exchange: names.dead, write: `^${service}$`, read: NOTHING },
     ],
   }
 }

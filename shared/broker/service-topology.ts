@@ -9,8 +9,8 @@ const DELIVERY_LIMIT = 20
 /** Looking at dead letters counts as delivering them, so theirs is out of reach (RabbitMQ 4 would take 20). */
 const NO_LIMIT = 1_000_000_000
 /** Past this many bytes a queue drops its oldest messages; the sweep sends again what was not handled. */
-const MAX_BYTES = 268_435_456
-const MAX_DEAD_BYTES = 1_073_741_824
+export const MAX_BYTES = 268_435_456
+export const MAX_DEAD_BYTES = 1_073_741_824
 
 export interface QueueSpec {
   readonly name: string

@@ -53,7 +53,8 @@ const LOG_LEVELS: readonly LogLevel[] = [
 ]
 const HOST = /^[A-Za-z0-9.:_-]{1,253}$/
 const LOOPBACK = /^(?:127(?:\.\d{1,3}){3}|::1|localhost)$/i
-const NAMESPACE = /^[a-z][a-z0-9-]{0,19}$/
+/** What NAMESPACE may be: it begins every name in RabbitMQ and Redis. */
+export const NAMESPACE: RegExp = /^[a-z][a-z0-9-]{0,19}$/
 const HOUR_MS = 3_600_000
 
 /** Undefined stands for a value other than the row of the table says it expects. */

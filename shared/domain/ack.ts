@@ -31,6 +31,9 @@ export interface Ack {
   readonly handles?: Handles
 }
 
+/** An instance of more tenants than this puts their acks into common messages, whose routing key begins with `_all`. */
+export const MANY_TENANTS = 16
+
 /** The most acks in one message or call. */
 const MAX_ACKS = 1000
 

@@ -15,7 +15,8 @@ export type RevocationKind = 'revoked' | 'held' | 'released' | 'restored'
 export type ExpiryKind = 'expired' | 'expiring'
 export type Kind = RevocationKind | ExpiryKind
 
-const kindsOfLog: Readonly<Record<Log, readonly Kind[]>> = {
+/** The kinds of entries in each log. */
+export const kindsOfLog: Readonly<Record<Log, readonly Kind[]>> = {
   revocations: ['revoked', 'held', 'released', 'restored'],
   expiries: ['expired', 'expiring'],
 }

@@ -5,6 +5,7 @@
  */
 export function aclRulesOf(namespace: string): readonly string[] {
   return [
+    'clearselectors',
     'resetkeys',
     `~${namespace}:*`,
     `~{${namespace}}:*`,
@@ -14,6 +15,10 @@ export function aclRulesOf(namespace: string): readonly string[] {
     '+@write',
     '+@transaction',
     '-@dangerous',
+    // These know no key patterns: they tell of the keys of others.
+    '-scan',
+    '-randomkey',
+    '-dbsize',
     '+eval',
     '+evalsha',
     '+script|load',

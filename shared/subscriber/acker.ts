@@ -1,5 +1,5 @@
 import type { Publisher } from '../broker/publisher.ts'
-import type { Ack, InstanceState } from '../domain/ack.ts'
+import { MANY_TENANTS, type Ack, type InstanceState } from '../domain/ack.ts'
 import { WIRE_VERSION } from '../domain/entry.ts'
 import { ackKey, type Names } from '../domain/names.ts'
 import { ALL_TENANTS } from '../domain/tenant.ts'
@@ -7,8 +7,6 @@ import { moment, type Follower } from './follower.ts'
 import type { Presence } from './presence.ts'
 import type { PullClient } from './pull-client.ts'
 
-/** An instance of more tenants than this puts their acks into common messages. */
-const MANY_TENANTS = 16
 const MAX_MESSAGE_CHARACTERS = 60_000
 const POST_TIMEOUT_MS = 5000
 /** How long a closing instance tries to say that it leaves, per way. */

@@ -8,8 +8,14 @@ export interface TestUser extends Permissions {
   readonly name: string
 }
 
+/** Definitions that a command has printed, and the names of their users. */
+interface Printed {
+  readonly users: readonly string[]
+  readonly printed: Readonly<Record<string, readonly object[]>>
+}
+
 /** RabbitMQ's definitions with these users, and `guest` who may do all. */
-function definitionsOf(users: readonly TestUser[]): string {
+function definitionsOf(users: readonly TestUser[], more?: Printed): string {
   const vhost = '/'
   const all = {
     name: 'guest',
@@ -19,21 +25,31 @@ function definitionsOf(users: readonly TestUser[]): string {
   const everyone = [all, ...users]
   return JSON.stringify({
     vhosts: [{ name: vhost }],
-    users: everyone.map(({ name }) => ({
+    policies: more?.printed['policies'] ?? [],
+    users: [...everyone, ...(more?.users ?? []).map((name) => ({ name }))].map(({ name }) => ({
       name,
       password: name,
       tags: name === 'guest' ? 'administrator' : '',
     })),
-    permissions: everyone.map(({ name: user, permission }) => ({ user, vhost, ...permission })),
-    topic_permissions: everyone.flatMap(({ name: user, topics }) =>
-      topics.map((topic) => ({ user, vhost, ...topic })),
-    ),
+    permissions: [
+      ...everyone.map(({ name: user, permission }) => ({ user, vhost, ...permission })),
+      ...(more?.printed['permissions'] ?? []),
+    ],
+    topic_permissions: [
+      ...everyone.flatMap(({ name: user, topics }) =>
+        topics.map((topic) => ({ user, vhost, ...topic })),
+      ),
+      ...(more?.printed['topic_permissions'] ?? []),
+    ],
   })
 }
 
 /** The argument with which RabbitMQ reads definitions at its start: a list of characters, since quotes do not survive its scripts. */
-export async function definitionsArgument(users: readonly TestUser[]): Promise<string> {
+export async function definitionsArgument(
+  users: readonly TestUser[],
+  more?: Printed,
+): Promise<string> {
   const file = join(await mkdtemp(join(tmpdir(), 'knell-definitions-')), 'definitions.json')
-  await writeFile(file, definitionsOf(users))
+  await writeFile(file, definitionsOf(users, more))
   return `-rabbit load_definitions [${[...Buffer.from(file)].join(',')}]`
 }

@@ -1,15 +1,23 @@
 import { expect } from 'chai'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { checkout } from '../../shared/cli/checkout.ts'
-import { scopes } from '../../shared/config/api-keys.ts'
+import { policiesOf } from '../../shared/cli/topology/policies.ts'
+import { createKeyRing, parseApiKeys, scopes } from '../../shared/config/api-keys.ts'
 import { settingsTable } from '../../shared/config/settings-table.ts'
 import type { DecisionCode, TokenErrorCode } from '../../shared/domain/decision.ts'
 import { parseEntry } from '../../shared/domain/entry.ts'
 import { errorCodes, type ErrorCode } from '../../shared/domain/errors.ts'
 import { namesOf } from '../../shared/domain/names.ts'
+import { permissionsOf } from '../../shared/broker/permissions.ts'
 import { exchangesOf } from '../../shared/broker/topology.ts'
 import { LIMITS } from '../../shared/http/limits.ts'
+import { readPinnedKeys, readSigningKeys } from '../../shared/signing/event-keys.ts'
+import { EventSigner } from '../../shared/signing/event-signer.ts'
+import { EventVerifier } from '../../shared/signing/event-verifier.ts'
+import { aclRulesOf } from '../../shared/store/acl.ts'
 import { reasons } from '../../shared/domain/reasons.ts'
 
 const read = (path: string): string => readFileSync(join(checkout, path), 'utf8')
@@ -20,6 +28,7 @@ const pages = [
   'SECURITY.md',
   'docs/guarantees.md',
   'docs/protocol.md',
+  'docs/security.md',
 ]
 const readme = read('README.md')
 
@@ -175,6 +184,76 @@ describe('the README', () => {
     const text = /```json\n(\{\s+"v": 1,[^]+?)\n```/.exec(section(readme, '## Other languages'))
     const entry: unknown = JSON.parse(text?.[1] ?? '')
     expect(parseEntry(entry)).to.include({ log: 'revocations', kind: 'revoked', seq: 18_231 })
+  })
+})
+
+describe('docs/security.md', () => {
+  const text = read('docs/security.md')
+  const names = namesOf()
+  const tenants = ['shop', 'intranet']
+  const roles = {
+    'knell.deploy': permissionsOf(names, { role: 'deploy' }),
+    knell: permissionsOf(names, { role: 'knell' }),
+    'knell.service.orders': permissionsOf(names, { role: 'service', service: 'orders', tenants }),
+  }
+  const rowsOf = (heading: string): (string | undefined)[][] =>
+    tableIn(section(text, heading)).map((row) =>
+      row.map((cell) => codesIn(cell)[0]?.replaceAll('\\|', '|')),
+    )
+
+  it('gives every role exactly its rights', () => {
+    expect(rowsOf('## RabbitMQ')).to.deep.equal(
+      Object.entries(roles).map(([user, { permission }]) => [
+        user,
+        permission.configure,
+        permission.write,
+        permission.read,
+      ]),
+    )
+  })
+
+  it('gives every role exactly its routing keys', () => {
+    expect(rowsOf('### Topic permissions')).to.deep.equal(
+      Object.entries(roles).flatMap(([user, { topics }]) =>
+        topics.map(({ exchange, write, read }) => [user, exchange, write, read]),
+      ),
+    )
+  })
+
+  it('gives the policies', () => {
+    expect(rowsOf('### Policies')).to.deep.equal(
+      policiesOf(names).map(({ name, pattern, definition }) => [
+        name,
+        pattern,
+        JSON.stringify(definition),
+      ]),
+    )
+  })
+
+  it('gives the rules of the Redis user', () => {
+    expect(section(text, '## Redis')).to.include(`\n${aclRulesOf('knell').join(' ')}\n`)
+  })
+
+  it('makes keys that work', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'knell-keys-'))
+    const runExample = (name: string): string => {
+      const mark = `<!-- example: ${name} -->`
+      const [, lines = ''] = new RegExp(`${mark}\\s+\`\`\`sh\\n([^]+?)\`\`\``).exec(text) ?? []
+      expect(lines).to.include('node -e')
+      return execFileSync('sh', ['-c', lines], { cwd: folder, encoding: 'utf8' })
+    }
+    const [secret = '', digest = ''] = runExample('api-key').trim().split(' ')
+    const ring = createKeyRing(parseApiKeys(`orders=${digest}:feed:read`))
+    expect(ring.authenticate(secret)?.name).to.equal('orders')
+    runExample('event-keys')
+    const file = join(folder, '2026-01.private.json')
+    expect(statSync(file).mode & 0o077).to.equal(0)
+    const body = Buffer.from('{}')
+    const parse = (path: string): unknown => JSON.parse(readFileSync(join(folder, path), 'utf8'))
+    const signer = new EventSigner(readSigningKeys(parse('2026-01.private.json')), 'knell')
+    const verifier = new EventVerifier(readPinnedKeys(parse('2026-01.public.json')), 'knell')
+    expect(verifier.verify('beat', body, signer.sign('beat', '{}'))).to.equal('good')
+    rmSync(folder, { recursive: true })
   })
 })
 
