@@ -3,7 +3,12 @@ import { playExpiry } from './demo/expiry.ts'
 import { createFront } from './demo/front.ts'
 import { Issuer } from './demo/issuer.ts'
 import { Ledger } from './demo/ledger.ts'
+import { serviceNames } from './demo/messages.ts'
 import { playDeadRabbit, playDeadRelay } from './demo/outages.ts'
+import { playHandler } from './demo/handler.ts'
+import { playHold } from './demo/hold.ts'
+import { playProof } from './demo/proof.ts'
+import { playStale } from './demo/stale.ts'
 import { logInAll, startTraffic, type Show } from './demo/show.ts'
 import { playSample, playSituations } from './demo/situations.ts'
 import { openStage, type Stage } from './demo/stage.ts'
@@ -26,7 +31,11 @@ const isJson = process.argv.includes('--json')
 const say = (line: string): void => (isJson ? console.error(line) : console.log(line))
 
 const started = performance.now()
-const engines = await openEngines({ env: process.env, log: (line) => console.error(line) })
+const engines = await openEngines({
+  env: process.env,
+  log: (line) => console.error(line),
+  services: serviceNames,
+})
 const issuer = new Issuer()
 const ledger = new Ledger((fault) => {
   if (!isOver) say(`!! ${fault}`)
@@ -47,7 +56,9 @@ async function play(): Promise<void> {
   if (!(await ledger.until(() => ledger.isPush('up'), PUSHED_WITHIN_MS))) {
     throw new Error('Not every service has connected to RabbitMQ.')
   }
-  const fronts = stage.services.map((service) => createFront[service.name](service))
+  const fronts = [...stage.services.processes.values()].map((service) =>
+    createFront[service.name](service),
+  )
   const show: Show = { stage, issuer, ledger, fronts, bystanders: [], dead: [], say }
   say(`1 notifier, 1 poller and 3 services run; engines: ${engines.source}.\n`)
   await Promise.race([playScenes(show), stage.broken])
@@ -61,8 +72,12 @@ async function playScenes(show: Show): Promise<void> {
 
   await playSituations(show)
   await playSample(show)
+  await playProof(show)
+  await playHold(show)
   await playExpiry(show)
+  await playStale(show)
   await playDeadRelay(show)
+  await playHandler(show)
   await playDeadRabbit(show)
   await playEnding(show)
   await stopTraffic()
