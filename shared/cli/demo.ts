@@ -5,7 +5,7 @@ import { Issuer } from './demo/issuer.ts'
 import { Ledger } from './demo/ledger.ts'
 import { serviceNames } from './demo/messages.ts'
 import { playDeadRabbit, playDeadRelay } from './demo/outages.ts'
-import { playHandler } from './demo/handler.ts'
+import { playHandler, playReturn } from './demo/handler.ts'
 import { playHold } from './demo/hold.ts'
 import { playProof } from './demo/proof.ts'
 import { playStale } from './demo/stale.ts'
@@ -79,6 +79,7 @@ async function playScenes(show: Show): Promise<void> {
   await playDeadRelay(show)
   await playHandler(show)
   await playDeadRabbit(show)
+  await playReturn(show)
   await playEnding(show)
   await stopTraffic()
 }

@@ -40,8 +40,28 @@ export async function playHandler(show: Show): Promise<void> {
   await Promise.all(show.bystanders.map((token) => call(show, front, token, 'use')))
 
   await ledger.until(() => duties.open.length === 0, HANDLED_WITHIN_MS)
-  const handledAfter = duration(performance.now() - killedAt)
+  const after = duration(performance.now() - killedAt)
+  say(line('', `another one has done all that after ${after}: ${countOf(show)}`))
+}
+
+/** RabbitMQ comes back, and what could not reach the handler meanwhile does. */
+export async function playReturn(show: Show): Promise<void> {
+  const { stage, ledger, say } = show
+  const waiting = ledger.duties.open.length
+  await stage.restoreRabbit()
+  const backAt = performance.now()
+  await ledger.until(() => ledger.duties.open.length === 0, HANDLED_WITHIN_MS)
+  const after = duration(performance.now() - backAt)
+  say(
+    line(
+      'RabbitMQ back',
+      `${waiting} deaths waited for their handler, for ${after}: ${countOf(show)}`,
+    ),
+  )
+}
+
+/** How many of all deaths since the demo began are handled. */
+function countOf({ ledger }: Show): string {
   ledger.settle()
-  const count = `${ledger.handled} of ${duties.owed} deaths so far are handled, ${ledger.lost} lost`
-  say(line('', `another one has done all that after ${handledAfter}: ${count}`))
+  return `${ledger.handled} of ${ledger.duties.owed} deaths so far are handled, ${ledger.lost} lost`
 }

@@ -25,6 +25,8 @@ export interface Stage {
   startNotifier(): Promise<void>
   /** Kills RabbitMQ; one that is not ours to kill is cut off from every process. Resolves with the word for it. */
   killRabbit(): Promise<'killed' | 'cut off'>
+  /** Brings it back, with the data it had. Resolves when it takes connections. */
+  restoreRabbit(): Promise<void>
   /** Rejects when a process ends that nobody has killed. */
   readonly broken: Promise<never>
   /** The last lines of every notifier and poller there was. */
@@ -107,6 +109,10 @@ export async function openStage(options: StageOptions): Promise<Stage> {
       }
       await Promise.all([relayProxy.cut(), restProxy?.cut()])
       return 'cut off'
+    },
+    async restoreRabbit() {
+      if (engines.rabbit !== undefined) await engines.rabbit.start()
+      else await Promise.all([relayProxy.resume(), restProxy?.resume()])
     },
     lastWords: () =>
       all
