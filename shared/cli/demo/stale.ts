@@ -33,37 +33,45 @@ export async function playStale(show: Show): Promise<void> {
   const since = performance.now()
   const [takenMs, answer] = await untilStale(show, dead, since)
   // The guarantee: a dead token is taken for at most so long after the revocation was answered.
-  if (takenMs > freshMs) ledger.miss('api', dead, `took for ${duration(takenMs)}, being cut off,`)
+  if (takenMs > freshMs) {
+    ledger.miss('api', dead, `took, being cut off, for ${duration(takenMs)} a token of`)
+  }
   await untilStale(show, good, since)
-  const { status, code, retryAfter } = answer
-  const word = `${status} ${code}, Retry-After ${retryAfter}`
-  const until = `for ${duration(takenMs)} more its payments took xavier's token, which was revoked then`
-  say(line('stale service', `the API is cut off: ${until};`))
-  say(line('', `after 2 s they answer ${word} to everybody; what may be a minute old goes on`))
+  const taken = `${duration(takenMs)} more, of the ${duration(freshMs)} that they may`
+  say(
+    line(
+      'stale service',
+      `the API is cut off, then xavier revoked: its payments took him ${taken}`,
+    ),
+  )
+  const word = `${answer.status} ${answer.code}, Retry-After ${answer.retryAfter}`
+  say(line('', `now they answer ${word} to everybody; what may be a minute old goes on`))
   await askBystanders(show)
 
   const backAt = performance.now()
   await stage.services.rejoin()
-  await untilTaken(show, good)
+  await untilTaken(show, good, dead)
   const takenAgain = duration(performance.now() - backAt)
   await enforced(show, done, WITHIN_MS)
-  const refusedAfter = duration(performance.now() - backAt)
   show.bystanders.push(good)
   await ledger.until(() => ledger.isPush('up'), WITHIN_MS)
   say(
     line(
       '',
-      `joined again, it takes good ones after ${takenAgain}, and has ended xavier's by ${refusedAfter}`,
+      `joined again, they take good tokens after ${takenAgain}, and xavier's nowhere any more`,
     ),
   )
   await askBystanders(show)
 }
 
-/** Asks until a token is taken, which this service must do in the end. */
-async function untilTaken(show: Show, token: Issued): Promise<void> {
+/** Asks until a token is taken, which must be in the end; one that died while all were refused never is again. */
+async function untilTaken(show: Show, token: Issued, dead?: Issued): Promise<void> {
   const deadline = performance.now() + show.ledger.patience(WITHIN_MS)
   for (;;) {
     const answer = await pay(show, token)
+    if (dead !== undefined && (await pay(show, dead)).status === 200) {
+      show.ledger.miss('api', dead, 'took again, having been cut off, a token of')
+    }
     if (answer.status === 200) return
     if (!isStale(answer) || performance.now() > deadline) {
       show.ledger.keepOut('api', token, `${answer.status} ${answer.code}`)

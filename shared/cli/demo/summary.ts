@@ -83,11 +83,14 @@ export function toTable(summary: Summary, asked: number): string {
     ['falsely refused', `${summary.falselyRefused} (tokens asked about ${asked} times)`],
     [
       'proofs',
-      `${summary.proved} of enforcement on ${services} of ${services}, p50 ${duration(proofMsP50)}; ${summary.unproved} failed`,
+      `${summary.proved}, enforced on ${services} of ${services} in p50 ${duration(proofMsP50)}; ${summary.unproved} failed`,
     ],
-    ['a hold', `kept out by ${summary.held} services, good again in ${summary.released}`],
-    ['a stale service', `answered 503 ${summary.staleRefusals} times`],
-    ['handled', `${summary.handled} deaths, lost ${summary.lost}`],
+    [
+      'a hold',
+      `kept out by ${summary.held} services, good again in ${summary.released} when released`,
+    ],
+    ['a stale service', `refused ${summary.staleRefusals} times with 503`],
+    ['deaths handled', `${summary.handled}, ${summary.lost} lost, though the handler was killed`],
     ['caught by the poller', summary.caughtByPoller],
     ['push latency', `p50 ${duration(pushMsP50)}, p99 ${duration(pushMsP99)}`],
     ['one check', `${summary.checkNs} ns`],
