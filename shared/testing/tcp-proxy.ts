@@ -97,7 +97,8 @@ function join(client: Socket, target: Target, mode: () => Mode): Pair {
   const obeyDown = pump(upstream, client, 'down', mode)
   const reset = (): void => {
     for (const socket of [client, upstream]) {
-      if (socket.connecting) socket.destroy()
+      // While its end is being sent a socket cannot be reset: Node then neither does so nor closes it.
+      if (socket.connecting || socket.writableEnded) socket.destroy()
       else socket.resetAndDestroy()
     }
   }

@@ -17,7 +17,7 @@ describe('npm run demo', function () {
     await once(child, 'exit')
   })
 
-  it('misses no dead token and refuses no good one, with the push path alive and dead, and ends with its counts as JSON', async () => {
+  it('misses no dead token, refuses no good one and keeps each promise that it shows, with the push path alive and dead, and ends with its counts as JSON', async () => {
     const running = spawn(process.execPath, ['--enable-source-maps', demo, '--json'], {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
@@ -41,15 +41,31 @@ describe('npm run demo', function () {
       'caughtByPoller',
       'pushMsP50',
       'pushMsP99',
+      'proved',
+      'unproved',
+      'proofMsP50',
+      'held',
+      'released',
+      'staleRefusals',
+      'handled',
+      'lost',
       'checkNs',
     )
     const { revocations = 0, services = 0 } = summary
     expect(summary, story).to.include({ services: 3, missed: 0, falselyRefused: 0 })
     expect(summary['applied'], story).to.equal(revocations * services)
     expect(revocations, story).to.be.at.least(6)
-    for (const count of ['registered', 'expired', 'caughtByPoller', 'pushMsP50', 'checkNs']) {
-      expect(summary[count], `${count}; ${story}`).to.be.above(0)
-    }
+    const counts = ['registered', 'expired', 'caughtByPoller', 'pushMsP50', 'proofMsP50', 'checkNs']
+    for (const count of counts) expect(summary[count], `${count}; ${story}`).to.be.above(0)
+    expect(summary, story).to.include({ unproved: 0, held: 3, released: 3, lost: 0 })
+    expect(summary['proved'], story).to.equal(9)
+    expect(story).to.match(/^proof .* enforced on 3 of 3 in [\d.]+ m?s$/m)
+    expect(story).to.match(/the worker is stopped: enforced on 2 of 3, missing: worker$/m)
+    expect(summary['staleRefusals'], story).to.be.at.least(2)
+    expect(story).to.match(/ 503 stale, Retry-After \d+ /)
+    expect(story).to.match(/^kill -9 .* in the midst of handling [1-9]/m)
+    // One event for each revocation and each expiry, those included that RabbitMQ was dead for.
+    expect(summary['handled'], story).to.equal(revocations + (summary['expired'] ?? NaN))
     expect(summary['pushMsP99'], story).to.be.at.least(summary['pushMsP50'] ?? NaN)
     expect(code, story).to.equal(0)
   })

@@ -132,6 +132,23 @@ describe('tcp proxy', () => {
     })
   }
 
+  it('can be closed in the very moment in which it passes on that a client has gone', async () => {
+    const clients = [await open(), await open(), await open()]
+    const closed = new Promise<void>((resolve) => {
+      const told = createServer((socket) => socket.once('data', () => resolve(proxy.close())))
+      told.listen(0, '127.0.0.1', () => {
+        const { port } = told.address() as AddressInfo
+        const telling = connect(port, '127.0.0.1', () => {
+          // Both arrive at once: the ends first, then the word to close.
+          for (const { socket } of clients) socket.destroy()
+          telling.end('now')
+          told.close()
+        })
+      })
+    })
+    await closed
+  })
+
   it('resets a client whose target is not there', async () => {
     await new Promise((resolve) => echo.close(resolve))
     const client = await open()

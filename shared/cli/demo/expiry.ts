@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Issued } from './issuer.ts'
+import { aboutOf } from './messages.ts'
 import { allRefused, askBystanders, logInAll, type Show } from './show.ts'
 import { duration, line, longest, percentile } from './words.ts'
 
@@ -22,7 +23,7 @@ export async function playExpiry(show: Show): Promise<void> {
 
 /** While the tokens of this scene grow old. */
 async function measureCheck({ stage, ledger, bystanders }: Show): Promise<void> {
-  const api = stage.services.find(({ name }) => name === 'api')
+  const api = stage.services.processes.get('api')
   const token = bystanders[0]?.token ?? ''
   ledger.checkNs = Number(await api?.ask({ ask: 'checkNs', token }))
 }
@@ -35,7 +36,9 @@ export async function issueShortLived(
 ): Promise<readonly Issued[]> {
   const exp = Math.floor(Date.now() / 1000) + LIFE_SECONDS
   const wishes = Array.from({ length: count }, (_, i) => ({ sub: `guest-${i}`, exp }))
-  return logInAll(show, wishes, inUse)
+  const tokens = await logInAll(show, wishes, inUse)
+  for (const token of tokens) show.ledger.duties.owe(aboutOf(token))
+  return tokens
 }
 
 /**

@@ -28,6 +28,23 @@ export interface Revocation {
   readonly match: Readonly<Record<string, string>>
   readonly except?: Readonly<Record<string, string>>
   readonly reason: Reason
+  /** Answer when every live instance has applied it, or after so long. */
+  readonly wait?: { readonly for: 'all'; readonly timeoutMs: number }
+}
+
+/** What the notifier says of the enforcement of a revocation that waited for it. */
+export interface Enforced {
+  readonly done: boolean
+  readonly live: number
+  readonly applied: number
+  readonly missing: readonly { readonly service: string }[]
+}
+
+/** What the demo reads in the answer to a revocation or a hold. */
+export interface Answer {
+  /** The cut-off: a token of this match that is to be good must have a later `iat`. */
+  readonly issuedBefore?: number | null
+  readonly enforced?: Enforced
 }
 
 /** The side that signs tokens, registers them with Knell and revokes them. */
@@ -79,10 +96,18 @@ export class Issuer {
     return (answer as { registered: number }).registered
   }
 
-  /** Returns the cut-off: a token of this match that is to be good must have a later `iat`. */
-  async revoke(notifier: string, revocation: Revocation): Promise<{ issuedBefore: number | null }> {
-    const answer = await this.#call(notifier, 'POST', '/v1/revocations', revocation)
-    return answer as { issuedBefore: number | null }
+  async revoke(notifier: string, revocation: Revocation): Promise<Answer> {
+    return (await this.#call(notifier, 'POST', '/v1/revocations', revocation)) as Answer
+  }
+
+  /** Holds instead of revoking: nobody dies before `reviewBy` (NumericDate), then everybody does. */
+  async hold(notifier: string, revocation: Revocation, reviewBy: number): Promise<Answer> {
+    const body = { ...revocation, hold: { reviewBy, outcome: 'revoke' } }
+    return (await this.#call(notifier, 'POST', '/v1/revocations', body)) as Answer
+  }
+
+  async release(notifier: string, match: Revocation['match']): Promise<void> {
+    await this.#call(notifier, 'POST', '/v1/revocations/release', { match })
   }
 
   /** What the last sweeps found, the newest first. */

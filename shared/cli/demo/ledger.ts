@@ -1,3 +1,4 @@
+import { Duties } from './duties.ts'
 import type { Issued } from './issuer.ts'
 import {
   serviceNames,
@@ -20,10 +21,25 @@ export class Ledger {
   /** Pairs of a revocation and a service that has enforced it. */
   applied = 0
   caughtByPoller = 0
+  /** Revocations of which the notifier said that they are enforced everywhere, and were. */
+  proved = 0
+  /** Proofs that were not given, or not true. */
+  unproved = 0
+  /** Services that kept a held token out, and that let it in again once it was released. */
+  held = 0
+  released = 0
+  /** Times a service that was cut off answered 503 with `Retry-After`. */
+  staleRefusals = 0
+  /** Deaths that were dealt with by the worker's handler, and that were not, when it was last looked at. */
+  handled = 0
+  lost = 0
+  readonly duties: Duties = new Duties()
   checkNs = 0
   /** Times a service was asked about a token. */
   asked = 0
   readonly pushMs: number[] = []
+  /** From just before the call until the notifier said that it is enforced everywhere. */
+  readonly proofMs: number[] = []
   /** Tokens of the demo, and from when on they may be refused (wall clock, ms). */
   readonly #tokens = new Map<string, { readonly sub: string; readonly mayDieFrom: number }>()
   readonly #ended = new Map<string, Ended>()
@@ -33,6 +49,7 @@ export class Ledger {
   readonly #falselyRefused = new Set<string>()
   readonly #waiters = new Set<() => void>()
   readonly #onFault: (text: string) => void
+  #complaints = 0
 
   /** The first faults are told at once. */
   constructor(onFault: (text: string) => void) {
@@ -55,6 +72,7 @@ export class Ledger {
       this.#expired.set(keyOf(service, report.jti), report)
       this.#refused(service, report.jti, 'expired', report.storeMs)
     }
+    if (report.type === 'handling' || report.type === 'handled') this.duties.hear(report)
     for (const waiter of this.#waiters) waiter()
   }
 
@@ -66,8 +84,13 @@ export class Ledger {
 
   #refused(service: ServiceName, jti: string, code: string, wallMs: number): void {
     const { sub = 'nobody', mayDieFrom = Number.POSITIVE_INFINITY } = this.#tokens.get(jti) ?? {}
+    if (wallMs < mayDieFrom) this.keepOut(service, { jti, sub }, code)
+  }
+
+  /** A token that a service should have let in and did not. */
+  keepOut(service: ServiceName, { jti, sub }: Pick<Issued, 'jti' | 'sub'>, code: string): void {
     const key = keyOf(service, jti)
-    if (wallMs >= mayDieFrom || this.#falselyRefused.has(key)) return
+    if (this.#falselyRefused.has(key)) return
     this.#falselyRefused.add(key)
     this.#complain(`Falsely refused: ${service} kept out a good token of ${sub} (${code}).`)
   }
@@ -80,14 +103,33 @@ export class Ledger {
     this.#complain(`Missed: ${service} ${what} ${sub}.`)
   }
 
-  #complain(text: string): void {
-    if (this.missed + this.falselyRefused <= COMPLAINTS) this.#onFault(text)
+  /** A proof that was not given, or that proved nothing. */
+  unprove(text: string): void {
+    this.unproved += 1
+    this.#complain(`Not proved: ${text}`)
   }
 
-  /** When a service ended what it had let the token in for (`machineMs`), if it did for a rule's sake. */
-  revokedAt(service: ServiceName, { jti }: Issued): number | undefined {
+  /** Takes down what the handlers have handled by now, and what they have not, which is lost. */
+  settle(): void {
+    const { owed, open } = this.duties
+    this.lost = open.length
+    this.handled = owed - open.length
+    for (const about of open) this.#complain(`Lost: nobody has handled ${about}.`)
+  }
+
+  #complain(text: string): void {
+    this.#complaints += 1
+    if (this.#complaints <= COMPLAINTS) this.#onFault(text)
+  }
+
+  /** When a service ended what it had let the token in for (`machineMs`), if it did for this reason. */
+  endedAt(
+    service: ServiceName,
+    { jti }: Issued,
+    code: 'revoked' | 'held' = 'revoked',
+  ): number | undefined {
     const ended = this.#ended.get(keyOf(service, jti))
-    return ended?.code === 'revoked' ? ended.at : undefined
+    return ended?.code === code ? ended.at : undefined
   }
 
   /** How long after its `exp` a token was announced to a service (ms). */

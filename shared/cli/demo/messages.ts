@@ -16,12 +16,17 @@ export interface ServiceEnv {
   readonly JWT_KEYS: string
 }
 
+/** How old the view may be for the API's payments (ms); a service that is cut off refuses them after that. */
+export const freshMs = 2_000
+
 /** What the demo asks a service. Every answer is a decision's code or a number. */
 export type Question =
   /** worker: begin a job on behalf of this token. */
   | { readonly ask: 'work'; readonly token: string }
   /** worker: what has become of the job of this token; `active` while it runs. */
   | { readonly ask: 'job'; readonly jti: string }
+  /** worker: from now on take long over each event, so that it is killed in the midst of one. */
+  | { readonly ask: 'linger' }
   /** api: how many ns one check of this token takes. */
   | { readonly ask: 'checkNs'; readonly token: string }
 
@@ -46,12 +51,26 @@ export interface Expired {
   readonly storeMs: number
 }
 
+/** A durable handler has begun an event, or is done with it. */
+export interface Handled {
+  readonly type: 'handling' | 'handled'
+  /** As `aboutOf` says. */
+  readonly about: string
+}
+
 export type Report =
   | { readonly type: 'ready'; readonly port: number }
   | { readonly type: 'push'; readonly state: 'up' | 'down' }
   | { readonly type: 'answer'; readonly id: number; readonly value: string | number }
   | Ended
   | Expired
+  | Handled
+
+/** What an event is about, as both sides write it: a match, or the `jti` of a token that has expired. */
+export function aboutOf(event: { readonly match: object } | { readonly jti: string }): string {
+  if (!('match' in event)) return event.jti
+  return JSON.stringify(Object.entries(event.match).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+}
 
 /** A clock that nobody sets and that all processes of this machine share, so that readings of different ones compare. */
 export function machineMs(): number {

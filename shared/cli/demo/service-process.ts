@@ -21,6 +21,8 @@ export interface ServiceProcess {
   readonly ended: Promise<Error>
   /** Lets go of it, and resolves when it is gone; twice is fine. */
   stop(): Promise<void>
+  /** `SIGKILL` resolves when it is gone, the others at once. */
+  kill(signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): Promise<void>
 }
 
 /**
@@ -91,6 +93,10 @@ export async function spawnService(
     port,
     ended,
     stop,
+    async kill(signal) {
+      child.kill(signal)
+      if (signal === 'SIGKILL') await ended
+    },
     ask(question) {
       lastId += 1
       const asked: Asked = { ...question, id: lastId }

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Front } from './front.ts'
-import type { Issued, Issuer, Revocation, Wish } from './issuer.ts'
+import type { Enforced, Issued, Issuer, Revocation, Wish } from './issuer.ts'
 import type { Ledger } from './ledger.ts'
-import { machineMs, type ServiceName } from './messages.ts'
+import { aboutOf, machineMs, type ServiceName } from './messages.ts'
 import type { Stage } from './stage.ts'
 
 /** What every scene of the demo works with. */
@@ -10,7 +10,8 @@ export interface Show {
   readonly stage: Stage
   readonly issuer: Issuer
   readonly ledger: Ledger
-  readonly fronts: readonly Front[]
+  /** One of each service. Where another instance takes over, its front takes the place of the old one. */
+  readonly fronts: Front[]
   /** Tokens in use at every service that no deed is about, so that each must stay good to the end. */
   readonly bystanders: Issued[]
   /** Tokens that were in use until they were revoked or expired. */
@@ -53,7 +54,8 @@ async function onEach(show: Show, tokens: readonly Issued[], what: 'use' | 'ask'
   )
 }
 
-async function call(
+/** Lets a service do or say something with a token, and takes down what it answered. */
+export async function call(
   { ledger }: Show,
   front: Front,
   token: Issued,
@@ -94,6 +96,8 @@ export interface Done {
   readonly startedAt: number
   readonly answeredMs: number
   readonly issuedBefore: number | null
+  /** What the answer says of the enforcement, where the deed waited for it. */
+  readonly enforced?: Enforced
 }
 
 export async function revoke(show: Show, deed: Deed): Promise<Done> {
@@ -101,11 +105,12 @@ export async function revoke(show: Show, deed: Deed): Promise<Done> {
   const { dies, ...revocation } = deed
   for (const token of dies) ledger.mayDie(token, 'now')
   const startedAt = machineMs()
-  const { issuedBefore } = await issuer.revoke(stage.notifier, revocation)
+  ledger.duties.owe(aboutOf(revocation))
+  const { issuedBefore = null, enforced } = await issuer.revoke(stage.notifier, revocation)
   const answeredMs = machineMs() - startedAt
   ledger.revocations += 1
   show.dead.push(...dies)
-  return { deed, startedAt, answeredMs, issuedBefore }
+  return { deed, startedAt, answeredMs, issuedBefore, ...(enforced && { enforced }) }
 }
 
 /** Ms from just before the call until a service had ended the last token; undefined where it has not. */
@@ -116,7 +121,7 @@ export async function enforced(show: Show, done: Done, withinMs: number): Promis
   const { ledger, fronts } = show
   const { deed, startedAt } = done
   const endedAt = ({ name }: Front): (number | undefined)[] =>
-    deed.dies.map((token) => ledger.revokedAt(name, token))
+    deed.dies.map((token) => ledger.endedAt(name, token))
   await ledger.until(() => fronts.every((front) => !endedAt(front).includes(undefined)), withinMs)
   const entries = await Promise.all(
     fronts.map(async (front) => {
@@ -130,20 +135,21 @@ export async function enforced(show: Show, done: Done, withinMs: number): Promis
   return Object.fromEntries(entries) as AppliedMs
 }
 
-/** Whether a service refuses all these dead tokens; every other one is taken down as missed. */
+/** Whether a service refuses all these tokens by one of `codes`; every other one is taken down as missed. */
 export async function allRefused(
   show: Show,
   front: Front,
   dead: readonly Issued[],
   what: 'use' | 'ask' = 'ask',
+  codes: readonly string[] = ['revoked', 'expired'],
 ): Promise<boolean> {
-  const codes = await Promise.all(
+  const refused = await Promise.all(
     dead.map(async (token) => {
       let code = ''
       const deadline = performance.now() + show.ledger.patience(EVIDENCE_WITHIN_MS)
       for (;;) {
         code = await call(show, front, token, what)
-        if (code === 'revoked' || code === 'expired') return true
+        if (codes.includes(code)) return true
         if (performance.now() > deadline) break
         await delay(ASK_EVERY_MS)
       }
@@ -151,5 +157,5 @@ export async function allRefused(
       return false
     }),
   )
-  return codes.every(Boolean)
+  return refused.every(Boolean)
 }

@@ -1,4 +1,5 @@
 import type { Issued } from './issuer.ts'
+import { isProved, PROOF } from './proof.ts'
 import {
   askBystanders,
   enforced,
@@ -100,7 +101,8 @@ export async function playSituations(show: Show): Promise<void> {
 
 async function play(show: Show, situation: Situation): Promise<Done> {
   const { title, dead, but, ...deed } = situation
-  const done = await revoke(show, deed)
+  const done = await revoke(show, { ...deed, wait: PROOF })
+  await isProved(show, done)
   const applied = await enforced(show, done, show.ledger.patience(WITHIN_MS))
   note(show, Object.values(applied))
   show.say(line(title, `${dead} dead in ${perService(applied)}${but ? `; ${but}` : ''}`))

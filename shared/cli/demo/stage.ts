@@ -4,8 +4,8 @@ import type { Engines } from '../engines/engines.ts'
 import { freePort } from '../engines/free-port.ts'
 import { spawnKnell, type KnellKind, type KnellProcess } from '../processes.ts'
 import type { Issuer } from './issuer.ts'
-import { serviceNames, type Report, type ServiceName } from './messages.ts'
-import { spawnService, type ServiceProcess } from './service-process.ts'
+import type { Report, ServiceName } from './messages.ts'
+import { openServices, type ServiceGroup } from './service-group.ts'
 
 const CONNECTED_WITHIN_MS = 15_000
 const PROBE_EVERY_MS = 25
@@ -17,7 +17,7 @@ const haste = { BEAT: '1s', SWEEP_CRON: '*/3 * * * * *', SWEEP_GRACE: '2s' }
 export interface Stage {
   readonly notifier: string
   readonly poller: string
-  readonly services: readonly ServiceProcess[]
+  readonly services: ServiceGroup
   /** The notifier's connection to RabbitMQ stays open, and nothing gets through. */
   stallRelay(): void
   killNotifier(): Promise<void>
@@ -25,6 +25,8 @@ export interface Stage {
   startNotifier(): Promise<void>
   /** Kills RabbitMQ; one that is not ours to kill is cut off from every process. Resolves with the word for it. */
   killRabbit(): Promise<'killed' | 'cut off'>
+  /** Brings it back, with the data it had. Resolves when it takes connections. */
+  restoreRabbit(): Promise<void>
   /** Rejects when a process ends that nobody has killed. */
   readonly broken: Promise<never>
   /** The last lines of every notifier and poller there was. */
@@ -73,24 +75,20 @@ export async function openStage(options: StageOptions): Promise<Stage> {
 
   const [first, poller] = await Promise.all([start('notifier'), start('poller')])
   let notifier = first
-  const services = await Promise.all(
-    serviceNames.map(async (name) => {
-      const env = {
-        AMQP_URL: restUrl,
-        PULL_URLS: `${first.url} ${poller.url}`,
-        API_KEY: issuer.secrets.services,
-        NAMESPACE: engines.namespace,
-        ISSUER: issuer.issuer,
-        JWT_KEYS: issuer.jwks,
-      }
-      const service = await spawnService(name, env, (report) => onReport(name, report))
-      releases.push(() => service.stop())
-      return service
-    }),
-  )
-  const endings = services.map(({ ended }) => ended)
-  endings.push(poller.exited.then(() => new Error('The poller has ended.')))
-  const broken = Promise.race(endings).then((error) => Promise.reject(error))
+  const services = await openServices({
+    env: {
+      AMQP_URL: restUrl,
+      API_KEY: issuer.secrets.services,
+      NAMESPACE: engines.namespace,
+      ISSUER: issuer.issuer,
+      JWT_KEYS: issuer.jwks,
+    },
+    pullUrls: [first.url, poller.url],
+    onReport,
+    releases,
+  })
+  const pollerEnded = poller.exited.then(() => new Error('The poller has ended.'))
+  const broken = Promise.race([services.broken, pollerEnded]).then((error) => Promise.reject(error))
   // It rejects at the end of every demo, when nobody listens any more.
   broken.catch(() => {})
   return {
@@ -111,6 +109,10 @@ export async function openStage(options: StageOptions): Promise<Stage> {
       }
       await Promise.all([relayProxy.cut(), restProxy?.cut()])
       return 'cut off'
+    },
+    async restoreRabbit() {
+      if (engines.rabbit !== undefined) await engines.rabbit.start()
+      else await Promise.all([relayProxy.resume(), restProxy?.resume()])
     },
     lastWords: () =>
       all

@@ -20,6 +20,20 @@ export interface Summary {
   /** From just before the call until a service had enforced it, while the push path lived. */
   readonly pushMsP50: number
   readonly pushMsP99: number
+  /** Revocations of which the notifier said that every service enforces them, and every one did. */
+  readonly proved: number
+  /** Proofs that were not given, or not true. */
+  readonly unproved: number
+  /** From just before the call until the notifier had said so. */
+  readonly proofMsP50: number
+  /** Services that kept a held token out, and that let it in again when it was released. */
+  readonly held: number
+  readonly released: number
+  /** Times that the service that was cut off answered 503 with `Retry-After`. */
+  readonly staleRefusals: number
+  /** Deaths that a handler had to deal with and has, though it was killed; and those that nobody has. */
+  readonly handled: number
+  readonly lost: number
   readonly checkNs: number
 }
 
@@ -36,18 +50,28 @@ export function summarize(ledger: Ledger): Summary {
     caughtByPoller: ledger.caughtByPoller,
     pushMsP50: toHundredths(percentile(ledger.pushMs, 50)),
     pushMsP99: toHundredths(percentile(ledger.pushMs, 99)),
+    proved: ledger.proved,
+    unproved: ledger.unproved,
+    proofMsP50: toHundredths(percentile(ledger.proofMs, 50)),
+    held: ledger.held,
+    released: ledger.released,
+    staleRefusals: ledger.staleRefusals,
+    handled: ledger.handled,
+    lost: ledger.lost,
     checkNs: ledger.checkNs,
   }
 }
 
 /** Whether every promise was kept. */
 export function isGood(summary: Summary): boolean {
-  const { missed, falselyRefused, applied, revocations, services } = summary
-  return missed === 0 && falselyRefused === 0 && applied === revocations * services
+  const { missed, falselyRefused, unproved, lost, applied, revocations, services } = summary
+  const isFaultless = missed + falselyRefused + unproved + lost === 0
+  const isWhole = summary.held === services && summary.released === services
+  return isFaultless && isWhole && applied === revocations * services
 }
 
 export function toTable(summary: Summary, asked: number): string {
-  const { revocations, services, applied, pushMsP50, pushMsP99 } = summary
+  const { revocations, services, applied, pushMsP50, pushMsP99, proofMsP50 } = summary
   const rows: [string, string | number][] = [
     ['tokens registered', summary.registered],
     [
@@ -57,6 +81,16 @@ export function toTable(summary: Summary, asked: number): string {
     ['expiries announced', `${summary.expired} to every service`],
     ['missed', summary.missed],
     ['falsely refused', `${summary.falselyRefused} (tokens asked about ${asked} times)`],
+    [
+      'proofs',
+      `${summary.proved}, enforced on ${services} of ${services} in p50 ${duration(proofMsP50)}; ${summary.unproved} failed`,
+    ],
+    [
+      'a hold',
+      `kept out by ${summary.held} services, good again in ${summary.released} when released`,
+    ],
+    ['a stale service', `refused ${summary.staleRefusals} times with 503`],
+    ['deaths handled', `${summary.handled}, ${summary.lost} lost, though the handler was killed`],
     ['caught by the poller', summary.caughtByPoller],
     ['push latency', `p50 ${duration(pushMsP50)}, p99 ${duration(pushMsP99)}`],
     ['one check', `${summary.checkNs} ns`],

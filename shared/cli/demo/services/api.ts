@@ -1,20 +1,28 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { machineMs } from '../messages.ts'
-import { answerJson, bearerOf, openService } from './open-service.ts'
+import express, { type RequestHandler } from 'express'
+import { createServer } from 'node:http'
+import { knell } from '../../../frameworks/express.ts'
+import { freshMs, machineMs } from '../messages.ts'
+import { openService } from './open-service.ts'
 
 /** An HTTP API that checks the token of every request, from memory. */
 
 const CHECKS = 200_000
 
 const service = await openService('api')
+const options = { subscriber: service.knell, exposeReason: true }
 
-async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const result = await service.knell.verify(bearerOf(request))
-  const { active, code, reason } = result
-  answerJson(response, active ? 200 : 401, { code, reason })
+const serve: RequestHandler = ({ auth, knell }, response) => {
+  response.json({ code: knell?.decision.code })
+  if (auth === undefined || knell === undefined) return
+  const { decision, header, tenant } = knell
   // A request is over at once. Only to be able to say when it would first be refused is it remembered.
-  if (active) service.admit(result, () => {})
+  service.admit({ ...decision, claims: auth, header, tenant }, () => {})
 }
+
+const app = express()
+app.get('/', knell(options), serve)
+// What matters more wants fresher news of the dead.
+app.get('/payments', knell({ ...options, maxStaleness: freshMs }), serve)
 
 /** The mean of many checks, after as many that warm up. */
 async function measureCheck(token: string): Promise<number> {
@@ -31,6 +39,6 @@ async function measureCheck(token: string): Promise<number> {
 }
 
 await service.begin({
-  server: createServer((request, response) => void serve(request, response)),
+  server: createServer((request, response) => void app(request, response)),
   answer: async (question) => (question.ask === 'checkNs' ? measureCheck(question.token) : ''),
 })

@@ -20,6 +20,8 @@ export interface OpenService {
   isAdmitted(jti: string): boolean
   /** Forgets a token whose holder has gone. */
   forget(jti: string): void
+  /** Resolves when the demo has been told: what is told before a `kill -9` is told. */
+  tell(report: Report): Promise<void>
   /** Tells the demo that the service is there, and takes its questions from now on. */
   begin(parts: {
     readonly server?: Server
@@ -85,6 +87,10 @@ export async function openService(service: ServiceName): Promise<OpenService> {
     },
     isAdmitted,
     forget: (jti) => void guests.delete(jti),
+    tell: (what) =>
+      new Promise((resolve, reject) => {
+        process.send?.(what, (error: Error | null) => (error ? reject(error) : resolve()))
+      }),
     async begin({ server, answer }) {
       process.on('message', (message) => {
         const asked = message as Asked
