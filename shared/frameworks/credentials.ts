@@ -18,7 +18,8 @@ export type Credentials =
 const MAX_TOKEN_CHARS = 16 * 1024
 
 const NONE: Credentials = { kind: 'none' }
-const SCHEME = /^bearer(?: +|$)/i
+/** What follows the scheme's name and is no space makes it malformed, not another scheme. */
+const SCHEME = /^bearer(?: +|$|(?=[^\w!#$%&'*+.^`|~-]))/i
 /** `b64token` of RFC 6750, section 2.1. */
 const B64TOKEN = /^[A-Za-z0-9._~+/-]+=*$/
 

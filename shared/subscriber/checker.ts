@@ -13,6 +13,9 @@ export interface Checked {
   isUnheard(now: Moment): boolean
 }
 
+/** Refusals that a newer state of the store may take back: a longer token life, a rule on a key that was restored. */
+const REVISABLE: ReadonlySet<DecisionCode> = new Set(['token_too_long_lived', 'header_needed'])
+
 /** Decides from views in memory; counts what it decided. */
 export class Checker {
   readonly counts: Partial<Record<DecisionCode, number>> = {}
@@ -40,10 +43,17 @@ export class Checker {
     const { asOf } = view
     const staleMs = tenant.staleMs(now)
     const verdict = view.judge(claims, header, this.#clock.earliest(now) / 1000)
-    if (verdict.code !== 'active') return this.refuse(verdict, asOf, staleMs, 'view')
-    if (staleMs > policy.maxStaleness || tenant.isUnheard(now)) {
-      return this.refuse({ code: 'stale' }, asOf, staleMs, 'policy', policy.whenStale === 'allow')
+    const isActive = verdict.code === 'active'
+    // That a token is dead stays so; what only lacks newer news is no more than stale.
+    if (!isActive && !REVISABLE.has(verdict.code)) {
+      return this.refuse(verdict, asOf, staleMs, 'view')
     }
+    const allows = policy.whenStale === 'allow'
+    if (staleMs > policy.maxStaleness || tenant.isUnheard(now)) {
+      if (isActive || !allows)
+        return this.refuse({ code: 'stale' }, asOf, staleMs, 'policy', allows)
+    }
+    if (!isActive) return this.refuse(verdict, asOf, staleMs, 'view')
     this.#count('active')
     return { active: true, code: 'active', asOf, staleMs, decidedBy: 'view' }
   }

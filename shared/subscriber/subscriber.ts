@@ -540,10 +540,9 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
         })
     const why = whyOf(known)
     if (why !== undefined) this.#refusals.count(why)
-    this.#settings.log[why === undefined ? 'debug' : 'warn'](
-      { code: known.code, err: known },
-      known.message,
-    )
+    // Until the view is ready nobody may listen yet, so the log is the one to say why it is not.
+    const level = why === undefined && this.isReady ? 'debug' : 'warn'
+    this.#settings.log[level]({ code: known.code, err: known }, known.message)
     this.emit('problem', known)
   }
 

@@ -155,6 +155,7 @@ export function guardContract(
         'Bearer ',
         `Bearer ${token} x`,
         'Bearer "x"',
+        `Bearer\t${token}`,
         'Bearer é',
       ]) {
         const answer = await get(`${app.url}/me`, ['authorization', value])

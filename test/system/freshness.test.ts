@@ -64,6 +64,18 @@ describe('freshness', () => {
     expect(service.check(good, undefined, lax)).to.include({ active: true, code: 'stale' })
   })
 
+  it('is what is lacking where a newer state could let the token in: that is a 503 too', async () => {
+    const notifier = await system.start('notifier')
+    const service = await system.subscribe({ maxStaleness: 1500 })
+    const long = { ...oldToken(), sub: 'long', exp: oldToken().iat + 90_000 }
+    expect(service.check(long)).to.include({ code: 'token_too_long_lived', decidedBy: 'view' })
+    await notifier.kill()
+    await eventually(() => service.check(good).code === 'stale')
+    expect(service.check(long)).to.include({ code: 'stale', active: false, decidedBy: 'policy' })
+    const lax = { whenStale: 'allow' } as const
+    expect(service.check(long, undefined, lax).active).to.equal(false)
+  })
+
   it('does not come back by what waited in a queue while the process was paused', async () => {
     const notifier = await system.start('notifier')
     const agent = await startAgent(system, { maxStaleness: 2000 })

@@ -4,13 +4,27 @@
  * user it speaks as. Whoever was heard first is the instance; another that claims to be it is refused.
  */
 const shared = `
-local function isNew(field) return redis.call('HEXISTS', KEYS[2], field) == 0 end
-local function isFull(field, most)
-  local service, count = string.match(field, '^(%S+) '), 0
+-- Where a service has as many as it may, one that was not heard of for an hour makes room, whatever its
+-- limit: else a crash loop of instances without one would keep new ones out.
+local function isFull(field, most, now)
+  local service, count, oldest, name = string.match(field, '^(%S+) '), 0, now - 3600000, nil
+  local found = {}
   for _, other in ipairs(redis.call('HKEYS', KEYS[2])) do
-    if string.sub(other, 1, #service + 1) == service .. ' ' then count = count + 1 end
+    if string.sub(other, 1, #service + 1) == service .. ' ' then
+      count = count + 1
+      found[count] = other
+    end
   end
-  return count >= most
+  if count < most then return false end
+  for _, other in ipairs(found) do
+    local seen = tonumber(redis.call('ZSCORE', KEYS[4], other) or '0')
+    if seen < oldest then oldest, name = seen, other end
+  end
+  if not name then return true end
+  redis.call('HDEL', KEYS[2], name)
+  redis.call('HDEL', KEYS[3], name)
+  redis.call('ZREM', KEYS[4], name)
+  return false
 end
 local function known(field)
   local text = redis.call('HGET', KEYS[2], field)
@@ -35,7 +49,7 @@ local s = open()
 local field = ARGV[2]
 local details = known(field)
 if details and details.key and details.key ~= ARGV[4] then return 'foreign' end
-if not details and isFull(field, tonumber(ARGV[6])) then return 'full' end
+if not details and isFull(field, tonumber(ARGV[6]), s.now) then return 'full' end
 details = details or { joinedAt = s.now }
 details.key = ARGV[4]
 keep(field, details, ARGV[3])
@@ -62,7 +76,7 @@ for i = 3, #ARGV, 6 do
     redis.call('HDEL', KEYS[2], field)
     redis.call('HDEL', KEYS[3], field)
     redis.call('ZREM', KEYS[4], field)
-  elseif not details and isFull(field, tonumber(ARGV[2])) then
+  elseif not details and isFull(field, tonumber(ARGV[2]), s.now) then
     answer = 'full'
   else
     details = details or { joinedAt = s.now }

@@ -108,6 +108,10 @@ describe('the store’s instances', () => {
     const late = ack('late')
     expect(await instances.take(TENANT, [late], byUser('svc'))).to.deep.equal([late])
     await instances.join(TENANT, puller('i5'))
+    // One that nobody has heard of for an hour makes room.
+    await silence('i7', 3_600_500)
+    await instances.join(TENANT, puller('after-all'))
+    expect(await instances.take(TENANT, [late], byUser('svc'))).to.deep.equal([late])
     await instances.join(TENANT, puller('x', { service: 'api-2' }))
     expect(await names()).to.have.length(1001)
     expect(await instances.remove(TENANT, 'api')).to.equal(1000)
