@@ -136,7 +136,7 @@ export class Acker {
   }
 
   #given(acks: readonly Ack[], sent: { mono: number; wall: number }): void {
-    for (const { tenant } of acks) this.#presence.acked(tenant, sent)
+    for (const { tenant } of acks) this.#presence.of(tenant).acked(sent)
   }
 
   /** One call at a time: where HTTP is slow the next beat's ack says more than this one. */

@@ -18,7 +18,9 @@ const REVISABLE: ReadonlySet<DecisionCode> = new Set(['token_too_long_lived', 'h
 
 /** Decides from views in memory; counts what it decided. */
 export class Checker {
-  readonly counts: Partial<Record<DecisionCode, number>> = {}
+  readonly #counts: Partial<Record<DecisionCode, number>> = {}
+  /** By far the most, and so counted apart. */
+  #active = 0
   readonly #clock: StoreClock
   readonly #observe: boolean
   readonly #log: SubscriberLog
@@ -54,12 +56,17 @@ export class Checker {
         return this.refuse({ code: 'stale' }, asOf, staleMs, 'policy', allows)
     }
     if (!isActive) return this.refuse(verdict, asOf, staleMs, 'view')
-    this.#count('active')
+    this.#active += 1
     return { active: true, code: 'active', asOf, staleMs, decidedBy: 'view' }
   }
 
+  /** How often each code was the decision. */
+  get counts(): Readonly<Partial<Record<DecisionCode, number>>> {
+    return this.#active === 0 ? { ...this.#counts } : { ...this.#counts, active: this.#active }
+  }
+
   #count(code: DecisionCode): void {
-    this.counts[code] = (this.counts[code] ?? 0) + 1
+    this.#counts[code] = (this.#counts[code] ?? 0) + 1
   }
 
   /** Refuses, but for `allow`, and but for `observe` mode, which only says so. */

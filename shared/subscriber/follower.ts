@@ -21,7 +21,7 @@ import {
 import type { EventVerifier } from '../signing/event-verifier.ts'
 import { parseFeedPage, type RuleLine } from './messages.ts'
 import type { Rule } from '../domain/rule.ts'
-import type { Presence } from './presence.ts'
+import type { Presence, TenantPresence } from './presence.ts'
 import type { PullClient } from './pull-client.ts'
 import { PullLoop } from './pull-loop.ts'
 import { refusal } from './refusals.ts'
@@ -66,7 +66,9 @@ export class Follower {
   readonly #clock: StoreClock
   readonly #service: string
   readonly #instance: string
-  readonly #presence: Presence
+  readonly #shared: Presence
+  /** What the tenant's part of the store knows of this instance. */
+  readonly presence: TenantPresence
   readonly #verifier: EventVerifier | undefined
   readonly #events: FollowerEvents
   readonly #loops: Readonly<Record<Log, PullLoop>>
@@ -106,7 +108,8 @@ export class Follower {
     this.#clock = options.clock
     this.#service = options.service
     this.#instance = options.instance
-    this.#presence = options.presence
+    this.#shared = options.presence
+    this.presence = options.presence.of(options.tenant)
     this.#verifier = options.verifier
     this.#events = options.events
     const isPushed = (): boolean => options.isPushed() && !this.#silent
@@ -135,7 +138,7 @@ export class Follower {
 
   /** Whether the store may no longer wait for this instance, so that what the view says proves nothing. */
   isUnheard(now: Moment): boolean {
-    return this.#presence.isUnheard(this.tenant, now)
+    return this.presence.isUnheard(now)
   }
 
   /** What names this instance to the store when it pulls. */
@@ -377,7 +380,7 @@ export class Follower {
     signal: AbortSignal,
   ): Promise<{ page: FeedPage; invalid: number }> {
     const { tenant } = this.view
-    const { maxStalenessMs } = this.#presence
+    const { maxStalenessMs } = this.#shared
     const sent = moment()
     const query = this.#question({
       tenant,
@@ -397,7 +400,7 @@ export class Follower {
     // Only an answer that did not wait bounds the store's clock closely, and only one at least as new as the view.
     const older = log === 'revocations' && this.view.revocations.isBefore(read.page.tails)
     if (waitMs === 0 && !older) this.#setClock(read.page.at, sent, received)
-    this.#presence.pulled(tenant, sent, maxStalenessMs)
+    this.presence.pulled(sent, maxStalenessMs)
     return read
   }
 
@@ -427,7 +430,7 @@ export class Follower {
     // A fleet that sees a new epoch at once must not ask at once.
     if (view.ready) await pause(Math.random() * 500, signal)
     const wasReady = view.ready
-    const { maxStalenessMs } = this.#presence
+    const { maxStalenessMs } = this.#shared
     const sent = moment()
     const query = this.#question({ tenant: view.tenant, ...this.#identity(maxStalenessMs) })
     const response = await this.#client.open({ path: '/v1/snapshot', query, signal })
@@ -451,7 +454,7 @@ export class Follower {
         view.endSnapshot(head)
         this.#noteNews()
         this.#passBeats(head)
-        this.#presence.pulled(view.tenant, sent, maxStalenessMs)
+        this.presence.pulled(sent, maxStalenessMs)
         this.#events.onPull('snapshot', count)
         if (!wasReady) this.#events.onReady()
         for (const entry of this.#unready.splice(0)) this.onEntry(entry)

@@ -1,13 +1,6 @@
 import { elapsed, type Moment } from '../domain/store-clock.ts'
 import type { Policy } from './policy.ts'
 
-/** What one tenant's part of the store was last told. */
-interface Heard {
-  readonly at: Moment
-  /** For how long, in ms, it then waits for this instance; null: until it leaves. */
-  readonly maxStalenessMs: number | null
-}
-
 /**
  * What the store's side knows of this instance. A revocation that waits for its enforcement waits
  * for every instance that could still let a dead token in, so an instance may not do so once the
@@ -17,8 +10,7 @@ export class Presence {
   /** The longest staleness that any policy in use allows, in ms; null: none bounds it. */
   #wanted: number | null
   readonly #first: number | null
-  readonly #heard = new Map<string, Heard>()
-  #left = false
+  readonly #tenants = new Map<string, TenantPresence>()
 
   constructor(policy: Policy, observe: boolean) {
     this.#first = observe || policy.whenStale === 'allow' ? null : Math.round(policy.maxStaleness)
@@ -30,21 +22,14 @@ export class Presence {
     return this.#wanted
   }
 
-  /** For how long (ms) the store waits for this instance before it counts it out; null: until it leaves. */
-  told(tenant: string): number | null {
-    const heard = this.#heard.get(tenant)
-    return heard === undefined ? this.#first : heard.maxStalenessMs
-  }
-
-  /** The policy, as far as the store knows how long to wait for this instance. A laxer one than ever before holds once it was told. */
-  admitted(tenant: string, policy: Policy): Policy {
-    const told = this.told(tenant)
-    if (told === null) return policy
-    const allows = policy.whenStale === 'allow'
-    if (!allows && policy.maxStaleness <= told) return policy
-    this.want(policy)
-    const whenStale = allows ? 'reject' : policy.whenStale
-    return { maxStaleness: Math.min(policy.maxStaleness, told), whenStale }
+  /** What one tenant's part of the store knows. */
+  of(tenant: string): TenantPresence {
+    let found = this.#tenants.get(tenant)
+    if (found === undefined) {
+      found = new TenantPresence(this, this.#first)
+      this.#tenants.set(tenant, found)
+    }
+    return found
   }
 
   /** Says that a policy is in use, so that the next pull tells the store. */
@@ -53,33 +38,65 @@ export class Presence {
     if (this.#wanted !== null && (wanted === null || wanted > this.#wanted)) this.#wanted = wanted
   }
 
+  /** From now on nobody waits for this instance. */
+  leave(): void {
+    for (const tenant of this.#tenants.values()) tenant.leave()
+  }
+}
+
+export class TenantPresence {
+  readonly #presence: Presence
+  /** For how long, in ms, the store was last told to wait for this instance. */
+  #told: number | null
+  /** When that was sent which it heard last. */
+  #heardAt: Moment | undefined
+  #left = false
+
+  constructor(presence: Presence, told: number | null) {
+    this.#presence = presence
+    this.#told = told
+  }
+
+  /** For how long (ms) the store waits for this instance before it counts it out; null: until it leaves. */
+  get told(): number | null {
+    return this.#told
+  }
+
+  /** The policy, as far as the store knows how long to wait for this instance. A laxer one than ever before holds once it was told. */
+  admitted(policy: Policy): Policy {
+    const told = this.#told
+    const allows = policy.whenStale === 'allow'
+    if (told === null || (!allows && policy.maxStaleness <= told)) return policy
+    this.#presence.want(policy)
+    const whenStale = allows ? 'reject' : policy.whenStale
+    return { maxStaleness: Math.min(policy.maxStaleness, told), whenStale }
+  }
+
   /** The store recorded this instance by a pull that was sent at this moment and said `maxStalenessMs`. */
-  pulled(tenant: string, at: Moment, maxStalenessMs: number | null): void {
-    this.#heard.set(tenant, { at, maxStalenessMs })
+  pulled(at: Moment, maxStalenessMs: number | null): void {
+    this.#told = maxStalenessMs
+    if (this.#heardAt === undefined || at.mono > this.#heardAt.mono) this.#heardAt = at
   }
 
   /** An ack was given that was sent at this moment. It keeps the instance in the set, but brings none back into it. */
-  acked(tenant: string, at: Moment): void {
-    const heard = this.#heard.get(tenant)
-    if (heard === undefined || this.isUnheard(tenant, at)) return
-    if (at.mono > heard.at.mono) this.#heard.set(tenant, { ...heard, at })
+  acked(at: Moment): void {
+    if (this.#heardAt === undefined || this.isUnheard(at)) return
+    if (at.mono > this.#heardAt.mono) this.#heardAt = at
   }
 
   /** Whether the store must be told something that only a pull can tell it. */
-  needsPull(tenant: string, now: Moment): boolean {
-    return this.isUnheard(tenant, now) || this.told(tenant) !== this.#wanted
+  needsPull(now: Moment): boolean {
+    return this.isUnheard(now) || this.#told !== this.#presence.maxStalenessMs
   }
 
-  /** From now on nobody waits for this instance. */
   leave(): void {
     this.#left = true
   }
 
   /** Whether the store may no longer wait for this instance. Only a pull ends it, since that is recorded before the tails are read. */
-  isUnheard(tenant: string, now: Moment): boolean {
+  isUnheard(now: Moment): boolean {
     if (this.#left) return true
-    const heard = this.#heard.get(tenant)
-    if (heard === undefined) return this.#first !== null
-    return heard.maxStalenessMs !== null && elapsed(heard.at, now) > heard.maxStalenessMs
+    if (this.#told === null) return false
+    return this.#heardAt === undefined || elapsed(this.#heardAt, now) > this.#told
   }
 }

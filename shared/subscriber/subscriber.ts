@@ -268,7 +268,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       return this.#checker.refuse({ code: 'unknown_issuer' }, 0, Infinity, 'policy')
     }
     const policy = options === undefined ? this.#settings.policy : this.policy(options)
-    const admitted = this.#presence.admitted(follower.tenant, policy)
+    const admitted = follower.presence.admitted(policy)
     return this.#checker.decide(follower, claims, header, admitted, moment())
   }
 
@@ -436,7 +436,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
    */
   freshness(tenant: string = this.#settings.tenants[0] ?? ''): Freshness {
     const follower = this.#followers.get(tenant)
-    const awaitedMs = this.#presence.told(tenant)
+    const awaitedMs = this.#presence.of(tenant).told
     if (follower === undefined) return { asOf: 0, staleMs: Infinity, awaitedMs }
     return { asOf: follower.view.asOf, staleMs: follower.staleMs(moment()), awaitedMs }
   }
@@ -451,7 +451,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     return {
       instance: this.instance,
       push: this.#push.isUp ? 'up' : 'down',
-      checks: { ...this.#checker.counts },
+      checks: this.#checker.counts,
       ...this.#counts,
       refused: { ...this.#refusals.counts },
       rules,
@@ -508,7 +508,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     for (const [tenant, follower] of this.#followers) {
       const { view } = follower
       if (!view.ready) continue
-      if (this.#presence.needsPull(tenant, now)) follower.wake()
+      if (follower.presence.needsPull(now)) follower.wake()
       const staleMs = follower.staleMs(now)
       const { maxStaleness } = this.#settings.policy
       const stale = staleMs > maxStaleness || follower.isUnheard(now)

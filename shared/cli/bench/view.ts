@@ -103,16 +103,15 @@ const methods = {
     return view.rules.size
   },
 
-  /** As `check`, but without clocks, freshness, policy and counts: ns per judgement of a good token. */
+  /** As `check`, but without freshness, policy and counts: `exp` by the local clock, and the rules. ns per judgement of a good token. */
   judge(first: number, count: number): number {
     if (judged === undefined) throw new Error('There is no view.')
     const tokens = claimsOf(first, count)
-    const now = Math.floor(Date.now() / 1000)
     globalThis.gc?.()
     let found = 0
     const started = process.hrtime.bigint()
     for (const claims of tokens) {
-      if (judged.judge(claims, undefined, now).code === 'active') found += 1
+      if (judged.judge(claims, undefined, Date.now() / 1000).code === 'active') found += 1
     }
     const ns = Number(process.hrtime.bigint() - started) / count
     if (found !== count) throw new Error(`${count - found} of ${count} tokens were not active.`)
