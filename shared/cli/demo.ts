@@ -121,6 +121,8 @@ if (typeof outcome === 'string') {
   process.exit(exitCodeOf(outcome))
 }
 if (outcome !== undefined) console.error(`${outcome.stack}\n${stage?.lastWords() ?? ''}`)
+// A play that was broken off may not have come to that.
+ledger.settle()
 const summary = summarize(ledger)
 await closeAll()
 say(`\n${toTable(summary, ledger.asked)}`)

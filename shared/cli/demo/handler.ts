@@ -19,7 +19,7 @@ export async function playHandler(show: Show): Promise<void> {
     show,
     USERS.map((sub) => ({ sub })),
   )
-  await ledger.until(() => duties.open.length === 0, WITHIN_MS)
+  await ledger.until(() => duties.open.length === 0, WITHIN_MS / 2)
   await services.processes.get('worker')?.ask({ ask: 'linger' })
   const done: Done[] = []
   for (const token of users) {
