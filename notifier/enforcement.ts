@@ -1,6 +1,8 @@
+import type { Match } from '../shared/domain/claims.ts'
 import { formatPosition } from '../shared/domain/position.ts'
 import type { AckEar, Heard } from '../shared/relay/ack-ear.ts'
 import type { InstanceStore, Recorded } from '../shared/store/instance-store.ts'
+import type { Committed } from '../shared/store/changes.ts'
 import type { RuleStore } from '../shared/store/rule-store.ts'
 import { SharedRead } from './shared-read.ts'
 import { Waiter, type Enforced, type Place, type Wait } from './waiter.ts'
@@ -47,8 +49,10 @@ export class Enforcement {
         const now = performance.now()
         const isOver = now >= started + wait.timeoutMs || stop.aborted
         if (waiter.isDone || isOver) {
-          const isLost = waiter.isLater && !(await this.#rules.has(tenant, place.shard, place.id))
-          if (!isLost || isOver) return waiter.answer(isLost, Math.round(now - started))
+          // What was lifted, or lost with the store, meanwhile is enforced nowhere, whoever has seen it.
+          const { shard, match, id } = place
+          const standing = await this.#rules.standing(tenant, shard, match, id)
+          return waiter.answer(standing, Math.round(performance.now() - started))
         }
         const left = started + wait.timeoutMs - now
         if (await waiter.news(Math.min(left, LOOK_MS), stop)) continue
@@ -70,16 +74,7 @@ export class Enforcement {
   }
 }
 
-export function placeOf(committed: {
-  readonly shard: number
-  readonly epoch: string
-  readonly seq: number
-  readonly ids: readonly string[]
-}): Place {
-  const { shard, epoch, seq, ids } = committed
-  return {
-    shard,
-    position: { term: Number(epoch.split('.')[0]), seq },
-    id: ids[0] ?? formatPosition({ term: 0, seq }),
-  }
+export function placeOf(match: Match, { shard, epoch, seq, ids }: Committed): Place {
+  const position = { term: Number(epoch.split('.')[0]), seq }
+  return { shard, match, position, id: ids[0] ?? formatPosition(position) }
 }

@@ -1,4 +1,5 @@
 import { comparePositions, type Position } from '../shared/domain/position.ts'
+import type { Match } from '../shared/domain/claims.ts'
 import type { Heard } from '../shared/relay/ack-ear.ts'
 import type { Instance, Recorded } from '../shared/store/instance-store.ts'
 
@@ -14,8 +15,9 @@ export interface Wait {
 /** The place of what is to be enforced. */
 export interface Place {
   readonly shard: number
+  readonly match: Match
   readonly position: Position
-  /** The revocation's id: after the store entered a new term it says whether the store still knows it. */
+  /** The id of the revocation or hold: at the end the store says whether it still stands. */
   readonly id: string
 }
 
@@ -42,6 +44,8 @@ export interface Enforced {
   readonly absent?: readonly string[]
   /** Present, and true, where the store lost the revocation meanwhile: then nothing is proved. */
   readonly lost?: true
+  /** Present, and true, where it was restored or released meanwhile. */
+  readonly lifted?: true
 }
 
 /** What one wait knows: who is live, and who has applied it. */
@@ -57,8 +61,6 @@ export class Waiter {
   #wake: ((isNews: boolean) => void) | undefined
   /** Whether an instance was heard of whose user the store did not know when it was read. */
   isUnbound = false
-  /** Whether an instance counts that is in a later term: its snapshot holds what the store holds. */
-  isLater = false
 
   constructor(place: Place, wait: Wait) {
     this.#place = place
@@ -88,7 +90,6 @@ export class Waiter {
     this.#live = 0
     this.#isSettled = isSettled
     this.isUnbound = false
-    this.isLater = false
     for (const instance of instances) {
       if (services !== undefined && !services.includes(instance.service)) continue
       const name = nameOf(instance)
@@ -133,7 +134,6 @@ export class Waiter {
       return
     }
     this.#missing.delete(name)
-    if (applied.term > position.term) this.isLater = true
   }
 
   /** Resolves with true where there is news, with false when the time is up or there is no point in waiting. */
@@ -152,7 +152,7 @@ export class Waiter {
     })
   }
 
-  answer(isLost: boolean, ms: number): Enforced {
+  answer(standing: 'stands' | 'lifted' | 'lost', ms: number): Enforced {
     const { seq, term } = this.#place.position
     const missing = [...this.#missing].flatMap(([name, applied]): Missing[] => {
       const instance = this.#instances.get(name)
@@ -167,7 +167,7 @@ export class Waiter {
       ]
     })
     const absent = this.#absent
-    const done = this.isDone && !isLost && absent.length === 0
+    const done = this.isDone && standing === 'stands' && absent.length === 0
     return {
       done,
       live: this.#live,
@@ -175,7 +175,7 @@ export class Waiter {
       missing,
       ms,
       ...(absent.length > 0 ? { absent } : {}),
-      ...(isLost ? { lost: true } : {}),
+      ...(standing === 'stands' ? {} : { [standing]: true }),
     }
   }
 }

@@ -89,7 +89,7 @@ export function addRevocationRoutes(
     if (wait === undefined) return reply.status(201).send(answer)
     const gone = new AbortController()
     reply.raw.once('close', () => gone.abort())
-    const enforced = await enforcement.wait(tenant, placeOf(committed), wait, gone.signal)
+    const enforced = await enforcement.wait(tenant, placeOf(match, committed), wait, gone.signal)
     return reply.status(201).send({ ...answer, enforced })
   })
 }

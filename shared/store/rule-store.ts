@@ -16,7 +16,7 @@ import {
 import { noteDue } from './due-index.ts'
 import { RuleCommit, type Idempotency, type StoredEntry } from './rule-commit.ts'
 import { admitShape, assertShape } from './shapes.ts'
-import { parseStoredRule, type StoredRule } from './stored-rule.ts'
+import { parseStoredRule, type KeptCutoff, type StoredRule } from './stored-rule.ts'
 import type { Store } from './store.ts'
 
 /** What a change would do, found without writing. */
@@ -112,9 +112,20 @@ export class RuleStore {
     return this.#store.redis.zrange(this.#store.keys.shard(tenant, 0).shapes, 0, '-1')
   }
 
-  /** Whether the store still knows this revocation. */
-  async has(tenant: string, shard: number, id: string): Promise<boolean> {
-    return (await this.#store.redis.hexists(this.#store.keys.shard(tenant, shard).ids, id)) === 1
+  /** Whether a revocation or hold still stands, was lifted since, or is not known any more. */
+  async standing(
+    tenant: string,
+    shard: number,
+    match: Match,
+    id: string,
+  ): Promise<'stands' | 'lifted' | 'lost'> {
+    const [stored] = (await this.get(tenant, shard, [match])).rules
+    if (stored === undefined) return 'lost'
+    const { holdId, cutoffs = [], lifted = [] } = stored.rule
+    const kept: readonly KeptCutoff[] = stored.cutoffs ?? cutoffs
+    const has = kept.some((one) => one.id === id || one.folded?.includes(id) === true)
+    if (has || holdId === id) return 'stands'
+    return lifted.includes(id) ? 'lifted' : 'lost'
   }
 
   /** The matches of this shard's live rules that name `kid`. */

@@ -78,6 +78,20 @@ describe('proof of enforcement', () => {
     await eventually(async () => (await subscribers(notifier)).every(({ behind }) => behind === 0))
   })
 
+  it('is not claimed for what was undone meanwhile, nor of a service that nobody is', async () => {
+    const notifier = await system.start('notifier')
+    await system.subscribe({ service: 'orders' })
+    const body = { match: { sub: 'alice' }, wait: { for: 'all', timeoutMs: 10_000 } }
+    const key = { 'idempotency-key': 'one' }
+    const first = await call(notifier, system.apiKey, '/v1/revocations', body, key)
+    expect(first.body['enforced']).to.include({ done: true, live: 1 })
+    await call(notifier, system.apiKey, '/v1/revocations/restore', { id: first.body['id'] })
+    const again = await call(notifier, system.apiKey, '/v1/revocations', body, key)
+    expect(again.body['enforced']).to.include({ done: false, lifted: true })
+    const typo = await revoke(notifier, 'bob', { services: ['orders', 'ordres'] })
+    expect(typo).to.deep.include({ done: false, live: 1, applied: 1, absent: ['ordres'] })
+  })
+
   it('says at once that nobody is live, and that fewer than asked for are', async () => {
     const notifier = await system.start('notifier')
     expect(await revoke(notifier, 'alice', {})).to.include({ done: true, live: 0 })
