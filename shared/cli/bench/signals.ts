@@ -57,7 +57,7 @@ export async function runSignals(bench: Bench): Promise<CaseResult> {
       ...rowsOf('signal', signal),
     ],
     notes: [
-      `${show(tokens)} live tokens of five claims each, beside the same process with none, in turns. The floor of a signal is a bare AbortController of this Node; that of the times, one live token. Checks are medians over batches of 500, so collections are left out: those take longer the more a process holds.`,
+      `${show(tokens)} live tokens of seven claims each, beside the same process with none, in turns. The floor of a signal is a bare AbortController of this Node; that of the times, one live token. Checks are medians over batches of 500, so collections are left out: those take longer the more a process holds.`,
     ],
   }
 }
