@@ -8,8 +8,6 @@ import { namesOf } from '../domain/names.ts'
 import type { Rule } from '../domain/rule.ts'
 import { StoreClock } from '../domain/store-clock.ts'
 import type { View } from '../domain/view.ts'
-import { createVerifier, type Verifier } from '../tokens/verifier.ts'
-import { readUnverified } from '../tokens/read-unverified.ts'
 import { Broker } from '../broker/broker.ts'
 import { Publisher } from '../broker/publisher.ts'
 import { Acker } from './acker.ts'
@@ -24,6 +22,7 @@ import type {
 } from './events.ts'
 import { Follower, moment } from './follower.ts'
 import { texts } from './gate.ts'
+import { Issuers } from './issuers.ts'
 import type { Settled } from './options.ts'
 import { problemsOfPolicy, type Policy, type PolicyOptions } from './policy.ts'
 import { createAckPoster } from './handlers/ack-poster.ts'
@@ -36,6 +35,7 @@ import { Push } from './push.ts'
 import { refusal, Refusals, whyOf } from './refusals.ts'
 import { TokenWatches } from './token-watches.ts'
 import type { DeathListener } from './waiters.ts'
+import { Watchdog } from './watchdog.ts'
 
 /** How one check differs from what `connect` was told. */
 export interface CheckOptions extends PolicyOptions {
@@ -49,13 +49,9 @@ export interface TokenOptions {
   readonly tenant?: string
 }
 
-const TICK_MS = 1000
-const PRUNE_PER_TICK = 20_000
 const MAX_LONG_POLL_MS = 20_000
 /** A pull without waiting is made at least this often, whatever else goes on: it renews the clock's offset. */
 const MAX_RENEW_MS = 30_000
-/** A connection on which no beat comes is made anew about this often, at random so that a fleet does not do it at once. */
-const RENEW_PUSH_MS = 20_000
 
 /** A service instance's local memory of what has died, kept up to date by push and pull. Made by `connect`. */
 export class Subscriber extends EventEmitter<SubscriberEvents> {
@@ -65,7 +61,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   readonly #clock = new StoreClock()
   readonly #followers = new Map<string, Follower>()
   readonly #only: Follower | undefined
-  readonly #verifiers = new Map<string, Verifier>()
+  readonly #issuers: Issuers
   readonly #client: PullClient
   readonly #push: Push
   readonly #presence: Presence
@@ -75,7 +71,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   readonly #control: Broker
   readonly #acker: Acker
   readonly #watches: TokenWatches
-  readonly #stale = new Set<string>()
+  readonly #watchdog: Watchdog
   readonly #refusals = new Refusals((error, count) => {
     this.#settings.log.warn({ code: error.code, count }, error.message)
     this.emit('problem', error)
@@ -84,10 +80,8 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   /** Its own, so that a call that one process does not serve does not turn the others' pulls away from it. */
   readonly #ackClient: PullClient
   readonly #handlers: Handlers
-  #timer: NodeJS.Timeout | undefined
   #closing: Promise<void> | undefined
   #followsExpiries = false
-  #renewAt = Infinity
 
   constructor(settings: Settled) {
     super()
@@ -104,8 +98,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       onFault: (cause) =>
         this.#problem(new KnellError('internal', 'A listener for a death threw.', { cause })),
     })
-    for (const [tenant, options] of settings.verify)
-      this.#verifiers.set(tenant, createVerifier(options))
+    this.#issuers = new Issuers(settings.verify)
     this.#push = new Push({
       url: settings.amqp,
       service,
@@ -151,6 +144,17 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     for (const tenant of tenants) this.#followers.set(tenant, this.#createFollower(tenant))
     const [only] = this.#followers.values()
     this.#only = tenants.length === 1 ? only : undefined
+    this.#watchdog = new Watchdog({
+      followers: this.#followers,
+      push: this.#push,
+      clock: this.#clock,
+      maxStaleness: settings.policy.maxStaleness,
+      onStale: (tenant, staleMs) => {
+        log.warn({ tenant, staleMs }, 'the view is stale')
+        this.emit('stale', tenant, staleMs)
+      },
+      onFresh: (tenant) => void this.emit('fresh', tenant),
+    })
     // The first listener for expiries makes this instance follow them, from then on.
     ;(this as unknown as EventEmitter).on('newListener', (event: string) => {
       if (event === 'expired' || event === 'expiring') this.#followExpiries()
@@ -220,7 +224,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   /** Begins to follow; `connect` calls it. Returns once the background parts run, not once the view is ready. */
   async start(): Promise<void> {
     for (const follower of this.#followers.values()) follower.start()
-    this.#timer = setInterval(() => this.#tick(), TICK_MS)
+    this.#watchdog.start()
     await Promise.all([this.#push.start(), this.#control.start()])
   }
 
@@ -293,11 +297,8 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
 
   #followerOf(claims: Claims): Follower | undefined {
     if (this.#only !== undefined) return this.#only
-    const { iss } = claims
-    for (const [tenant, verifier] of this.#verifiers) {
-      if (verifier.issuer === iss) return this.#followers.get(tenant)
-    }
-    return undefined
+    const tenant = this.#issuers.tenantOf(claims['iss'])
+    return tenant === undefined ? undefined : this.#followers.get(tenant)
   }
 
   /**
@@ -323,13 +324,9 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   async verify(token: string, options?: CheckOptions): Promise<VerifyResult> {
     let verified
     try {
-      const found = this.#verifierOf(token, options?.tenant)
-      if (found === undefined) return this.#checker.invalidToken('unknown_issuer')
       const now = this.#clock.isSet ? this.#clock.earliest(moment()) : Date.now()
-      verified = {
-        ...found[1].verify(token, { ignoreExpiration: true, now: now / 1000 }),
-        tenant: found[0],
-      }
+      verified = this.#issuers.read(token, options?.tenant, now)
+      if (verified === undefined) return this.#checker.invalidToken('unknown_issuer')
     } catch (error) {
       if (!isKnellError(error)) throw error
       return this.#checker.invalidToken(error.code as DecisionCode)
@@ -337,17 +334,6 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     const { claims, header, tenant } = verified
     const decision = await this.decide(claims, header, { ...options, tenant })
     return { ...decision, claims, header, tenant }
-  }
-
-  #verifierOf(token: string, tenant: string | undefined): [string, Verifier] | undefined {
-    if (this.#verifiers.size === 0) {
-      throw new TypeError('verify() needs the option verify: keys and issuer, per tenant.')
-    }
-    const all = [...this.#verifiers]
-    if (tenant !== undefined) return all.find(([name]) => name === tenant)
-    if (all.length === 1) return all[0]
-    const { iss } = readUnverified(token).claims
-    return all.find(([, verifier]) => verifier.issuer === iss)
   }
 
   /**
@@ -494,35 +480,6 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     this.emit('push', state)
   }
 
-  #tick(): void {
-    const now = moment()
-    const overwhelmed = this.#push.isOverwhelmed
-    let silent = 0
-    for (const follower of this.#followers.values()) silent += follower.listen(overwhelmed) ? 1 : 0
-    if (silent === 0 || !this.#push.isUp)
-      this.#renewAt = now.mono + RENEW_PUSH_MS * (0.5 + Math.random())
-    else if (now.mono > this.#renewAt) {
-      this.#renewAt = now.mono + RENEW_PUSH_MS * (1 + Math.random())
-      this.#push.renew()
-    }
-    for (const [tenant, follower] of this.#followers) {
-      const { view } = follower
-      if (!view.ready) continue
-      if (follower.presence.needsPull(now)) follower.wake()
-      const staleMs = follower.staleMs(now)
-      const { maxStaleness } = this.#settings.policy
-      const stale = staleMs > maxStaleness || follower.isUnheard(now)
-      if (stale && !this.#stale.has(tenant)) {
-        this.#stale.add(tenant)
-        this.#settings.log.warn({ tenant, staleMs }, 'the view is stale')
-        this.emit('stale', tenant, staleMs)
-      } else if (!stale && this.#stale.delete(tenant)) {
-        this.emit('fresh', tenant)
-      }
-      view.rules.prune(Math.floor(this.#clock.earliest(now) / 1000), PRUNE_PER_TICK)
-    }
-  }
-
   #invalid(count: number, error: unknown): void {
     this.#counts.invalid += count
     this.#settings.log.warn({ count, err: error }, 'a message that follows no contract was dropped')
@@ -556,7 +513,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   }
 
   async #close(): Promise<void> {
-    clearInterval(this.#timer)
+    this.#watchdog.stop()
     await this.#handlers.close()
     this.#ackClient.close()
     this.#watches.close()

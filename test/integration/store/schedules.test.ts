@@ -127,7 +127,8 @@ describe('schedules in the store', () => {
     for (let i = 0; i < 16; i++) {
       await test.rules.revoke(TENANT, revokeOf({ sub: 'a' }, { except: { sid: `s${i}` } }))
     }
-    const { id } = await test.schedules.schedule(TENANT, at, revokeOf({ sub: 'a' }))
+    const one = revokeOf({ sub: 'a' }, { except: { sid: 'one more' } })
+    const { id } = await test.schedules.schedule(TENANT, at, one)
     for (const wait of [10, 60]) {
       await pass(wait)
       expect(await due.runOnce(0)).to.include({ schedules: 0, refused: 1 })
