@@ -50,8 +50,12 @@ describe('the HTTP calls for holds, schedules and dry runs', function () {
         header: {},
       })
     ).body['code']
-  async function remove(path: string, key = system.apiKey): Promise<[number, unknown]> {
-    const headers = { authorization: `Bearer ${key}`, connection: 'close' }
+  async function remove(
+    path: string,
+    key = system.apiKey,
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<[number, unknown]> {
+    const headers = { authorization: `Bearer ${key}`, connection: 'close', ...more }
     const response = await fetch(notifier.url + path, { method: 'DELETE', headers })
     return [response.status, ((await response.json()) as { code?: unknown }).code]
   }
@@ -300,6 +304,12 @@ describe('the HTTP calls for holds, schedules and dry runs', function () {
     const nobody = 'b'.repeat(20)
     expect(await remove(`/v1/schedules?id=s1-${nobody}`)).to.deep.equal([404, 'unknown_schedule'])
     expect(await remove(`/v1/schedules?id=s77-${nobody}`)).to.deep.equal([404, 'unknown_schedule'])
+    // Clients that name a type with every request send no body with this one all the same.
+    const typed = { 'content-type': 'application/json' }
+    expect(await remove(`/v1/schedules?id=s1-${nobody}`, system.apiKey, typed)).to.deep.equal([
+      404,
+      'unknown_schedule',
+    ])
   })
 
   it('list schedules page by page with what they were made of', async () => {

@@ -87,6 +87,17 @@ describe('the store’s instances', () => {
     expect(await names()).to.deep.equal([])
   })
 
+  it('keep the longest limit they said: an ack that comes late shortens it no more', async () => {
+    await instances.join(TENANT, puller('a', { maxStalenessMs: 600_000 }))
+    await instances.take(TENANT, [ack('a', { maxStalenessMs: 3000 })], byUser('svc'))
+    await silence('a', 590_000)
+    expect(await names()).to.deep.equal(['a'])
+    await instances.take(TENANT, [ack('a', { maxStalenessMs: null })], byUser('svc'))
+    await instances.join(TENANT, puller('a', { maxStalenessMs: 3000 }))
+    await silence('a', 7_200_000)
+    expect(await names()).to.deep.equal(['a'])
+  })
+
   it('are told apart by who spoke for them first: another key or user is refused', async () => {
     await instances.join(TENANT, puller('a'))
     expect(await codeOf(instances.join(TENANT, puller('a', { key: 'two' })))).to.equal(
