@@ -2,9 +2,9 @@ import type { Logger } from 'pino'
 import type { Broker } from '../shared/broker/broker.ts'
 import { Publisher, type Sent } from '../shared/broker/publisher.ts'
 import { QueueProbe } from '../shared/broker/queue-probe.ts'
-import { logOf } from '../shared/domain/entry.ts'
+import { kindIn, logOf } from '../shared/domain/entry.ts'
 import { serviceNamesOf, type Names } from '../shared/domain/names.ts'
-import { formatPosition, logs } from '../shared/domain/position.ts'
+import { formatPlace, formatPosition, logs } from '../shared/domain/position.ts'
 import { deadLettersOf, resendOf } from '../shared/domain/resend.ts'
 import {
   kindsIn,
@@ -237,8 +237,8 @@ export class HandlerRepair {
       this.#names.retry,
       serviceNamesOf(this.#names, record.service).resendKey,
       {
-        kind: kindOf(hole.body),
-        key: `${tenant}.${log}.${shard}.${formatPosition(hole.position)}`,
+        kind: kindIn(hole.body),
+        key: formatPlace({ tenant, log, shard, position: hole.position }),
         body,
         signature: this.#signer?.sign(hole.done.size === 0 ? 'entry' : 'partial', body),
       },
@@ -288,9 +288,4 @@ interface Message {
   readonly key: string
   readonly body: string
   readonly signature?: string | undefined
-}
-
-/** The kind stands in every body's head, before the events. */
-function kindOf(body: string): string {
-  return /"kind":"([a-z]+)"/.exec(body.slice(0, 400))?.[1] ?? 'unknown'
 }

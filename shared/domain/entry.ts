@@ -40,14 +40,20 @@ export interface ExpiryEvent {
   readonly inSeconds?: number
 }
 
-interface EntryBase {
-  readonly v: number
+/** Where an entry stands and of what kind it is. */
+export interface EntryHead {
   readonly tenant: string
+  readonly log: Log
+  readonly kind: Kind
   readonly shard: number
   readonly epoch: string
   readonly seq: number
   /** The store's time of the commit, in ms since the Unix epoch. */
   readonly at: number
+}
+
+interface EntryBase extends EntryHead {
+  readonly v: number
   /** Whether somebody waits to hear that it was applied. */
   readonly ack?: true
 }
@@ -67,7 +73,12 @@ export interface ExpiryEntry extends EntryBase {
 /** One numbered item of the feed: 1 to 500 events of one tenant and kind. */
 export type Entry = RevocationEntry | ExpiryEntry
 
-export function positionOf(entry: Entry): Position {
+/** The kind of a body that the store keeps: it stands in the head, before the events. */
+export function kindIn(body: string): string {
+  return /"kind":"([a-z]+)"/.exec(body.slice(0, 400))?.[1] ?? 'unknown'
+}
+
+export function positionOf(entry: Pick<EntryHead, 'epoch' | 'seq'>): Position {
   return { term: termOf(entry.epoch) ?? 0, seq: entry.seq }
 }
 

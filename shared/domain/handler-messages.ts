@@ -1,7 +1,6 @@
-import { isCount, isRecord, WIRE_VERSION, type Kind } from './entry.ts'
+import { isCount, isRecord, WIRE_VERSION, type EntryHead } from './entry.ts'
 import { KnellError } from './errors.ts'
-import { parseIndexes } from './partial-entry.ts'
-import type { Log } from './position.ts'
+import { eventKey, parseIndexes } from './partial-entry.ts'
 import { isService, isTenant } from './tenant.ts'
 
 /** What a handler failed with, cut to what is worth keeping. */
@@ -81,18 +80,10 @@ export function parseRetryMessage(value: Record<string, unknown>, service: strin
 }
 
 /** One event that a service's handlers gave up. */
-export interface DeadEvent {
+export interface DeadEvent extends EntryHead {
   readonly v: number
   readonly service: string
-  readonly tenant: string
-  readonly log: Log
-  readonly kind: Kind
-  readonly shard: number
-  readonly epoch: string
-  readonly seq: number
   readonly index: number
-  /** The store's time of the commit (ms). */
-  readonly at: number
   readonly event: unknown
   /** The idempotency key. */
   readonly key: string
@@ -100,6 +91,17 @@ export interface DeadEvent {
   readonly attempts: number
   readonly firstSeenAt: number
   readonly deadAt: number
+}
+
+/** What lies among the dead letters of a service for one event. */
+export function toDeadEvent(
+  { tenant, log, kind, shard, epoch, seq, at }: EntryHead,
+  index: number,
+  event: unknown,
+  about: Pick<DeadEvent, 'service' | 'error' | 'attempts' | 'firstSeenAt' | 'deadAt'>,
+): DeadEvent {
+  const head = { tenant, log, kind, shard, epoch, seq, at }
+  return { v: WIRE_VERSION, ...head, index, event, key: eventKey(head, index), ...about }
 }
 
 /** A message that no version of the contract explains, as it came. */

@@ -1,6 +1,6 @@
-import { isCount, parseEntry, positionOf, type Entry } from './entry.ts'
+import { isCount, parseEntry, positionOf, type Entry, type EntryHead } from './entry.ts'
 import { KnellError } from './errors.ts'
-import { formatPosition, type Log } from './position.ts'
+import { formatPlace } from './position.ts'
 
 const MAX_EVENTS = 500
 
@@ -46,32 +46,20 @@ export function parsePartialEntry(value: unknown): PartialEntry {
   return { entry, indexes: read, raw, isWhole: false }
 }
 
-/** The place of an entry as text, `<tenant>.<log>.<shard>.<term>-<seq>`: also its `message-id`. */
-export function entryId(entry: Entry): string {
+/** The place of an entry as text: also its `message-id`. */
+export function entryId(entry: EntryHead): string {
   const { tenant, log, shard } = entry
-  return `${tenant}.${log}.${shard}.${formatPosition(positionOf(entry))}`
+  return formatPlace({ tenant, log, shard, position: positionOf(entry) })
 }
 
 /** The idempotency key of an event, `<tenant>.<log>.<shard>.<term>-<seq>.<index>`. */
-export function eventKey(entry: Entry, index: number): string {
+export function eventKey(entry: EntryHead, index: number): string {
   return `${entryId(entry)}.${index}`
 }
 
 /** The body of one event of an entry, as it is sent to a service again. */
-export function toPartialBody(
-  place: {
-    readonly tenant: string
-    readonly log: Log
-    readonly kind: string
-    readonly shard: number
-    readonly epoch: string
-    readonly seq: number
-    readonly at: number
-  },
-  index: number,
-  event: unknown,
-): string {
-  const { tenant, log, shard, epoch, seq, at, kind } = place
+export function toPartialBody(head: EntryHead, index: number, event: unknown): string {
+  const { tenant, log, shard, epoch, seq, at, kind } = head
   return JSON.stringify({
     v: 1,
     tenant,

@@ -20,6 +20,16 @@ export function formatPosition(position: Position): string {
   return `${position.term}-${position.seq}`
 }
 
+/** The place of an entry as text, `<tenant>.<log>.<shard>.<term>-<seq>`: also its `message-id`. */
+export function formatPlace(place: {
+  readonly tenant: string
+  readonly log: Log
+  readonly shard: number
+  readonly position: Position
+}): string {
+  return `${place.tenant}.${place.log}.${place.shard}.${formatPosition(place.position)}`
+}
+
 const POSITION = /^(\d{1,16})-(\d{1,16})$/
 
 /** Parses `<term>-<seq>`. @throws KnellError `invalid_position` */

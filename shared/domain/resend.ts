@@ -1,15 +1,9 @@
-import { parseJson, WIRE_VERSION } from './entry.ts'
+import { parseJson, type EntryHead } from './entry.ts'
 import { KnellError } from './errors.ts'
+import { toDeadEvent, toErrorRecord } from './handler-messages.ts'
 
 /** An entry as the feed keeps it, as far as it is looked at here. */
-interface Kept {
-  readonly tenant: string
-  readonly log: string
-  readonly kind: string
-  readonly shard: number
-  readonly epoch: string
-  readonly seq: number
-  readonly at: number
+interface Kept extends EntryHead {
   readonly events: readonly unknown[]
 }
 
@@ -43,33 +37,16 @@ export function deadLettersOf(
     readonly deadAt: number
   },
 ): DeadLetter[] {
-  const { service, attempts, firstSeenAt, deadAt } = about
-  const { tenant, log, kind, shard, epoch, seq, at, events } = parseJson(body) as Kept
-  const error = new KnellError(
+  const kept = parseJson(body) as Kept
+  const { service, attempts } = about
+  const problem = new KnellError(
     'not_handled',
     `The service ${service} was sent this event ${attempts} times more and never reported it handled.`,
   )
-  return events.flatMap((event, index) => {
+  const error = toErrorRecord(problem)
+  return kept.events.flatMap((event, index) => {
     if (done.has(index)) return []
-    const key = `${tenant}.${log}.${shard}.${epoch.split('.')[0]}-${seq}.${index}`
-    const letter = {
-      v: WIRE_VERSION,
-      service,
-      tenant,
-      log,
-      kind,
-      shard,
-      epoch,
-      seq,
-      index,
-      at,
-      event,
-      key,
-      error: { name: error.name, message: error.message, code: error.code },
-      attempts,
-      firstSeenAt,
-      deadAt,
-    }
-    return [{ key, kind, body: JSON.stringify(letter) }]
+    const letter = toDeadEvent(kept, index, event, { ...about, error })
+    return [{ key: letter.key, kind: letter.kind, body: JSON.stringify(letter) }]
   })
 }

@@ -1,10 +1,11 @@
 import type { Logger } from 'pino'
 import type { Broker } from '../broker/broker.ts'
 import { Publisher } from '../broker/publisher.ts'
+import { kindIn } from '../domain/entry.ts'
 import { isKnellError } from '../domain/errors.ts'
 import type { Names } from '../domain/names.ts'
 import { FairTurns } from '../domain/fair-turns.ts'
-import { formatPosition, type Log, type Position } from '../domain/position.ts'
+import { formatPlace, type Log, type Position } from '../domain/position.ts'
 import type { FeedStore, UnsentPlace } from '../store/feed-store.ts'
 import { GroupCommit } from '../store/group-commit.ts'
 import type { EventSigner } from '../signing/event-signer.ts'
@@ -176,7 +177,7 @@ export class Relay {
       return true
     }
     const entries = await this.#feed.claimUnsent(tenant, log, shard, idleMs, CLAIM)
-    const mine = entries.filter((entry) => !this.#sending.has(keyOf(entry)))
+    const mine = entries.filter((entry) => !this.#sending.has(formatPlace(entry)))
     total.claimed += mine.length
     const confirmed = await this.sendAll(mine)
     total.sent += confirmed
@@ -194,7 +195,7 @@ export class Relay {
 
   /** Publishes at once where the tenant has a place, in the same stack; else when its turn comes. */
   #send(entry: StoredEntry): Promise<boolean> {
-    const key = keyOf(entry)
+    const key = formatPlace(entry)
     const known = this.#sending.get(key)
     if (known !== undefined) return known
     const { tenant, log } = entry
@@ -222,16 +223,16 @@ export class Relay {
 
   /** Whether RabbitMQ confirmed the entry. */
   async #publish(entry: StoredEntry): Promise<boolean> {
-    const { tenant, log, shard, position, body } = entry
+    const { tenant, log, shard, body } = entry
     // The broker may have gone while the entry waited for its turn.
     if (!this.isOpen(log)) return false
-    const kind = kindOf(body)
+    const kind = kindIn(body)
     try {
       const sent = await this.#publishers[log].publish({
         exchange: this.#names[log],
         routingKey: `${tenant}.${kind}`,
         type: `knell.${kind}`,
-        messageId: `${tenant}.${log}.${shard}.${formatPosition(position)}`,
+        messageId: formatPlace(entry),
         body,
         signature: this.#signer?.sign('entry', body),
       })
@@ -271,13 +272,4 @@ export class Relay {
     }
     return group.add(entry.position)
   }
-}
-
-function keyOf({ tenant, log, shard, position }: StoredEntry): string {
-  return `${tenant}.${log}.${shard}.${formatPosition(position)}`
-}
-
-/** The kind stands in every body's head, before the events. */
-function kindOf(body: string): string {
-  return /"kind":"([a-z]+)"/.exec(body.slice(0, 400))?.[1] ?? 'unknown'
 }

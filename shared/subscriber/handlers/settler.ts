@@ -3,6 +3,7 @@ import type { Outgoing } from '../../broker/publisher.ts'
 import { WIRE_VERSION } from '../../domain/entry.ts'
 import { KnellError } from '../../domain/errors.ts'
 import {
+  toDeadEvent,
   toErrorRecord,
   type DeadEvent,
   type PoisonLetter,
@@ -175,25 +176,13 @@ export class Settler {
   }
 
   #deadEvent(batch: Batch, { index, raw, key }: Item, error: unknown, tries: number): Outgoing {
-    const { tenant, log, kind, shard, epoch, seq, at } = batch.entry
-    const letter: DeadEvent = {
-      v: WIRE_VERSION,
+    const letter = toDeadEvent(batch.entry, index, raw, {
       service: this.#service,
-      tenant,
-      log,
-      kind,
-      shard,
-      epoch,
-      seq,
-      index,
-      at,
-      event: raw,
-      key,
       error: toErrorRecord(error),
       attempts: batch.attempt + tries,
       firstSeenAt: batch.firstSeenAt,
       deadAt: Date.now(),
-    }
+    })
     return this.#toDead(key, letter)
   }
 
