@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { KnellError, isKnellError, type ErrorCode, errorCodes } from '../domain/errors.ts'
-import type { Log, Position } from '../domain/position.ts'
+import { termOf, type Log, type Position } from '../domain/position.ts'
 import { GroupCommit } from './group-commit.ts'
 import { splitAt } from './stored-rule.ts'
 import type { Store } from './store.ts'
@@ -13,6 +13,21 @@ export interface StoredEntry {
   readonly shard: number
   readonly position: Position
   readonly body: string
+}
+
+/** Reads what a script committed, `seq` and body in turn, all under one epoch. */
+export function readEntries(
+  pairs: readonly unknown[],
+  epoch: string,
+  place: Pick<StoredEntry, 'tenant' | 'log' | 'shard'>,
+): StoredEntry[] {
+  const term = termOf(epoch) ?? 0
+  const entries: StoredEntry[] = []
+  for (let i = 0; i + 1 < pairs.length; i += 2) {
+    const position = { term, seq: Number(pairs[i]) }
+    entries.push({ ...place, position, body: String(pairs[i + 1]) })
+  }
+  return entries
 }
 
 /** A change in the short form the commit script takes. */
@@ -131,12 +146,11 @@ export class RuleCommit {
         'The store was away too long for this write; send it again.',
       )
     }
-    const entries: StoredEntry[] = []
-    const term = Number(String(epoch).split('.')[0])
-    for (let i = 4; i + 1 < reply.length; i += 2) {
-      const position = { term, seq: Number(reply[i]) }
-      entries.push({ tenant, log: 'revocations', shard, position, body: String(reply[i + 1]) })
-    }
+    const entries = readEntries(reply.slice(4), String(epoch), {
+      tenant,
+      log: 'revocations',
+      shard,
+    })
     if (entries.length > 0) this.#onCommitted(entries)
     return String(result).split('\n')
   }

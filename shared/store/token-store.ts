@@ -2,7 +2,7 @@ import { KnellError } from '../domain/errors.ts'
 import { shardOfJti } from '../domain/shard.ts'
 import { DEFAULT_TENANT } from '../domain/tenant.ts'
 import { GroupCommit } from './group-commit.ts'
-import type { StoredEntry } from './rule-commit.ts'
+import { readEntries, type StoredEntry } from './rule-commit.ts'
 import { thisMoment, type Store } from './store.ts'
 
 /** A token to be announced when it expires. */
@@ -220,12 +220,7 @@ export class TokenStore {
         found = [...found, ...readLeads(next)]
         continue
       }
-      const term = Number(String(epoch).split('.')[0])
-      const entries: StoredEntry[] = []
-      for (let i = 8; i + 1 < reply.length; i += 2) {
-        const position = { term, seq: Number(reply[i]) }
-        entries.push({ tenant, log: 'expiries', shard, position, body: String(reply[i + 1]) })
-      }
+      const place = { tenant, log: 'expiries' as const, shard }
       return {
         word: word as DrainResult['word'],
         cursor: String(next),
@@ -233,7 +228,7 @@ export class TokenStore {
         announced: Number(announced),
         expiring: Number(expiring),
         revoked: Number(revoked),
-        entries,
+        entries: readEntries(reply.slice(8), String(epoch), place),
       }
     }
     throw new KnellError('internal', 'Tokens lie at lead times that cannot be.')
