@@ -7,6 +7,7 @@ import type { HandledItem, Handles } from '../../shared/subscriber/handlers/hand
 import { Handlers, type HandlersOptions } from '../../shared/subscriber/handlers/handlers.ts'
 import type { HandlerContext } from '../../shared/subscriber/index.ts'
 import { openAmqp, type AmqpClient } from '../support/amqp.ts'
+import { entryOf } from '../support/entry-of.ts'
 import { eventually } from '../support/eventually.ts'
 import { engineUrl, freshNamespace } from '../support/store.ts'
 
@@ -63,21 +64,6 @@ describe('the handlers of one instance', function () {
     })
     opened.push(handlers)
     return { handlers, problems, reports }
-  }
-
-  function entryOf(seq: number, subs: readonly string[], more: object = {}): string {
-    return JSON.stringify({
-      v: 1,
-      tenant: 'default',
-      log: 'revocations',
-      shard: 1,
-      epoch: '1700000000000.abc',
-      seq,
-      at: 1_700_000_000_000,
-      kind: 'revoked',
-      events: subs.map((sub) => ({ match: { sub }, until: 4_000_000_000 })),
-      ...more,
-    })
   }
 
   const send = (body: string, key = 'default.revoked', exchange = 'revocations'): Promise<void> =>

@@ -10,6 +10,7 @@ import type {
   Subscriber,
 } from '../../shared/subscriber/index.ts'
 import { openAmqp, type AmqpClient } from '../support/amqp.ts'
+import { entryOf } from '../support/entry-of.ts'
 import { eventually } from '../support/eventually.ts'
 import { call, createSystem, type Answer, type TestSystem } from '../support/system.ts'
 
@@ -72,27 +73,6 @@ describe('durable handlers', function () {
 
   const isEmpty = (queue = names().queue): Promise<unknown> =>
     eventually(async () => (await amqp.count(queue)) === 0, { what: `${queue} to be empty` })
-
-  /** An entry as a relay would send it. */
-  function entryOf(seq: number, subs: readonly string[], more: object = {}): string {
-    return JSON.stringify({
-      v: 1,
-      tenant: 'default',
-      log: 'revocations',
-      shard: 1,
-      epoch: '1700000000000.abc',
-      seq,
-      at: 1_700_000_000_000,
-      kind: 'revoked',
-      events: subs.map((sub) => ({
-        match: { sub },
-        cutoffs: [{ id: `r-${sub}`, issuedBefore: null }],
-        until: 4_000_000_000,
-        later: 'a member of a later version',
-      })),
-      ...more,
-    })
-  }
 
   const send = (body: string | Uint8Array): Promise<void> =>
     amqp.publish(`${system.namespace}.revocations`, 'default.revoked', body)

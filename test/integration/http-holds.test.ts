@@ -1,8 +1,7 @@
 import { expect } from 'chai'
-import { generateKeyPairSync } from 'node:crypto'
-import jwt from 'jsonwebtoken'
 import type { KnellProcess } from '../../shared/cli/processes.ts'
 import { openTestStore } from '../support/store.ts'
+import { createIssuer } from '../support/issuer.ts'
 import {
   call,
   createSystem,
@@ -19,15 +18,14 @@ const OTHER = 'only-other-secret-01'
 
 describe('the HTTP calls for holds, schedules and dry runs', function () {
   this.timeout(60_000)
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const issuer = createIssuer()
   let system: TestSystem
   let notifier: KnellProcess
 
   before(async () => {
-    const key = { ...publicKey.export({ format: 'jwk' }), kid: 'k1', alg: 'ES256' }
     system = createSystem({
-      ISSUER: 'https://i.example',
-      JWT_KEYS: JSON.stringify({ keys: [key] }),
+      ISSUER: issuer.verify.issuer,
+      JWT_KEYS: JSON.stringify(issuer.verify.keys),
     })
     const keys = [
       `test=${system.apiKey}:*`,
@@ -59,12 +57,6 @@ describe('the HTTP calls for holds, schedules and dry runs', function () {
     const response = await fetch(notifier.url + path, { method: 'DELETE', headers })
     return [response.status, ((await response.json()) as { code?: unknown }).code]
   }
-  const sign = (claims: object): string =>
-    jwt.sign({ iss: 'https://i.example', iat: now(), ...claims }, privateKey, {
-      algorithm: 'ES256',
-      keyid: 'k1',
-    })
-
   const match = { sub: 'refused' }
   const good = (): { reviewBy: number; outcome: string } => ({
     reviewBy: now() + 500,
@@ -182,7 +174,7 @@ describe('the HTTP calls for holds, schedules and dry runs', function () {
     [
       'a token that dies before at',
       '',
-      () => ({ token: sign({ jti: 'j', exp: now() + 50 }), at: now() + 60 }),
+      () => ({ token: issuer.token('s', { jti: 'j', exp: now() + 50 }), at: now() + 60 }),
       400,
       'invalid_request',
     ],
@@ -284,7 +276,7 @@ describe('the HTTP calls for holds, schedules and dry runs', function () {
   })
 
   it('hold and schedule a token by itself', async () => {
-    const token = sign({ jti: 'by-token', exp: now() + 600 })
+    const token = issuer.token('s', { jti: 'by-token' })
     const held = await post('', { token, hold: good() })
     expect(held.body).to.include({ held: true })
     const kept = await post('', { token, at: now() + 300 })

@@ -1,13 +1,12 @@
 import { connect as connectAmqp, type ConfirmChannel, type ChannelModel } from 'amqplib'
 import { expect } from 'chai'
-import { generateKeyPairSync } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import jwt from 'jsonwebtoken'
 import type { KnellProcess } from '../../shared/cli/processes.ts'
 import { connect } from '../../shared/subscriber/index.ts'
 import { eventually } from '../support/eventually.ts'
+import { createIssuer } from '../support/issuer.ts'
 import { openTestStore, type TestStore } from '../support/store.ts'
 import { call, createSystem, dies, now, oldToken, type TestSystem } from '../support/system.ts'
 
@@ -172,43 +171,36 @@ describe('a subscriber', function () {
   })
 
   it('asks the store when stale and told to ask', async () => {
-    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-    const issuer = 'https://issuer.example'
-    const keys = { keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'k', alg: 'ES256' }] }
+    const issuer = createIssuer()
     const poller = await system.start('poller')
     const service = await system.subscribe({
       maxStaleness: 1,
       whenStale: 'ask',
-      verify: { keys, issuer },
+      verify: issuer.verify,
     })
-    const token = (sub: string): string =>
-      jwt.sign({ iss: issuer, sub, jti: sub, iat: now() - 5, exp: now() + 60 }, privateKey, {
-        algorithm: 'ES256',
-        keyid: 'k',
-      })
-    expect(await service.verify(token('alice'))).to.include({ active: true, decidedBy: 'store' })
+    expect(await service.verify(issuer.token('alice'))).to.include({
+      active: true,
+      decidedBy: 'store',
+    })
     await commit('alice')
-    expect(await service.verify(token('alice'))).to.include({ active: false, code: 'revoked' })
+    expect(await service.verify(issuer.token('alice'))).to.include({
+      active: false,
+      code: 'revoked',
+    })
     await poller.kill()
-    await eventually(async () => (await service.verify(token('bob'))).code === 'stale')
-    expect((await service.verify(token('bob'))).active).to.equal(false)
+    await eventually(async () => (await service.verify(issuer.token('bob'))).code === 'stale')
+    expect((await service.verify(issuer.token('bob'))).active).to.equal(false)
   })
 
   it('verifies a token, then checks it; a bad one is refused with its code whatever the mode', async () => {
-    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-    const issuer = 'https://issuer.example'
-    const keys = { keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'k', alg: 'ES256' }] }
+    const issuer = createIssuer()
     const notifier = await system.start('notifier')
     const service = await system.subscribe({
       mode: 'observe',
-      verify: { keys, issuer },
+      verify: issuer.verify,
       log: { debug() {}, info() {}, warn() {} },
     })
-    const token = (more: object): string =>
-      jwt.sign({ iss: issuer, jti: 'j', iat: now() - 5, exp: now() + 60, ...more }, privateKey, {
-        algorithm: 'ES256',
-        keyid: 'k',
-      })
+    const token = (more: object): string => issuer.token('alice', { jti: 'j', ...more })
     const good = await service.verify(token({ sub: 'alice' }))
     expect(good).to.include({ active: true, code: 'active' })
     expect(good.claims).to.include({ sub: 'alice', jti: 'j' })

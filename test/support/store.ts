@@ -28,6 +28,10 @@ export interface TestStore {
   readonly feed: FeedStore
   /** Everything committed so far, in order. */
   readonly entries: StoredEntry[]
+  /** The store's time of a tenant's shard 0, as a NumericDate. */
+  now(tenant: string): Promise<number>
+  /** Lets the clock of a tenant's shard 0 show a later time: it never goes back behind the last one recorded. */
+  pass(tenant: string, seconds: number): Promise<void>
   close(): Promise<void>
 }
 
@@ -44,6 +48,8 @@ export function openTestStore(
   const redis = createRedis(parseRedisUrl(url), () => {})
   const store = new Store(redis, { namespace, shards })
   const entries: StoredEntry[] = []
+  const nowOf = async (tenant: string): Promise<number> =>
+    Math.floor((await store.touch(tenant, 0)).at / 1000)
   const rules = new RuleStore(store, (committed) => entries.push(...committed))
   return {
     store,
@@ -52,6 +58,12 @@ export function openTestStore(
     tokens: new TokenStore(store, options.settingsOf),
     feed: new FeedStore(store, () => 86_400),
     entries,
+    now: nowOf,
+    async pass(tenant, seconds) {
+      const { meta } = store.keys.shard(tenant, 0)
+      await redis.hset(meta, 'now', ((await nowOf(tenant)) + seconds) * 1000)
+      await store.touch(tenant, 0)
+    },
     async close() {
       const keys = await redis.keys(`${namespace}:*`)
       if (keys.length > 0) await redis.del(...keys)

@@ -1,30 +1,17 @@
 import { expect } from 'chai'
-import { parseRedisUrl } from '../../shared/config/redis-url.ts'
 import type { PrivateEngine } from '../../shared/cli/engines/private-engine.ts'
-import { startRedis } from '../../shared/cli/engines/private-redis.ts'
-import { createRedis } from '../../shared/store/redis.ts'
 import { eventually } from '../support/eventually.ts'
+import { startRedisCluster } from '../support/redis-cluster.ts'
 import { call, createSystem, dies, now, type TestSystem } from '../support/system.ts'
 
-/**
- * One node that owns every slot of a Redis Cluster: it refuses a script that touches a key outside
- * the slot of those it declared, and a client must speak the cluster's protocol to it.
- */
 describe('on Redis Cluster, the same code', function () {
   this.timeout(60_000)
   let redis: PrivateEngine
   let system: TestSystem
   before(async () => {
-    redis = await startRedis({
-      args: ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1'],
-    })
-    const client = createRedis(parseRedisUrl(redis.url), () => {})
-    await client.call('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')
-    await eventually(async () =>
-      String(await client.call('CLUSTER', 'INFO')).includes('cluster_state:ok'),
-    )
-    client.disconnect()
-    system = createSystem({ REDIS_URL: `${redis.url},${redis.url}` })
+    const cluster = await startRedisCluster()
+    redis = cluster.redis
+    system = createSystem({ REDIS_URL: cluster.nodes })
   })
   after(async () => {
     await system.stop()

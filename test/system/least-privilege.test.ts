@@ -88,6 +88,31 @@ describe('the least privilege', function () {
     return { model, channel }
   }
 
+  async function declare(
+    channel: Channel,
+    { queues, bindings }: ReturnType<typeof serviceTopologyOf>,
+  ): Promise<void> {
+    for (const { name, arguments: args } of queues) {
+      await channel.assertQueue(name, { durable: true, arguments: args })
+    }
+    for (const { queue, exchange, routingKey } of bindings) {
+      await channel.bindQueue(queue, exchange, routingKey)
+    }
+  }
+
+  /** Knell's own processes under the rights of their role. */
+  function createAsKnell(more: Readonly<Record<string, string>> = {}): TestSystem {
+    const redisUrl = new URL(redis.url)
+    redisUrl.username = 'knell'
+    redisUrl.password = 'knell'
+    return createSystem({
+      AMQP_URL: urlOf('knell'),
+      REDIS_URL: redisUrl.toString(),
+      NAMESPACE: namespace,
+      ...more,
+    })
+  }
+
   /** Whether RabbitMQ refuses this. Publishing is answered by the closing of the channel only. */
   async function isRefused(user: string, act: (channel: Channel) => unknown): Promise<boolean> {
     const { model } = await as(user)
@@ -109,22 +134,10 @@ describe('the least privilege', function () {
   it('is enough for handlers, their retries and their dead letters, once a deploy step has declared the queues', async () => {
     const { model, channel } = await as('deploy')
     const follows = { tenants: ['default'], kinds: ['revoked'] as const }
-    const { queues, bindings } = serviceTopologyOf(names, 'orders', follows)
-    for (const queue of queues) {
-      await channel.assertQueue(queue.name, { durable: true, arguments: queue.arguments })
-    }
-    for (const { queue, exchange, routingKey } of bindings) {
-      await channel.bindQueue(queue, exchange, routingKey)
-    }
+    const topology = serviceTopologyOf(names, 'orders', follows)
+    await declare(channel, topology)
     await model.close()
-    const redisUrl = new URL(redis.url)
-    redisUrl.username = 'knell'
-    redisUrl.password = 'knell'
-    system = createSystem({
-      AMQP_URL: urlOf('knell'),
-      REDIS_URL: redisUrl.toString(),
-      NAMESPACE: namespace,
-    })
+    system = createAsKnell()
     const notifier = await system.start('notifier')
     const service = await system.subscribe({ service: 'orders', amqp: urlOf('orders') })
     const got: string[] = []
@@ -148,7 +161,7 @@ describe('the least privilege', function () {
     expect(await dead()).to.deep.equal([])
     await service.close()
     const deploy = await as('deploy')
-    for (const { name } of queues) await deploy.channel.deleteQueue(name)
+    for (const { name } of topology.queues) await deploy.channel.deleteQueue(name)
   })
 
   it('is enough for two services of two tenants, each with its own events, and for the sweep that repairs', async function () {
@@ -159,25 +172,10 @@ describe('the least privilege', function () {
     const made = Object.entries(theirs).map(([service, tenant]) =>
       serviceTopologyOf(names, service, { tenants: [tenant], kinds }),
     )
-    for (const { queues, bindings } of made) {
-      for (const { name, arguments: args } of queues) {
-        await deploy.channel.assertQueue(name, { durable: true, arguments: args })
-      }
-      for (const { queue, exchange, routingKey } of bindings) {
-        await deploy.channel.bindQueue(queue, exchange, routingKey)
-      }
-    }
+    for (const topology of made) await declare(deploy.channel, topology)
     const file = join(await mkdtemp(join(tmpdir(), 'knell-tenants-')), 'tenants.json')
     await writeFile(file, '{"default":{},"t2":{}}')
-    const redisUrl = new URL(redis.url)
-    redisUrl.username = 'knell'
-    redisUrl.password = 'knell'
-    system = createSystem({
-      AMQP_URL: urlOf('knell'),
-      REDIS_URL: redisUrl.toString(),
-      NAMESPACE: namespace,
-      TENANTS_FILE: file,
-    })
+    system = createAsKnell({ TENANTS_FILE: file })
     const notifier = await system.start('notifier')
     await system.start('poller')
     const got: Record<string, string[]> = { orders: [], other: [] }
@@ -225,14 +223,7 @@ describe('the least privilege', function () {
   })
 
   it('is enough for the whole system', async () => {
-    const redisUrl = new URL(redis.url)
-    redisUrl.username = 'knell'
-    redisUrl.password = 'knell'
-    system = createSystem({
-      AMQP_URL: urlOf('knell'),
-      REDIS_URL: redisUrl.toString(),
-      NAMESPACE: namespace,
-    })
+    system = createAsKnell()
     const notifier = await system.start('notifier')
     await system.start('poller')
     const service = await system.subscribe({ service: 'orders', amqp: urlOf('orders') })

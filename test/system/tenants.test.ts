@@ -1,14 +1,13 @@
 import { connect as connectAmqp, type ChannelModel } from 'amqplib'
 import { expect } from 'chai'
-import { generateKeyPairSync } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import jwt from 'jsonwebtoken'
 import type { KnellProcess } from '../../shared/cli/processes.ts'
 import { parseRedisUrl } from '../../shared/config/redis-url.ts'
 import { createRedis } from '../../shared/store/redis.ts'
 import { eventually } from '../support/eventually.ts'
+import { createIssuer } from '../support/issuer.ts'
 import {
   call,
   createSystem,
@@ -26,7 +25,7 @@ const DEFAULT_KEY = 'default-secret-01234'
 
 describe('tenants', function () {
   this.timeout(90_000)
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const bank = createIssuer(BANK)
   let folder: string
   let system: TestSystem
   let notifier: KnellProcess
@@ -35,11 +34,10 @@ describe('tenants', function () {
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'knell-tenants-'))
-    const key = { ...publicKey.export({ format: 'jwk' }), kid: 'k1', alg: 'ES256' }
     const path = join(folder, 'tenants.json')
     const tenants = {
       shop: { issuer: SHOP },
-      bank: { issuer: BANK, keys: { keys: [key] } },
+      bank: { issuer: BANK, keys: bank.verify.keys },
       default: {},
     }
     await writeFile(path, JSON.stringify(tenants))
@@ -137,10 +135,7 @@ describe('tenants', function () {
   it('are answered while thousands of another’s signatures are verified', async () => {
     const tokens = Array.from({ length: 5000 }, (_, i) => ({
       tenant: 'bank',
-      token: jwt.sign({ iss: BANK, jti: `bulk-${i}`, iat: now(), exp: now() + 60 }, privateKey, {
-        algorithm: 'ES256',
-        keyid: 'k1',
-      }),
+      token: bank.token('s', { jti: `bulk-${i}` }),
     }))
     let isDone = false
     const bulk = post(BANK_KEY, '/v1/tokens', tokens).finally(() => {
@@ -214,11 +209,7 @@ describe('tenants', function () {
   }
 
   it('learn nothing of each other’s issuers by tokens that name them', async () => {
-    const token = (iss: string): string =>
-      jwt.sign({ iss, jti: 'x', iat: now(), exp: now() + 60 }, privateKey, {
-        algorithm: 'ES256',
-        keyid: 'k1',
-      })
+    const token = (iss: string): string => bank.token('s', { iss, jti: 'x' })
     for (const path of ['/v1/tokens', '/v1/revocations']) {
       for (const key of [SHOP_KEY, DEFAULT_KEY]) {
         const [known, unknown] = await Promise.all(

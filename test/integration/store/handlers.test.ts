@@ -1,7 +1,6 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import type { PrivateEngine } from '../../../shared/cli/engines/private-engine.ts'
-import { startRedis } from '../../../shared/cli/engines/private-redis.ts'
 import { parseRedisUrl } from '../../../shared/config/redis-url.ts'
 import type { Kind } from '../../../shared/domain/entry.ts'
 import type { Handled } from '../../../shared/domain/handled.ts'
@@ -21,6 +20,7 @@ import { RuleStore } from '../../../shared/store/rule-store.ts'
 import { Store } from '../../../shared/store/store.ts'
 import { UpkeepStore } from '../../../shared/store/upkeep-store.ts'
 import { eventually } from '../../support/eventually.ts'
+import { startRedisCluster } from '../../support/redis-cluster.ts'
 import { openTestStore, type TestStore } from '../../support/store.ts'
 
 const TENANT = 'default'
@@ -436,23 +436,14 @@ describe('what the store keeps of handlers', () => {
   })
 })
 
-/** One node that owns every slot: it refuses a script that touches a key outside the slot of those it declared. */
 describe('what is owed to handlers on Redis Cluster', () => {
   let redis: PrivateEngine
   let store: Store
   before(async () => {
-    redis = await startRedis({
-      args: ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1'],
-    })
-    const client = createRedis(parseRedisUrl(redis.url), () => {})
-    await client.call('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')
-    await eventually(async () =>
-      String(await client.call('CLUSTER', 'INFO')).includes('cluster_state:ok'),
-    )
-    client.disconnect()
-    const url = parseRedisUrl(`${redis.url},${redis.url}`)
+    const cluster = await startRedisCluster()
+    redis = cluster.redis
     store = new Store(
-      createRedis(url, () => {}),
+      createRedis(parseRedisUrl(cluster.nodes), () => {}),
       { namespace: 'knell', shards: 3 },
     )
     await eventually(() => store.touch(TENANT, 0), { what: 'a connection' })

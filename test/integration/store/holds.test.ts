@@ -8,13 +8,13 @@ import {
   positionOf,
   type RevocationEntry,
 } from '../../../shared/domain/entry.ts'
-import { isKnellError } from '../../../shared/domain/errors.ts'
 import type { Reason } from '../../../shared/domain/reasons.ts'
 import type { Rule } from '../../../shared/domain/rule.ts'
 import { RuleTable } from '../../../shared/domain/rule-table.ts'
 import { DueChanges } from '../../../shared/relay/due-changes.ts'
 import type { HoldChange, Outcome, RevokeChange } from '../../../shared/store/changes.ts'
 import { UpkeepStore } from '../../../shared/store/upkeep-store.ts'
+import { codeOf } from '../../support/code-of.ts'
 import { openTestStore, type TestStore } from '../../support/store.ts'
 
 const TENANT = 'default'
@@ -61,16 +61,8 @@ describe('holds and schedules in the store', () => {
     test.rules.restore(TENANT, { op: 'restore', match, ttlSeconds: TTL })
   const restoreId = (id: string) => test.rules.restore(TENANT, { op: 'restore', id, shard: 0 })
 
-  async function now(): Promise<number> {
-    return Math.floor((await test.store.touch(TENANT, 0)).at / 1000)
-  }
-
-  /** Lets the store's clock show a later time: it never goes back behind the last one recorded. */
-  async function pass(seconds: number): Promise<void> {
-    const { meta } = test.store.keys.shard(TENANT, 0)
-    await test.store.redis.hset(meta, 'now', ((await now()) + seconds) * 1000)
-    await test.store.touch(TENANT, 0)
-  }
+  const now = (): Promise<number> => test.now(TENANT)
+  const pass = (seconds: number): Promise<void> => test.pass(TENANT, seconds)
 
   function entriesFrom(from = 0): RevocationEntry[] {
     return test.entries
@@ -88,15 +80,6 @@ describe('holds and schedules in the store', () => {
 
   async function stored(match: Match): Promise<Rule | undefined> {
     return (await test.rules.get(TENANT, 0, [match])).rules[0]?.rule
-  }
-
-  async function codeOf(work: Promise<unknown>): Promise<string> {
-    try {
-      await work
-      return 'nothing was thrown'
-    } catch (error) {
-      return isKnellError(error) ? error.code : String(error)
-    }
   }
 
   const outcomes: Outcome[] = ['release', 'revoke']

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import type { Ack } from '../../../shared/domain/ack.ts'
-import { isKnellError } from '../../../shared/domain/errors.ts'
 import { InstanceStore } from '../../../shared/store/instance-store.ts'
+import { codeOf } from '../../support/code-of.ts'
 import { openTestStore, type TestStore } from '../../support/store.ts'
 
 const TENANT = 'default'
@@ -49,15 +49,6 @@ describe('the store’s instances', () => {
     const { at } = await test.store.touch(TENANT, 0)
     const { seen } = test.store.keys.shard(TENANT, 0)
     await test.store.redis.zadd(seen, at - ms, `api ${instance}`)
-  }
-
-  async function codeOf(promise: Promise<unknown>): Promise<string> {
-    try {
-      await promise
-      return 'none'
-    } catch (error) {
-      return isKnellError(error) ? error.code : String(error)
-    }
   }
 
   it('are live from their first pull, before they have said what they applied', async () => {

@@ -8,10 +8,10 @@ import {
   positionOf,
   type RevocationEntry,
 } from '../../../shared/domain/entry.ts'
-import { isKnellError } from '../../../shared/domain/errors.ts'
 import { RuleTable } from '../../../shared/domain/rule-table.ts'
 import { shardOfMatch } from '../../../shared/domain/shard.ts'
 import type { Committed, RevokeChange } from '../../../shared/store/changes.ts'
+import { codeOf } from '../../support/code-of.ts'
 import { eventually } from '../../support/eventually.ts'
 import { openTestStore, type TestStore } from '../../support/store.ts'
 
@@ -32,15 +32,6 @@ function tableOf(entries: readonly RevocationEntry[]): RuleTable {
     for (const rule of entry.events) table.put(entry.shard, positionOf(entry), rule)
   }
   return table
-}
-
-async function codeOf(work: Promise<unknown>): Promise<string> {
-  try {
-    await work
-    return 'nothing was thrown'
-  } catch (error) {
-    return isKnellError(error) ? error.code : String(error)
-  }
 }
 
 describe('the rules of the store', () => {

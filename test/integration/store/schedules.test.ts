@@ -1,11 +1,11 @@
 import { expect } from 'chai'
 import pino from 'pino'
 import type { Match } from '../../../shared/domain/claims.ts'
-import { isKnellError } from '../../../shared/domain/errors.ts'
 import type { Rule } from '../../../shared/domain/rule.ts'
 import { DueChanges } from '../../../shared/relay/due-changes.ts'
 import type { HoldChange, RevokeChange } from '../../../shared/store/changes.ts'
 import { countHits } from '../../../shared/store/hit-counter.ts'
+import { codeOf } from '../../support/code-of.ts'
 import { openTestStore, type TestStore } from '../../support/store.ts'
 
 const TENANT = 'default'
@@ -18,15 +18,6 @@ function revokeOf(match: Match, more: Partial<RevokeChange> = {}): RevokeChange 
 
 function holdOf(match: Match, reviewBy: number, more: Partial<HoldChange> = {}): HoldChange {
   return { op: 'hold', match, reviewBy, outcome: 'revoke', ...LIVES, ...more }
-}
-
-async function codeOf(work: Promise<unknown>): Promise<string> {
-  try {
-    await work
-    return 'nothing was thrown'
-  } catch (error) {
-    return isKnellError(error) ? error.code : String(error)
-  }
 }
 
 function dueOf({ store, schedules }: TestStore): DueChanges {
@@ -49,15 +40,8 @@ describe('schedules in the store', () => {
   })
   afterEach(() => test.close())
 
-  async function now(): Promise<number> {
-    return Math.floor((await test.store.touch(TENANT, 0)).at / 1000)
-  }
-
-  async function pass(seconds: number): Promise<void> {
-    const { meta } = test.store.keys.shard(TENANT, 0)
-    await test.store.redis.hset(meta, 'now', ((await now()) + seconds) * 1000)
-    await test.store.touch(TENANT, 0)
-  }
+  const now = (): Promise<number> => test.now(TENANT)
+  const pass = (seconds: number): Promise<void> => test.pass(TENANT, seconds)
 
   async function stored(match: Match): Promise<Rule | undefined> {
     return (await test.rules.get(TENANT, 0, [match])).rules[0]?.rule

@@ -18,9 +18,7 @@ describe('the wheel', () => {
   })
   afterEach(() => test.close())
 
-  async function storeSecond(): Promise<number> {
-    return Math.floor((await test.store.touch(TENANT, 0)).at / 1000)
-  }
+  const storeSecond = (): Promise<number> => test.now(TENANT)
 
   /** Moves the store's clock on: a script's now is at least what the shard last recorded. */
   async function until(second: number): Promise<void> {
