@@ -1,5 +1,6 @@
 import { dirname, resolve } from 'node:path'
 import { KnellError } from '../domain/errors.ts'
+import { isRecord } from '../domain/entry.ts'
 import { DEFAULT_TENANT, isTenant } from '../domain/tenant.ts'
 import { nearMatch } from './near-match.ts'
 import { configInvalid, problemsOf } from './problems.ts'
@@ -40,10 +41,6 @@ const variables: Readonly<Record<keyof TenantMembers, string>> = {
   issuerSkew: 'ISSUER_SKEW',
   expiringLead: 'EXPIRING_LEAD',
   maxTokens: 'MAX_TOKENS',
-}
-
-function isMembers(value: unknown): value is Members {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function readJson(path: string): unknown {
@@ -96,7 +93,7 @@ function fromFile(path: string, defaults: TenantMembers, problems: string[]): Te
   const where = path.includes('{') ? 'TENANTS_FILE' : `TENANTS_FILE: ${path}`
   const file = attempt(where, problems, () => {
     const value = readJson(path)
-    if (isMembers(value) && Object.keys(value).length > 0) return value
+    if (isRecord(value) && Object.keys(value).length > 0) return value
     throw new KnellError('config_invalid', 'expected an object with one member for each tenant')
   })
   return Object.entries(file ?? {}).flatMap(([tenant, raw]) => {
@@ -105,7 +102,7 @@ function fromFile(path: string, defaults: TenantMembers, problems: string[]): Te
       problems.push(`${at}: a name is 1 to 40 of A-Z, a-z, 0-9, _ and -, and not "_all"`)
       return []
     }
-    if (!isMembers(raw)) {
+    if (!isRecord(raw)) {
       problems.push(`${at}: expected an object of ${members.join(', ')}`)
       return []
     }

@@ -1,4 +1,5 @@
 import { createHash, type Hash } from 'node:crypto'
+import type { Claims, Header } from '../domain/claims.ts'
 
 /** SHA-256, as base64url, of lines: each counts with its line feed. */
 export class LinesDigest {
@@ -18,4 +19,9 @@ export function digestOf(lines: Iterable<string>): string {
   const digest = new LinesDigest()
   for (const line of lines) digest.add(line)
   return digest.value()
+}
+
+/** Of claims and header as they were sent: a signed decision is on this token and no other. */
+export function tokenDigestOf(claims: Claims, header: Header | null | undefined): string {
+  return digestOf([JSON.stringify([claims, header ?? null])])
 }

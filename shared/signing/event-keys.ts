@@ -1,5 +1,6 @@
 import { createPrivateKey, createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
 import { KnellError } from '../domain/errors.ts'
+import { isRecord } from '../domain/entry.ts'
 import { KID } from './detached-jws.ts'
 
 /** The one algorithm: with a shared secret every service that verifies could forge as well. */
@@ -27,10 +28,6 @@ export interface EventKey {
 type Part = 'private' | 'public'
 type Members = Readonly<Record<string, unknown>>
 
-function isMembers(value: unknown): value is Members {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
 function entriesOf(input: unknown): readonly unknown[] | undefined {
   let value = input
   if (typeof value === 'string') {
@@ -41,7 +38,7 @@ function entriesOf(input: unknown): readonly unknown[] | undefined {
     }
   }
   if (Array.isArray(value)) return value
-  const keys = isMembers(value) ? value['keys'] : undefined
+  const keys = isRecord(value) ? value['keys'] : undefined
   return Array.isArray(keys) ? keys : undefined
 }
 
@@ -68,7 +65,7 @@ const NOT_ES256 = 'is not an EC key on P-256: events are signed with ES256 only'
 const PRIVATE = 'is a private key; a subscriber pins the public one'
 
 function readKey(entry: unknown, part: Part): EventKey | string {
-  if (!isMembers(entry)) return 'is not an object'
+  if (!isRecord(entry)) return 'is not an object'
   const { kid, alg, use } = entry
   if (typeof kid !== 'string' || !KID.test(kid)) {
     return 'needs a "kid" of 1 to 128 characters of A-Z, a-z, 0-9 and . _ -'

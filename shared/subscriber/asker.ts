@@ -3,7 +3,7 @@ import type { Claims, Header } from '../domain/claims.ts'
 import type { Decision } from '../domain/decision.ts'
 import { isRecord } from '../domain/entry.ts'
 import { KnellError } from '../domain/errors.ts'
-import { digestOf } from '../signing/digest.ts'
+import { tokenDigestOf } from '../signing/digest.ts'
 import type { EventVerifier } from '../signing/event-verifier.ts'
 import type { PullClient } from './pull-client.ts'
 import { newNonce, openSigned, type Question } from './signed-answers.ts'
@@ -62,7 +62,7 @@ export class Asker {
     })
     // The answer has aged on its way.
     const staleMs = Math.ceil(performance.now() - started)
-    const decision = this.#opened(answer, { tenant, nonce, sha256: digestOfToken(claims, header) })
+    const decision = this.#opened(answer, { tenant, nonce, sha256: tokenDigestOf(claims, header) })
     if (isDecision(decision)) return { ...decision, staleMs }
     throw new KnellError('message_invalid', 'The answer to a check is no decision.')
   }
@@ -72,11 +72,6 @@ export class Asker {
     const envelope = isRecord(answer) ? answer['envelope'] : undefined
     return openSigned(this.#verifier, 'decision', envelope, question)['decision']
   }
-}
-
-/** What a signed decision was asked about. */
-function digestOfToken(claims: Claims, header: Header | undefined): string {
-  return digestOf([JSON.stringify([claims, header ?? null])])
 }
 
 function isDecision(value: unknown): value is Decision {

@@ -1,5 +1,6 @@
 import { createPublicKey, createSecretKey, type JsonWebKey, type KeyObject } from 'node:crypto'
 import { KnellError } from '../domain/errors.ts'
+import { isRecord } from '../domain/entry.ts'
 import { algorithmsOf, isAlgorithm, mismatch, type Algorithm } from './algorithms.ts'
 
 /** One key: exactly one of `pem`, `jwk` and `secret`. */
@@ -51,10 +52,6 @@ interface Refusal {
 
 type Members = Readonly<Record<string, unknown>>
 
-function isMembers(value: unknown): value is Members {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
 function refuse(problem: string, ignorable = false): Refusal {
   return { problem, ignorable }
 }
@@ -100,9 +97,9 @@ function toKeyObject(entry: Members, jwk: Members | undefined): KeyObject | stri
 }
 
 function readKey(entry: unknown, inSet: boolean): VerificationKey | Refusal {
-  if (!isMembers(entry)) return refuse('must be an object')
+  if (!isRecord(entry)) return refuse('must be an object')
   const given = entry['jwk'] ?? (typeof entry['kty'] === 'string' ? entry : undefined)
-  if (given !== undefined && !isMembers(given)) return refuse('has a "jwk" that is not an object')
+  if (given !== undefined && !isRecord(given)) return refuse('has a "jwk" that is not an object')
   const sources = [given, entry['pem'], entry['secret']].filter((source) => source !== undefined)
   if (sources.length !== 1) {
     return refuse(inSet ? 'has no "kty"' : 'needs exactly one of "pem", "jwk" and "secret"')
@@ -140,14 +137,14 @@ function entriesOf(input: unknown): { entries: readonly unknown[]; inSet: boolea
     }
   }
   if (Array.isArray(value)) return { entries: value, inSet: false }
-  const members = isMembers(value) ? value['keys'] : undefined
+  const members = isRecord(value) ? value['keys'] : undefined
   if (Array.isArray(members)) return { entries: members, inSet: true }
   return 'the keys are neither a JWK set ({"keys":[…]}) nor a list of { kid?, alg?, pem | jwk | secret }'
 }
 
 function labelOf(entry: unknown, index: number): string {
-  const jwk = isMembers(entry) && isMembers(entry['jwk']) ? entry['jwk'] : undefined
-  const kid = isMembers(entry) ? (entry['kid'] ?? jwk?.['kid']) : undefined
+  const jwk = isRecord(entry) && isRecord(entry['jwk']) ? entry['jwk'] : undefined
+  const kid = isRecord(entry) ? (entry['kid'] ?? jwk?.['kid']) : undefined
   return typeof kid === 'string' && KID.test(kid) ? `key "${kid}"` : `key ${index + 1}`
 }
 

@@ -1,4 +1,5 @@
 import type { Claims, Header } from '../domain/claims.ts'
+import { isRecord } from '../domain/entry.ts'
 import { KnellError } from '../domain/errors.ts'
 
 /** The most bytes a token may have. */
@@ -29,10 +30,6 @@ function parse(part: string, what: string): unknown {
   }
 }
 
-function isPlain(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
 /**
  * Reads a token WITHOUT checking its signature, key, times or claims: whatever it returns may have
  * been written by anyone. It promises only the shape of a JWS in compact form (RFC 7515, section
@@ -56,12 +53,12 @@ export function readUnverified(token: string): { header: Header; claims: Claims 
   }
   decode(signature, 'signature')
   const head = parse(header, 'header')
-  if (!isPlain(head)) throw malformed('has a header that is not a JSON object')
+  if (!isRecord(head)) throw malformed('has a header that is not a JSON object')
   if (Object.hasOwn(head, '__proto__')) {
     throw new KnellError('token_header_refused', 'The header has a member called "__proto__".')
   }
   const claims = parse(payload, 'payload')
-  if (!isPlain(claims)) {
+  if (!isRecord(claims)) {
     throw new KnellError('token_claims_invalid', 'The payload must be a JSON object of claims.')
   }
   if (Object.hasOwn(claims, '__proto__')) {

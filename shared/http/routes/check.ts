@@ -14,7 +14,7 @@ import { termOf } from '../../domain/position.ts'
 import { RuleTable } from '../../domain/rule-table.ts'
 import { shardOfMatch } from '../../domain/shard.ts'
 import { WIRE_VERSION } from '../../domain/entry.ts'
-import { digestOf } from '../../signing/digest.ts'
+import { tokenDigestOf } from '../../signing/digest.ts'
 import { nonceSchema, parseWith, tenantSchema } from '../schemas.ts'
 import type { Services } from '../services.ts'
 
@@ -37,7 +37,9 @@ export function addCheckRoute(app: FastifyInstance, services: Services): void {
       )
     }
     const decision = await decide(services, tenant, claims, header)
-    const asked = { tenant: named, nonce, sha256: digestOfToken(request.body) }
+    // As they came: what the schema made of them may be spelt otherwise.
+    const sent = request.body as z.infer<typeof checkBody>
+    const asked = { tenant: named, nonce, sha256: tokenDigestOf(sent.claims, sent.header) }
     const envelope = services.signer?.signed('decision', {
       v: WIRE_VERSION,
       tenant,
@@ -48,12 +50,6 @@ export function addCheckRoute(app: FastifyInstance, services: Services): void {
       .header('cache-control', 'no-store')
       .send(envelope === undefined ? decision : { ...decision, envelope })
   })
-}
-
-/** Of claims and header as they came: a signed decision is on this token and no other. */
-function digestOfToken(body: unknown): string {
-  const { claims, header = null } = body as { claims: unknown; header?: unknown }
-  return digestOf([JSON.stringify([claims, header])])
 }
 
 async function decide(
