@@ -2,18 +2,14 @@ import type { Logger } from 'pino'
 import type { Broker } from '../shared/broker/broker.ts'
 import { Publisher, type Sent } from '../shared/broker/publisher.ts'
 import { QueueProbe } from '../shared/broker/queue-probe.ts'
-import { kindIn, logOf } from '../shared/domain/entry.ts'
+import { kindIn } from '../shared/domain/entry.ts'
 import { serviceNamesOf, type Names } from '../shared/domain/names.ts'
 import { formatPlace, formatPosition, logs } from '../shared/domain/position.ts'
 import { deadLettersOf, resendOf } from '../shared/domain/resend.ts'
-import {
-  kindsIn,
-  type HandlerStore,
-  type ServiceRecord,
-  type ShardState,
-} from '../shared/store/handler-store.ts'
+import { type HandlerStore, type ShardState } from '../shared/store/handler-store.ts'
 import type { EventSigner } from '../shared/signing/event-signer.ts'
 import type { Evidence, Hole, HoleStore, Outcome, Place } from '../shared/store/hole-store.ts'
+import { logsIn, type ServiceRecord } from '../shared/store/service-record.ts'
 import type { Store } from '../shared/store/store.ts'
 
 /** What one pass did about entries that services never handled. */
@@ -157,7 +153,7 @@ export class HandlerRepair {
     states: readonly ShardState[],
     index: number,
   ): Place[] {
-    const followed = logs.filter((log) => kindsIn(record).some((kind) => logOf(kind) === log))
+    const followed = logsIn(record)
     return states.flatMap(({ at, tails, services }, shard) =>
       followed.flatMap((log) => {
         const state = services[index]?.[log]

@@ -1,19 +1,13 @@
-import type { Channel, GetMessage } from 'amqplib'
+import type { Channel } from 'amqplib'
+import { setTimeout as delay } from 'node:timers/promises'
 import pLimit, { type LimitFunction } from 'p-limit'
-import { parseEntry } from '../domain/entry.ts'
 import { isKnellError, KnellError } from '../domain/errors.ts'
-import {
-  isRetryMessage,
-  parseDeadLetter,
-  type DeadEvent,
-  type ErrorRecord,
-  type PoisonLetter,
-} from '../domain/handler-messages.ts'
+import type { DeadEvent } from '../domain/handler-messages.ts'
 import { serviceNamesOf, type Names, type ServiceNames } from '../domain/names.ts'
-import { entryId, toPartialBody } from '../domain/partial-entry.ts'
 import type { Broker, Link } from './broker.ts'
 import { toBrokerError } from './broker-error.ts'
-import { Publisher, type Outgoing } from './publisher.ts'
+import { readFound, signatureOf, type DeadLetter, type Found } from './found-letter.ts'
+import { Publisher } from './publisher.ts'
 
 /** So many dead letters are looked through at most in one call: they are held while it lasts. */
 const MAX_SCANNED = 20_000
@@ -24,17 +18,6 @@ const MAX_SCANNED = 20_000
 const CHUNK = 16
 const LOCK_WITHIN_MS = 5000
 const LOCK_EVERY_MS = 50
-
-/** A whole message that RabbitMQ itself put among the dead letters: it was delivered too often, or its queue was full. */
-export interface DroppedMessage {
-  readonly key: string
-  readonly tenant: string
-  readonly service: string
-  readonly events: number
-  readonly error: ErrorRecord
-}
-
-export type DeadLetter = DeadEvent | PoisonLetter | DroppedMessage
 
 /** Whom an operator may look after. */
 export type Cut = (tenant: string) => boolean
@@ -56,16 +39,6 @@ export interface ReplayResult {
   /** Whether there may be more of them. */
   readonly more: boolean
 }
-
-interface Found {
-  readonly message: GetMessage
-  /** Undefined for bytes that are no dead letter at all. */
-  readonly letter: DeadLetter | undefined
-  /** What puts it back; undefined for poison. */
-  again: Again | undefined
-}
-
-type Again = Pick<Outgoing, 'type' | 'messageId' | 'body' | 'signature'>
 
 /** Makes the body that puts one event back from what the feed holds, and signs it; undefined where the feed has it no more. */
 export type Vouch = (
@@ -268,64 +241,13 @@ async function lockOf(link: Link, name: string): Promise<Channel> {
         )
       }
     }
-    await new Promise<void>((resolve) => {
-      setTimeout(resolve, LOCK_EVERY_MS)
-    })
+    await delay(LOCK_EVERY_MS)
   }
 }
 
 async function take(channel: Channel, queue: string, service: string): Promise<Found | undefined> {
   const message = await channel.get(queue)
-  return message === false ? undefined : read(message, service)
-}
-
-function read(message: GetMessage, service: string): Found {
-  const text = message.content.toString('utf8')
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    return { message, letter: undefined, again: undefined }
-  }
-  const letter = parseDeadLetter(value)
-  if (letter !== undefined) return { message, letter, again: againOf(letter) }
-  try {
-    const entry = parseEntry(isRetryMessage(value) ? JSON.parse(String(value['body'])) : value)
-    const dropped: DroppedMessage = {
-      key: entryId(entry),
-      tenant: entry.tenant,
-      service,
-      events: entry.events.length,
-      error: { name: 'Dropped', message: whyDropped(message) },
-    }
-    const { type } = message.properties as { type?: string }
-    const again = { type: type ?? `knell.${entry.kind}`, messageId: dropped.key, body: text }
-    return { message, letter: dropped, again }
-  } catch {
-    return { message, letter: undefined, again: undefined }
-  }
-}
-
-function againOf(letter: DeadEvent | PoisonLetter): Found['again'] {
-  if ('raw' in letter) return undefined
-  return {
-    type: `knell.${letter.kind}`,
-    messageId: letter.key,
-    body: toPartialBody(letter, letter.index, letter.event),
-  }
-}
-
-function whyDropped({ properties }: GetMessage): string {
-  const [death] = (properties.headers?.['x-death'] ?? []) as { reason?: string }[]
-  return death?.reason === 'delivery_limit'
-    ? 'It was delivered too often without an answer: the instances that took it died.'
-    : `RabbitMQ dropped it: ${death?.reason ?? 'no reason given'}.`
-}
-
-/** A message that goes back as it came keeps its signature. */
-function signatureOf({ properties }: GetMessage): Pick<Outgoing, 'signature'> {
-  const signature: unknown = properties.headers?.['knell-signature']
-  return typeof signature === 'string' ? { signature } : {}
+  return message === false ? undefined : readFound(message, service)
 }
 
 function isVisible({ letter }: Found, mayUse: Cut, isForAll: boolean): boolean {

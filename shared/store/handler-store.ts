@@ -11,6 +11,7 @@ import {
   type Position,
 } from '../domain/position.ts'
 import type { ShardKeys } from './keys.ts'
+import { kindsIn, logsIn, recordOf, shortOf, type ServiceRecord } from './service-record.ts'
 import type { Store } from './store.ts'
 
 /** A kind that no instance has named for this long, while others were, is no longer owed: in a rolling deployment both sets are named. */
@@ -20,28 +21,6 @@ const MAX_SERVICES = 256
 /** The most records of entries past the mark that a shard and log keep for a service. */
 const MAX_RECORDS = 50_000
 const REPORT_BATCH = 1000
-
-/** The short name of a log in scripts. */
-export function shortOf(log: Log): 'rev' | 'exp' {
-  return log === 'revocations' ? 'rev' : 'exp'
-}
-
-/** A service with handlers, as shard 0 keeps it. */
-export interface ServiceRecord {
-  readonly service: string
-  /** Tells this registration from one before a removal. */
-  readonly id: string
-  readonly attempts: number
-  readonly version: number
-  /** The version of its kinds that all shards know; 0 before the first time. */
-  readonly synced: number
-  readonly kinds: Readonly<Partial<Record<Kind, string>>>
-  readonly removed?: boolean
-}
-
-export function kindsIn(record: ServiceRecord): Kind[] {
-  return Object.keys(record.kinds) as Kind[]
-}
 
 /** How far one log and shard is handled. */
 export interface Mark {
@@ -267,7 +246,7 @@ export class HandlerStore {
     states: readonly ShardState[],
     index: number,
   ): Promise<Mark[]> {
-    const followed = logs.filter((log) => kindsIn(record).some((kind) => logOf(kind) === log))
+    const followed = logsIn(record)
     const marks: Mark[] = []
     for (const [shard, state] of states.entries()) {
       for (const log of followed) {
@@ -300,8 +279,4 @@ function keysOf(keys: ShardKeys, { service }: { readonly service: string }): str
     ...logs.map((log) => keys.handled(service, log)),
     ...logs.map((log) => keys.holes(service, log)),
   ]
-}
-
-function recordOf(service: string, text: string): ServiceRecord {
-  return { service, ...(JSON.parse(text) as Omit<ServiceRecord, 'service'>) }
 }

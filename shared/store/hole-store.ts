@@ -1,5 +1,5 @@
 import { formatPosition, parsePosition, type Log, type Position } from '../domain/position.ts'
-import { shortOf, type ServiceRecord } from './handler-store.ts'
+import { shortOf, type ServiceRecord } from './service-record.ts'
 import type { Store } from './store.ts'
 
 /** One log of one shard, of one service. */

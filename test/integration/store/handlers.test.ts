@@ -12,11 +12,12 @@ import {
   type Log,
   type Position,
 } from '../../../shared/domain/position.ts'
-import { HandlerStore, type ServiceRecord } from '../../../shared/store/handler-store.ts'
+import { HandlerStore } from '../../../shared/store/handler-store.ts'
 import { HoleStore, type Place } from '../../../shared/store/hole-store.ts'
 import { createRedis } from '../../../shared/store/redis.ts'
 import type { StoredEntry } from '../../../shared/store/rule-commit.ts'
 import { RuleStore } from '../../../shared/store/rule-store.ts'
+import type { ServiceRecord } from '../../../shared/store/service-record.ts'
 import { Store } from '../../../shared/store/store.ts'
 import { UpkeepStore } from '../../../shared/store/upkeep-store.ts'
 import { eventually } from '../../support/eventually.ts'
