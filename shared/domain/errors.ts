@@ -179,3 +179,11 @@ export class KnellError extends Error {
 export function isKnellError(error: unknown, code?: ErrorCode): error is KnellError {
   return error instanceof KnellError && (code === undefined || error.code === code)
 }
+
+/** An error as it is told: one of Knell's as it is, any other under this code, as its cause. */
+export function toKnellError(error: unknown, code: ErrorCode): KnellError {
+  if (isKnellError(error)) return error
+  return new KnellError(code, error instanceof Error ? error.message : String(error), {
+    cause: error,
+  })
+}

@@ -1,38 +1,23 @@
 import type { Beat, Tail } from '../domain/beat.ts'
 import { positionOf, WIRE_VERSION, type Entry, type RevocationKind } from '../domain/entry.ts'
 import type { KnellError } from '../domain/errors.ts'
-import {
-  comparePositions,
-  formatPosition,
-  logs,
-  ORIGIN,
-  termOf,
-  type Log,
-  type Position,
-} from '../domain/position.ts'
+import { formatPosition, logs, type Log, type Position } from '../domain/position.ts'
 import { elapsed, type StoreClock, type Moment } from '../domain/store-clock.ts'
-import {
-  View,
-  type Applied,
-  type FeedPage,
-  type SnapshotHead,
-  type Standing,
-} from '../domain/view.ts'
+import { View, type Applied, type FeedPage, type Standing } from '../domain/view.ts'
 import type { EventVerifier } from '../signing/event-verifier.ts'
 import { parseFeedPage, type RuleLine } from './messages.ts'
 import type { Rule } from '../domain/rule.ts'
+import { Asked } from './asked.ts'
 import type { Presence, TenantPresence } from './presence.ts'
 import type { PullClient } from './pull-client.ts'
 import { PullLoop } from './pull-loop.ts'
+import { Pulse } from './pulse.ts'
 import { refusal } from './refusals.ts'
 import { newNonce, openPage } from './signed-answers.ts'
 import { readSignedSnapshot, readSnapshot, type SnapshotPart } from './snapshot-reader.ts'
 
 /** A hole may only be a reordering, so it is given this long to close, and as much again at random. */
 const HOLE_MS = 250
-/** The push path counts as silent after so many beats that did not come. */
-const SILENT_BEATS = 3
-const DEFAULT_BEAT_MS = 2000
 /** A signed entry of a term that is over may still be on its way for this long; later it is a copy that somebody kept. */
 const LATE_MS = 60_000
 const MAX_UNREADY = 1000
@@ -75,20 +60,15 @@ export class Follower {
   #holeTimer: NodeJS.Timeout | undefined
   /** The newest tails heard of while something before them was missing. */
   readonly #awaited = new Map<Log, readonly Tail[]>()
-  /** Positions of which somebody waits to hear, per shard the highest. */
-  readonly #asked = new Map<number, Tail>()
+  readonly #asked = new Asked()
   #expiries: 'off' | 'starting' | 'on' = 'off'
   #early: Entry[] = []
   /** Signed entries that came before the first snapshot: until then a copy of long ago looks like news. */
   #unready: Entry[] = []
-  /** Term and time (as `seq`) of the newest beat heard. */
-  #newest = ORIGIN
   /** The newest store state seen in the view, and when it was first seen. */
   #asOf = 0
   #newsAt = moment()
-  #beatMs = DEFAULT_BEAT_MS
-  #heardAt = performance.now()
-  #silent = false
+  readonly #pulse = new Pulse()
 
   constructor(options: {
     tenant: string
@@ -112,23 +92,17 @@ export class Follower {
     this.presence = options.presence.of(options.tenant)
     this.#verifier = options.verifier
     this.#events = options.events
-    const isPushed = (): boolean => options.isPushed() && !this.#silent
-    const onProblem = (error: unknown): void => options.events.onProblem(error)
+    const loop = (pull: (waitMs: number, signal: AbortSignal) => Promise<boolean>): PullLoop =>
+      new PullLoop({
+        isPushed: () => options.isPushed() && !this.#pulse.isSilent,
+        longPollMs: options.longPollMs,
+        renewMs: options.renewMs,
+        pull,
+        onProblem: (error) => options.events.onProblem(error),
+      })
     this.#loops = {
-      revocations: new PullLoop({
-        isPushed,
-        longPollMs: options.longPollMs,
-        renewMs: options.renewMs,
-        pull: (waitMs, signal) => this.#pullRevocations(waitMs, signal),
-        onProblem,
-      }),
-      expiries: new PullLoop({
-        isPushed,
-        longPollMs: options.longPollMs,
-        renewMs: options.renewMs,
-        pull: (waitMs, signal) => this.#pullExpiries(waitMs, signal),
-        onProblem,
-      }),
+      revocations: loop((waitMs, signal) => this.#pullRevocations(waitMs, signal)),
+      expiries: loop((waitMs, signal) => this.#pullExpiries(waitMs, signal)),
     }
   }
 
@@ -168,7 +142,7 @@ export class Follower {
 
   /** The push path came or went: either way something may be missing. */
   pushChanged(): void {
-    this.#heardAt = performance.now()
+    this.#pulse.heard(performance.now())
     this.wake()
   }
 
@@ -184,13 +158,8 @@ export class Follower {
    * whether it is silent.
    */
   listen(overwhelmed: boolean): boolean {
-    const silent = overwhelmed || performance.now() - this.#heardAt > this.#silenceMs
-    if (silent !== this.#silent) {
-      this.#silent = silent
-      this.#loops.revocations.wake()
-      this.#loops.expiries.wake()
-    }
-    return silent
+    if (this.#pulse.look(overwhelmed)) this.wake()
+    return this.#pulse.isSilent
   }
 
   onEntry(entry: Entry): void {
@@ -200,7 +169,7 @@ export class Follower {
       return
     }
     if (this.#verifier !== undefined && !this.#admits(entry)) return
-    if (entry.ack === true) this.#asked.set(entry.shard, entry)
+    if (entry.ack === true) this.#asked.add(entry.shard, entry)
     const applied = this.view.apply(entry)
     this.#noteNews()
     if (this.#verifier !== undefined && applied.arrival === 'known') this.#events.onReplayed()
@@ -230,14 +199,8 @@ export class Follower {
 
   /** Tells, once the positions are reached, whoever asked for it. */
   #answer(): void {
-    if (this.#asked.size === 0) return
-    const { revocations } = this.view
-    for (const [shard, { epoch, seq }] of this.#asked) {
-      const { term, seq: reached } = revocations.position(shard)
-      const asked = termOf(epoch) ?? 0
-      if (term > asked || (term === asked && reached >= seq)) this.#asked.delete(shard)
-    }
-    if (this.#asked.size === 0) this.#events.onAsked()
+    const reached = (shard: number): Position => this.view.revocations.position(shard)
+    if (this.#asked.settle(reached)) this.#events.onAsked()
   }
 
   /**
@@ -268,42 +231,23 @@ export class Follower {
   onBeat(beat: Beat): void {
     // Of those that come before the first snapshot nobody can tell how old they are; it says all they could.
     if (this.#verifier !== undefined && !this.view.ready) return
-    if (!this.#isNewest(beat)) {
+    if (!this.#pulse.isNews(beat)) {
       const text = `A beat of ${beat.tenant} is no newer than one heard before.`
       return this.#events.onReplayed(refusal('replayed', text))
     }
     // A beat that was kept somewhere says nothing about the way now.
     const now = moment()
     const age = this.#clock.isSet ? Math.max(0, this.#clock.latest(now) - beat.at) : 0
-    this.#heardAt = Math.max(this.#heardAt, now.mono - age)
+    this.#pulse.heard(now.mono - age)
     const standing = this.view.hear(beat)
     this.#noteNews()
-    this.#events.onBeat(this.#beatMs)
+    this.#events.onBeat(this.#pulse.beatMs)
     if (standing === 'foreign') this.#loops.revocations.wake()
     if (standing === 'behind') this.#awaitTails('revocations', beat.tails.revocations)
     if (this.#expiries !== 'on') return
     const expiries = this.view.expiries.compare(beat.tails.expiries)
     if (expiries === 'foreign') this.#loops.expiries.wake()
     if (expiries === 'behind') this.#awaitTails('expiries', beat.tails.expiries)
-  }
-
-  #isNewest(beat: Beat): boolean {
-    const place = placeOf(beat)
-    if (comparePositions(place, this.#newest) <= 0) return false
-    this.#newest = place
-    return true
-  }
-
-  /** No beat from before a snapshot is news any more, but for those that may be on their way. */
-  #passBeats(head: SnapshotHead): void {
-    const { term, seq } = placeOf(head)
-    const place = { term, seq: seq - this.#silenceMs }
-    if (comparePositions(place, this.#newest) > 0) this.#newest = place
-  }
-
-  /** Without a beat for so long the push path counts as silent. */
-  get #silenceMs(): number {
-    return SILENT_BEATS * this.#beatMs + 1000
   }
 
   #awaitTails(log: Log, tails: readonly Tail[]): void {
@@ -367,7 +311,7 @@ export class Follower {
       if (one !== undefined && (one.rules.length > 0 || one.expiries.length > 0)) {
         this.#events.onApplied(entry, one)
       }
-      if (entry.ack === true && log === 'revocations') this.#asked.set(entry.shard, entry)
+      if (entry.ack === true && log === 'revocations') this.#asked.add(entry.shard, entry)
     }
     this.#answer()
     return { page, standing }
@@ -440,7 +384,7 @@ export class Follower {
       for await (const { head, rules, count: total } of this.#parts(response, query)) {
         if (isFirst) {
           this.#setClock(head.at, sent, moment())
-          this.#beatMs = head.beatMs ?? this.#beatMs
+          this.#pulse.setBeatMs(head.beatMs)
           isFirst = false
         }
         for (const line of rules) {
@@ -453,7 +397,7 @@ export class Follower {
         if (total !== count) break
         view.endSnapshot(head)
         this.#noteNews()
-        this.#passBeats(head)
+        this.#pulse.pass(head)
         this.presence.pulled(sent, maxStalenessMs)
         this.#events.onPull('snapshot', count)
         if (!wasReady) this.#events.onReady()
@@ -488,11 +432,6 @@ export class Follower {
       { arrival: 'known', rules: events, expiries: [] },
     )
   }
-}
-
-/** Term and time of what names all tails: beats of one store are in this order. */
-function placeOf({ at, tails }: Beat | SnapshotHead): Position {
-  return { term: termOf(tails.revocations[0]?.epoch ?? '') ?? 0, seq: at }
 }
 
 /** What a rule amounts to, for a listener that missed the event itself. */

@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events'
 import type { Claims, Header } from '../domain/claims.ts'
 import type { Decision, DecisionCode } from '../domain/decision.ts'
 import type { Entry, ExpiryEvent, Kind } from '../domain/entry.ts'
-import { isKnellError, KnellError } from '../domain/errors.ts'
+import { isKnellError, KnellError, toKnellError } from '../domain/errors.ts'
 import { namesOf } from '../domain/names.ts'
 import type { Rule } from '../domain/rule.ts'
 import { StoreClock } from '../domain/store-clock.ts'
@@ -37,17 +37,14 @@ import { TokenWatches } from './token-watches.ts'
 import type { DeathListener } from './waiters.ts'
 import { Watchdog } from './watchdog.ts'
 
-/** How one check differs from what `connect` was told. */
-export interface CheckOptions extends PolicyOptions {
-  /** Needed only where several tenants are followed and `verify` does not tell them apart by `iss`. */
-  readonly tenant?: string
-}
-
 /** Which tenant a token belongs to. */
 export interface TokenOptions {
   /** Needed only where several tenants are followed and `verify` does not tell them apart by `iss`. */
   readonly tenant?: string
 }
+
+/** How one check differs from what `connect` was told. */
+export interface CheckOptions extends PolicyOptions, TokenOptions {}
 
 const MAX_LONG_POLL_MS = 20_000
 /** A pull without waiting is made at least this often, whatever else goes on: it renews the clock's offset. */
@@ -88,6 +85,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     this.#settings = settings
     this.#client = new PullClient(settings.pull, settings.apiKey)
     const { service, tenants, observe, log } = settings
+    const names = namesOf(settings.namespace)
     this.#presence = new Presence(settings.policy, observe)
     this.#checker = new Checker({ clock: this.#clock, observe, log })
     this.#asker = new Asker(this.#client, settings.verifier, (error) => this.#problem(error))
@@ -102,7 +100,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     this.#push = new Push({
       url: settings.amqp,
       service,
-      names: namesOf(settings.namespace),
+      names,
       tenants,
       verifier: settings.verifier,
       events: {
@@ -125,7 +123,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       client: this.#client,
       presence: this.#presence,
       followers: this.#followers,
-      names: namesOf(settings.namespace),
+      names,
       service,
       instance: this.instance,
       user: userOf(settings.amqp),
@@ -135,7 +133,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     this.#handlers = new Handlers({
       amqp: settings.amqp,
       service,
-      names: namesOf(settings.namespace),
+      names,
       tenants,
       report: createAckPoster(this.#ackClient, (tenant) => this.#acker.ackOf(tenant)),
       checkBody: (body, signature, kind) => this.#assertSigned(body, signature, kind),
@@ -266,8 +264,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       // What a decoder gives for junk.
       return this.#checker.invalidToken('token_claims_invalid')
     }
-    const tenant = options?.tenant
-    const follower = tenant === undefined ? this.#followerOf(claims) : this.#followers.get(tenant)
+    const follower = this.#followerOf(claims, options?.tenant)
     if (follower === undefined) {
       return this.#checker.refuse({ code: 'unknown_issuer' }, 0, Infinity, 'policy')
     }
@@ -295,9 +292,10 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     return whole
   }
 
-  #followerOf(claims: Claims): Follower | undefined {
-    if (this.#only !== undefined) return this.#only
-    const tenant = this.#issuers.tenantOf(claims['iss'])
+  /** The follower of the tenant that is named, else of the one that the token's issuer has. */
+  #followerOf(claims: Claims, named: string | undefined): Follower | undefined {
+    if (named === undefined && this.#only !== undefined) return this.#only
+    const tenant = named ?? this.#issuers.tenantOf(claims['iss'])
     return tenant === undefined ? undefined : this.#followers.get(tenant)
   }
 
@@ -309,7 +307,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     const decision = this.check(claims, header, options)
     const isOpen = decision.code === 'stale' || decision.code === 'not_ready'
     if (!isOpen || this.policy(options ?? {}).whenStale !== 'ask') return decision
-    const tenant = options?.tenant ?? this.#followerOf(claims)?.tenant
+    const tenant = this.#followerOf(claims, options?.tenant)?.tenant
     if (tenant === undefined) return decision
     const asked = await this.#asker.ask(claims, header, tenant)
     if (asked === undefined || asked.active || !this.#settings.observe) return asked ?? decision
@@ -370,7 +368,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       throw new TypeError('The claims of a token are an object.')
     }
     const tenant = options?.tenant
-    const follower = tenant === undefined ? this.#followerOf(claims) : this.#followers.get(tenant)
+    const follower = this.#followerOf(claims, tenant)
     if (follower !== undefined) return follower.view
     throw new TypeError(
       tenant === undefined
@@ -490,11 +488,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   }
 
   #problem(error: unknown): void {
-    const known = isKnellError(error)
-      ? error
-      : new KnellError('pull_failed', error instanceof Error ? error.message : String(error), {
-          cause: error,
-        })
+    const known = toKnellError(error, 'pull_failed')
     const why = whyOf(known)
     if (why !== undefined) this.#refusals.count(why)
     // Until the view is ready nobody may listen yet, so the log is the one to say why it is not.

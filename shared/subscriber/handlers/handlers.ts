@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { KnellError, isKnellError } from '../../domain/errors.ts'
+import { KnellError, isKnellError, toKnellError } from '../../domain/errors.ts'
 import type { Kind } from '../../domain/entry.ts'
 import type { Names } from '../../domain/names.ts'
 import { readBatch, type Batch, type BatchRules, type BodyCheck } from './batch.ts'
@@ -252,12 +252,7 @@ export class Handlers {
   }
 
   #problem(error: unknown): void {
-    const known = isKnellError(error)
-      ? error
-      : new KnellError('internal', error instanceof Error ? error.message : String(error), {
-          cause: error,
-        })
-    this.#options.onProblem(known)
+    this.#options.onProblem(toKnellError(error, 'internal'))
   }
 
   /** Takes no more, lets what runs finish within a bound, puts the rest back. Twice is fine. */
