@@ -1,9 +1,7 @@
 import { readFileSync } from 'node:fs'
-import type { EngineName } from './engines.ts'
 import { findProgram } from './find-binaries.ts'
 import { runCommand } from './run-command.ts'
 import { SetupError } from './setup-error.ts'
-import { aptPackages } from './what-to-install.ts'
 
 const INSTALL_WITHIN_MS = 600_000
 
@@ -41,12 +39,11 @@ export async function mayInstall(
   return isRoot() || (await sudoAsksNothing())
 }
 
-/** Installs the engines' packages; their services are not started. Throws with apt's words if it fails. */
+/** Installs Debian packages; their services are not started. Throws with apt's words if it fails. */
 export async function installWithApt(
-  names: readonly EngineName[],
+  packages: readonly string[],
   log: (line: string) => void,
 ): Promise<void> {
-  const packages = names.map((name) => aptPackages[name])
   log(
     `Installing ${packages.join(' and ')} with apt-get, without starting a service ` +
       '(set KNELL_NO_INSTALL=1 to forbid this) ...',

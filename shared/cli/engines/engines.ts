@@ -8,7 +8,7 @@ import { startRabbit } from './private-rabbit.ts'
 import { startRedis } from './private-redis.ts'
 import { showProgress } from './progress.ts'
 import { SetupError } from './setup-error.ts'
-import { whatToInstall } from './what-to-install.ts'
+import { aptPackages, whatToInstall } from './what-to-install.ts'
 
 export type EngineName = PrivateEngine['name']
 
@@ -94,7 +94,10 @@ async function chooseSources(options: EngineOptions): Promise<Sources> {
   const missing = names.filter((name) => sourceOf(name) === undefined)
   if (missing.length === 0) return fill(sourceOf, 'local')
   if (await dockerAnswers()) return fill(sourceOf, 'docker')
-  if (await mayInstall(env)) await installWithApt(missing, log)
+  if (await mayInstall(env)) {
+    const packages = missing.map((name) => aptPackages[name])
+    await installWithApt(packages, log)
+  }
   const stillMissing = names.filter((name) => sourceOf(name) === undefined)
   if (stillMissing.length > 0) throw new SetupError(whatToInstall(stillMissing))
   return fill(sourceOf, 'local')

@@ -15,7 +15,7 @@ import { createBullRedis } from '../../shared/store/redis.ts'
 import { eventually } from '../support/eventually.ts'
 import { bearer, get, openCall, textOf } from '../support/http-call.ts'
 import { createIssuer } from '../support/issuer.ts'
-import { exampleIn } from '../support/readme.ts'
+import { exampleIn } from '../support/example-in.ts'
 import { call, createSystem, oldToken, type TestSystem } from '../support/system.ts'
 
 /** A decorator is no JavaScript yet, so this example is compiled as its reader would compile it. */
@@ -27,7 +27,7 @@ const TSC = [
   '--strict',
 ]
 
-describe('the framework examples of the README', function () {
+describe('the framework examples of docs/subscriber.md', function () {
   this.timeout(120_000)
   // Inside the package, so that its own name resolves as it does for whoever has installed it.
   const folder = join(compiled, 'readme-frameworks')

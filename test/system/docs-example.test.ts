@@ -6,10 +6,10 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { compiled } from '../../shared/cli/checkout.ts'
 import { eventually } from '../support/eventually.ts'
-import { exampleIn } from '../support/readme.ts'
+import { exampleIn } from '../support/example-in.ts'
 import { call, createSystem, type TestSystem } from '../support/system.ts'
 
-describe('the example of the README', function () {
+describe('the example of docs/subscriber.md', function () {
   this.timeout(60_000)
   // Inside the package, so that its own name resolves as it does for whoever has installed it.
   const folder = join(compiled, 'readme-example')
