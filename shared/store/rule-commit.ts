@@ -66,11 +66,18 @@ const FIXED_KEYS = 11
 export class RuleCommit {
   readonly #store: Store
   readonly #onCommitted: (entries: readonly StoredEntry[]) => void
+  readonly #asksFor: (tenant: string) => boolean
   readonly #groups = new Map<string, GroupCommit<Grouped, string>>()
 
-  constructor(store: Store, onCommitted: (entries: readonly StoredEntry[]) => void) {
+  /** `asksFor`: whether a commit of this tenant that nobody waits for asks for acks all the same. */
+  constructor(
+    store: Store,
+    onCommitted: (entries: readonly StoredEntry[]) => void,
+    asksFor: (tenant: string) => boolean = () => false,
+  ) {
     this.#store = store
     this.#onCommitted = onCommitted
+    this.#asksFor = asksFor
   }
 
   /** The script's answer to one change. @throws KnellError the code that the script refuses with, `store_*` */
@@ -132,10 +139,14 @@ export class RuleCommit {
     const keys = this.#store.keys.shard(tenant, shard)
     const first = Math.floor(await this.#store.now(tenant))
     const names = this.#names(tenant, shard, randomUUID())
-    const changes = group.map(({ change, idempotency }) => {
-      if (idempotency === undefined) return change
+    const isAsked = group.some(({ change }) => change['ack'] === true)
+    // An ack of the last entry is one of all before it.
+    const asking = !isAsked && this.#asksFor(tenant) ? group.length - 1 : -1
+    const changes = group.map(({ change, idempotency }, i) => {
+      const asks = i === asking ? { ack: true } : {}
+      if (idempotency === undefined) return { ...change, ...asks }
       names.push(keys.idempotency(idempotency.key))
-      return { ...change, k: names.length - FIXED_KEYS, h: idempotency.body }
+      return { ...change, ...asks, k: names.length - FIXED_KEYS, h: idempotency.body }
     })
     const args = [tenant, shard, first, JSON.stringify(changes)]
     const reply = await retrying(() => this.#store.run('commit', names, args))
