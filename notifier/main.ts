@@ -5,6 +5,7 @@ import { Drainer } from '../shared/relay/drainer.ts'
 import { addCheckRoute } from '../shared/http/routes/check.ts'
 import { addDeadRoutes } from '../shared/http/routes/dead.ts'
 import { addFeedRoutes } from '../shared/http/routes/feed.ts'
+import { addMetricsRoute } from '../shared/http/routes/metrics.ts'
 import { addOpsRoutes } from '../shared/http/routes/ops.ts'
 import { addSubscriberRoutes } from '../shared/http/routes/subscribers.ts'
 import { addRuleRoutes } from '../shared/http/routes/rules.ts'
@@ -36,6 +37,7 @@ await runProcess('notifier', process, (app, shared) => {
   addCheckRoute(app, shared)
   addSubscriberRoutes(app, shared)
   addOpsRoutes(app, shared)
+  addMetricsRoute(app, shared)
   addDeadRoutes(app, shared)
 
   const beater = new Beater({ feed, broker, names, tenants, intervalMs: beatMs, signer, log })

@@ -52,7 +52,7 @@ export function addRevocationRoutes(
   services: Services,
   enforcement: Enforcement,
 ): void {
-  const { rules, schedules, log } = services
+  const { rules, schedules, metrics, log } = services
   const waits = new Cap(app.limits.waitsPerKey, 'revocations that wait')
   app.addHook('preClose', async () => {
     enforcement.stop()
@@ -76,6 +76,7 @@ export function addRevocationRoutes(
     const by = { tenant, reason: body.reason, by: body.by }
     if (at !== undefined) {
       const { id, ...kept } = await schedules.schedule(tenant, at, change, idempotency)
+      metrics.count('knell_revocations_accepted_total', { kind: 'scheduled' })
       log.info({ id, ...by, at }, 'scheduled')
       return reply.status(201).send({ id, scheduled: true, ...kept, match })
     }
@@ -84,7 +85,9 @@ export function addRevocationRoutes(
       change.op === 'hold'
         ? await rules.hold(tenant, change, idempotency)
         : await rules.revoke(tenant, change, idempotency)
-    log.info({ id: committed.ids[0], ...by }, change.op === 'hold' ? 'held' : 'revoked')
+    const kind = change.op === 'hold' ? 'held' : 'revoked'
+    metrics.count('knell_revocations_accepted_total', { kind })
+    log.info({ id: committed.ids[0], ...by }, kind)
     const answer = answerOf(committed)
     if (wait === undefined) return reply.status(201).send(answer)
     const gone = new AbortController()

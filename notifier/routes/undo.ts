@@ -34,7 +34,7 @@ const restoreBody = z.strictObject({
 
 /** `POST /v1/revocations/release` lifts a hold, `POST /v1/revocations/restore` cut-offs, or by id either. */
 export function addUndoRoutes(app: FastifyInstance, services: Services): void {
-  const { rules, log } = services
+  const { rules, metrics, log } = services
 
   app.post('/v1/revocations/release', async (request) => {
     const body = parseWith(releaseBody, request.body, 'body')
@@ -51,6 +51,7 @@ export function addUndoRoutes(app: FastifyInstance, services: Services): void {
       return dryAnswer(services, tenant, await rules.preview(tenant, change), { change })
     }
     const committed = await rules.release(tenant, change, idempotencyOf(app, request, tenant))
+    metrics.count('knell_revocations_accepted_total', { kind: 'released' })
     log.info({ lifted: committed.ids, tenant, by: body.by }, 'released')
     return answerOf(committed)
   })
@@ -69,6 +70,7 @@ export function addUndoRoutes(app: FastifyInstance, services: Services): void {
       return dryAnswer(services, tenant, await rules.preview(tenant, change), { change })
     }
     const committed = await rules.restore(tenant, change, idempotencyOf(app, request, tenant))
+    metrics.count('knell_revocations_accepted_total', { kind: 'restored' })
     log.info({ lifted: committed.ids, tenant, by: body.by }, 'restored')
     return answerOf(committed)
   })

@@ -5,6 +5,7 @@ import type { TenantSettings } from '../config/tenant-settings.ts'
 import { KnellError } from '../domain/errors.ts'
 import { DEFAULT_TENANT } from '../domain/tenant.ts'
 import type { AckEar } from '../relay/ack-ear.ts'
+import type { Metrics } from '../metrics/metrics.ts'
 import type { Relay } from '../relay/relay.ts'
 import type { EventSigner } from '../signing/event-signer.ts'
 import type { FeedStore } from '../store/feed-store.ts'
@@ -35,6 +36,7 @@ export interface Services {
   readonly broker: Broker
   readonly health: Health
   readonly watch: FeedWatch
+  readonly metrics: Metrics
   /** Undefined where no keys are configured: nothing is signed then. */
   readonly signer: EventSigner | undefined
 }

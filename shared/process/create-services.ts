@@ -8,6 +8,9 @@ import { namesOf, type Names } from '../domain/names.ts'
 import { FeedWatch } from '../http/feed-watch.ts'
 import { Health } from '../http/health.ts'
 import { tenantOf, type Services } from '../http/services.ts'
+import { Metrics } from '../metrics/metrics.ts'
+import { observePublished } from '../metrics/observe-published.ts'
+import { addStoreCollectors } from '../metrics/store-collectors.ts'
 import { AckEar } from '../relay/ack-ear.ts'
 import { DueChanges } from '../relay/due-changes.ts'
 import { Relay } from '../relay/relay.ts'
@@ -54,7 +57,16 @@ export function createServices(settings: Settings, log: Logger): Process {
   const isSigning = eventSigningKeys.length > 0
   const signer = isSigning ? new EventSigner(eventSigningKeys, namespace) : undefined
   if (isSigning) log.info({ pin: publicJwks(eventSigningKeys) }, 'events are signed')
-  const relay = new Relay({ feed, broker, names, tenants: [...tenants.keys()], signer, log })
+  const metrics = new Metrics(settings.kind)
+  const relay = new Relay({
+    feed,
+    broker,
+    names,
+    tenants: [...tenants.keys()],
+    signer,
+    log,
+    onPublished: (kind, what, ms) => observePublished(metrics, kind, what, ms),
+  })
   const watch = new FeedWatch(feed, shards)
   const rules = new RuleStore(store, (entries) => {
     relay.send(entries)
@@ -80,6 +92,7 @@ export function createServices(settings: Settings, log: Logger): Process {
     log,
   })
   const health = new Health(store, broker, log)
+  addStoreCollectors(metrics, { store, broker, instances, tenants: [...tenants.keys()] })
   return {
     settings,
     log,
@@ -101,6 +114,7 @@ export function createServices(settings: Settings, log: Logger): Process {
     broker,
     health,
     watch,
+    metrics,
     signer,
     storeChecked: checkStore(store, settings, log),
   }
