@@ -13,6 +13,7 @@ import { runProcess } from '../shared/process/run-process.ts'
 import { createBullRedis } from '../shared/store/redis.ts'
 import { Enforcement } from './enforcement.ts'
 import { ExpiryTick } from './expiry-tick.ts'
+import { addAuditRoute } from './routes/audit.ts'
 import { addMaxTokenTtlRoute } from './routes/max-token-ttl.ts'
 import { addRevocationRoutes } from './routes/revocations.ts'
 import { addScheduleRoutes } from './routes/schedules.ts'
@@ -32,6 +33,7 @@ await runProcess('notifier', process, (app, shared) => {
   addUndoRoutes(app, shared)
   addScheduleRoutes(app, shared)
   addMaxTokenTtlRoute(app, shared)
+  addAuditRoute(app, shared)
   addRuleRoutes(app, shared)
   addFeedRoutes(app, shared)
   addCheckRoute(app, shared)

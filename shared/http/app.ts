@@ -48,6 +48,7 @@ export function createApp(
     keepAliveTimeout: 30_000,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
+    trustProxy: settings.trustProxy.length > 0 ? [...settings.trustProxy] : false,
     routerOptions: { maxParamLength: 200 },
     clientErrorHandler(error, socket) {
       const detail = 'The request is not well-formed HTTP, or did not come in time.'

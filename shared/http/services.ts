@@ -12,10 +12,12 @@ import type { FeedStore } from '../store/feed-store.ts'
 import type { HandlerStore } from '../store/handler-store.ts'
 import type { InstanceStore } from '../store/instance-store.ts'
 import type { RuleStore } from '../store/rule-store.ts'
+import type { AuditStore } from '../store/audit-store.ts'
 import type { ScheduleStore } from '../store/schedule-store.ts'
 import type { Store } from '../store/store.ts'
 import type { TokenStore } from '../store/token-store.ts'
 import type { UpkeepStore } from '../store/upkeep-store.ts'
+import type { Audit } from './audit.ts'
 import type { FeedWatch } from './feed-watch.ts'
 import type { Health } from './health.ts'
 
@@ -29,6 +31,8 @@ export interface Services {
   readonly tokens: TokenStore
   readonly feed: FeedStore
   readonly handlers: HandlerStore
+  readonly audit: Audit
+  readonly auditStore: AuditStore
   readonly upkeep: UpkeepStore
   readonly instances: InstanceStore
   readonly acks: AckEar

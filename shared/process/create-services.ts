@@ -5,6 +5,7 @@ import { DEFAULT_MAX_TOKENS } from '../config/tenant-settings.ts'
 import type { Settings } from '../config/settings.ts'
 import { isKnellError, KnellError } from '../domain/errors.ts'
 import { namesOf, type Names } from '../domain/names.ts'
+import { Audit } from '../http/audit.ts'
 import { FeedWatch } from '../http/feed-watch.ts'
 import { Health } from '../http/health.ts'
 import { tenantOf, type Services } from '../http/services.ts'
@@ -17,6 +18,7 @@ import { Relay } from '../relay/relay.ts'
 import { publicJwks } from '../signing/event-keys.ts'
 import { EventSigner } from '../signing/event-signer.ts'
 import { assertFacts, seedMaxTokenTtl, storeWarnings } from '../store/facts.ts'
+import { AuditStore } from '../store/audit-store.ts'
 import { FeedStore } from '../store/feed-store.ts'
 import { HandlerStore } from '../store/handler-store.ts'
 import { InstanceStore } from '../store/instance-store.ts'
@@ -84,9 +86,12 @@ export function createServices(settings: Settings, log: Logger): Process {
     log,
   })
   const schedules = new ScheduleStore(store, rules)
+  const auditStore = new AuditStore(store)
+  const audit = new Audit(auditStore, settings.auditDays)
   const dueChanges = new DueChanges({
     store,
     schedules,
+    audit,
     tenants: [...tenants.keys()],
     livesOf: (tenant) => livesOf({ feed, store }, tenantOf(settings, tenant)),
     log,
@@ -107,6 +112,8 @@ export function createServices(settings: Settings, log: Logger): Process {
     })),
     feed,
     handlers,
+    audit,
+    auditStore,
     upkeep: new UpkeepStore(store),
     instances,
     acks,
