@@ -4,6 +4,7 @@ import { addCheckRoute } from '../shared/http/routes/check.ts'
 import { addDeadRoutes } from '../shared/http/routes/dead.ts'
 import { addFeedRoutes } from '../shared/http/routes/feed.ts'
 import { addOpsRoutes } from '../shared/http/routes/ops.ts'
+import { addQueueRoutes } from '../shared/http/routes/queues.ts'
 import { addSubscriberRoutes } from '../shared/http/routes/subscribers.ts'
 import { runProcess } from '../shared/process/run-process.ts'
 import { BeatEar } from '../shared/relay/beat-ear.ts'
@@ -39,6 +40,7 @@ await runProcess('poller', process, (app, shared) => {
   addSubscriberRoutes(app, shared)
   addOpsRoutes(app, shared)
   addDeadRoutes(app, shared)
+  addQueueRoutes(app, shared)
 
   const verifier = keys.length > 0 ? new EventVerifier(keys, settings.namespace) : undefined
   const ear = new BeatEar(broker, names, verifier)

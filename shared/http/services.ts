@@ -4,6 +4,7 @@ import type { Settings } from '../config/settings.ts'
 import type { TenantSettings } from '../config/tenant-settings.ts'
 import { KnellError } from '../domain/errors.ts'
 import { DEFAULT_TENANT } from '../domain/tenant.ts'
+import type { QueueHealth } from '../queues/queue-health.ts'
 import type { AckEar } from '../relay/ack-ear.ts'
 import type { Relay } from '../relay/relay.ts'
 import type { EventSigner } from '../signing/event-signer.ts'
@@ -34,6 +35,7 @@ export interface Services {
   readonly relay: Relay
   readonly broker: Broker
   readonly health: Health
+  readonly queueHealth: QueueHealth
   readonly watch: FeedWatch
   /** Undefined where no keys are configured: nothing is signed then. */
   readonly signer: EventSigner | undefined

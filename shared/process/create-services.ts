@@ -8,6 +8,9 @@ import { namesOf, type Names } from '../domain/names.ts'
 import { FeedWatch } from '../http/feed-watch.ts'
 import { Health } from '../http/health.ts'
 import { tenantOf, type Services } from '../http/services.ts'
+import { openBullQueues } from '../queues/bull-queues.ts'
+import { QueueHealth } from '../queues/queue-health.ts'
+import { RabbitReader } from '../queues/rabbit-reader.ts'
 import { AckEar } from '../relay/ack-ear.ts'
 import { DueChanges } from '../relay/due-changes.ts'
 import { Relay } from '../relay/relay.ts'
@@ -18,6 +21,7 @@ import { FeedStore } from '../store/feed-store.ts'
 import { HandlerStore } from '../store/handler-store.ts'
 import { InstanceStore } from '../store/instance-store.ts'
 import { livesOf } from '../store/lives.ts'
+import { OutboxStore } from '../store/outbox-store.ts'
 import { createRedis } from '../store/redis.ts'
 import { RuleStore } from '../store/rule-store.ts'
 import { ScheduleStore } from '../store/schedule-store.ts'
@@ -80,6 +84,23 @@ export function createServices(settings: Settings, log: Logger): Process {
     log,
   })
   const health = new Health(store, broker, log)
+  const upkeep = new UpkeepStore(store)
+  const queueHealth = new QueueHealth({
+    store,
+    handlers,
+    upkeep,
+    outbox: new OutboxStore(store),
+    bullQueues: openBullQueues(store, (err) => log.debug({ err }, 'BullMQ')),
+    rabbit: new RabbitReader({
+      broker,
+      names,
+      management: settings.management,
+      prometheus: settings.prometheus,
+    }),
+    tenants: [...tenants.keys()],
+    backlogMax: settings.backlogMax,
+    probed: () => health.report(),
+  })
   return {
     settings,
     log,
@@ -94,12 +115,13 @@ export function createServices(settings: Settings, log: Logger): Process {
     })),
     feed,
     handlers,
-    upkeep: new UpkeepStore(store),
+    upkeep,
     instances,
     acks,
     relay,
     broker,
     health,
+    queueHealth,
     watch,
     signer,
     storeChecked: checkStore(store, settings, log),
