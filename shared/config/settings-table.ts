@@ -37,6 +37,18 @@ export const settingsTable: readonly SettingRow[] = [
       'redis:// or rediss://, a comma-separated list of them (a cluster), or redis+sentinel://h1,h2/<master>/<db>',
   },
   {
+    name: 'RABBITMQ_MANAGEMENT_URL',
+    kinds: both,
+    default: undefined,
+    expects: 'http:// or https:// with a host',
+  },
+  {
+    name: 'RABBITMQ_PROMETHEUS_URL',
+    kinds: both,
+    default: undefined,
+    expects: 'http:// or https:// with a host',
+  },
+  {
     name: 'HOST',
     kinds: both,
     default: '127.0.0.1',

@@ -5,6 +5,7 @@ import { parseDuration } from './duration.ts'
 import { nearMatch } from './near-match.ts'
 import { configInvalid, problemsOf } from './problems.ts'
 import { readSigningKeys, type EventKey } from '../signing/event-keys.ts'
+import { parseManagementUrl, parsePrometheusUrl, type HttpTarget } from './rabbit-urls.ts'
 import { parseRedisUrl, type RedisTarget } from './redis-url.ts'
 import { settingsTable, type ProcessKind, type SettingRow } from './settings-table.ts'
 import { loadTenants, jwksInEnv, type Tenants } from './tenants.ts'
@@ -18,6 +19,9 @@ export interface Settings {
   readonly kind: ProcessKind
   readonly amqpUrl: string
   readonly redis: RedisTarget
+  /** Where RabbitMQ's queues can be looked at, besides AMQP. */
+  readonly management: HttpTarget | undefined
+  readonly prometheus: HttpTarget | undefined
   readonly host: string
   /** 0: any free port. */
   readonly port: number
@@ -177,6 +181,8 @@ export function loadSettings(
 
   const amqpUrl = read('AMQP_URL', matching(isAmqpUrl))
   const redis = read('REDIS_URL', parseRedisUrl)
+  const target = (name: string, parse: typeof parseManagementUrl): HttpTarget | undefined =>
+    value(name) === undefined ? undefined : read(name, (text) => parse(text, amqpUrl ?? 'amqp://x'))
   const host = read(
     'HOST',
     matching((text) => HOST.test(text)),
@@ -195,6 +201,8 @@ export function loadSettings(
     kind,
     amqpUrl,
     redis,
+    management: target('RABBITMQ_MANAGEMENT_URL', parseManagementUrl),
+    prometheus: target('RABBITMQ_PROMETHEUS_URL', parsePrometheusUrl),
     host,
     port,
     apiKeysFile: value('API_KEYS_FILE'),
