@@ -5,6 +5,7 @@ import { isKnellError } from '../domain/errors.ts'
 import { createApp } from '../http/app.ts'
 import { createServices, type Process } from './create-services.ts'
 import { watchApiKeys } from './watch-api-keys.ts'
+import { watchTls } from './watch-tls.ts'
 
 /** How long a stop may take before the process ends all the same. */
 const STOP_MS = 10_000
@@ -49,11 +50,13 @@ export async function runProcess(
     () => keys.current(),
     () => shared.health.assertServing(),
   )
+  const certificates = watchTls(settings, host.env, app.server, log)
   const parts = compose(app, shared)
   let stopping: Promise<void> | undefined
   const stop = (code: number): Promise<void> => {
     host.exitCode ??= code
     keys.stop()
+    certificates.stop()
     stopping ??= stopAll(app, shared, parts, log)
     const timer = setTimeout(() => {
       log.error('The stop took too long; ending now.')
