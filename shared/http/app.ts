@@ -6,6 +6,7 @@ import { Cap } from './cap.ts'
 import { LIMITS, type Limits } from './limits.ts'
 import type { KeyRing } from '../config/api-keys.ts'
 import type { Settings } from '../config/settings.ts'
+import { failCall, traceCalls } from './trace-calls.ts'
 
 const BODY_LIMIT = 262_144
 /** Probes have no key. */
@@ -76,8 +77,10 @@ export function createApp(
     }
     await Promise.resolve()
   })
+  traceCalls(app)
   app.setErrorHandler((error: FastifyError | KnellError, request, reply) => {
     const known = toKnellError(error)
+    failCall(request, known)
     if (known.status >= 500) {
       log[known.code === 'internal' ? 'error' : 'warn'](
         { err: error, requestId: request.id },

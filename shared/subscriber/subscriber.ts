@@ -11,6 +11,7 @@ import type { View } from '../domain/view.ts'
 import { Broker } from '../broker/broker.ts'
 import { Publisher } from '../broker/publisher.ts'
 import { Acker } from './acker.ts'
+import { inApplySpan } from './apply-span.ts'
 import { Asker } from './asker.ts'
 import { Checker } from './checker.ts'
 import type {
@@ -106,9 +107,11 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       events: {
         onUp: () => this.#pushChanged('up'),
         onDown: () => this.#pushChanged('down'),
-        onEntry: (entry) => {
+        onEntry: (entry, trace) => {
           this.#counts.pushed += 1
-          this.#followed(entry.tenant)?.onEntry(entry)
+          const follower = this.#followed(entry.tenant)
+          if (follower === undefined) return
+          inApplySpan(names[entry.log], entry, trace, () => follower.onEntry(entry))
         },
         onBeat: (beat) => this.#followed(beat.tenant)?.onBeat(beat),
         onRefused: (error) => this.#refusals.refuse(error),
