@@ -33,7 +33,7 @@ export function joinTraces(commits: readonly TracedCommit[]): EntryTrace {
   const context = leader.span.spanContext()
   const links: Link[] = []
   for (const { span } of traced) {
-    if (span === leader.span) continue
+    if (span === leader.span || !span.isRecording()) continue
     span.addLink({ context })
     if (links.length < MAX_LINKS) links.push({ context: span.spanContext() })
   }
