@@ -139,6 +139,24 @@ export const settingsTable: readonly SettingRow[] = [
     expects: 'a duration from 1s to 366d',
   },
   {
+    name: 'AUDIT_DAYS',
+    kinds: both,
+    default: '90',
+    expects: 'a whole number of days from 0 (no audit trail) to 3660',
+  },
+  {
+    name: 'AUDIT_MAX',
+    kinds: ['poller'],
+    default: '100000',
+    expects: 'a whole number from 100 to 100000000',
+  },
+  {
+    name: 'TRUST_PROXY',
+    kinds: both,
+    default: undefined,
+    expects: 'IP addresses or networks such as 10.0.0.0/8, parted by commas',
+  },
+  {
     name: 'BACKLOG_MAX',
     kinds: both,
     default: '10000',

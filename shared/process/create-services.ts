@@ -5,15 +5,20 @@ import { DEFAULT_MAX_TOKENS } from '../config/tenant-settings.ts'
 import type { Settings } from '../config/settings.ts'
 import { isKnellError, KnellError } from '../domain/errors.ts'
 import { namesOf, type Names } from '../domain/names.ts'
+import { Audit } from '../http/audit.ts'
 import { FeedWatch } from '../http/feed-watch.ts'
 import { Health } from '../http/health.ts'
 import { tenantOf, type Services } from '../http/services.ts'
+import { Metrics } from '../metrics/metrics.ts'
+import { observePublished } from '../metrics/observe-published.ts'
+import { addStoreCollectors } from '../metrics/store-collectors.ts'
 import { AckEar } from '../relay/ack-ear.ts'
 import { DueChanges } from '../relay/due-changes.ts'
 import { Relay } from '../relay/relay.ts'
 import { publicJwks } from '../signing/event-keys.ts'
 import { EventSigner } from '../signing/event-signer.ts'
 import { assertFacts, seedMaxTokenTtl, storeWarnings } from '../store/facts.ts'
+import { AuditStore } from '../store/audit-store.ts'
 import { FeedStore } from '../store/feed-store.ts'
 import { HandlerStore } from '../store/handler-store.ts'
 import { InstanceStore } from '../store/instance-store.ts'
@@ -54,7 +59,16 @@ export function createServices(settings: Settings, log: Logger): Process {
   const isSigning = eventSigningKeys.length > 0
   const signer = isSigning ? new EventSigner(eventSigningKeys, namespace) : undefined
   if (isSigning) log.info({ pin: publicJwks(eventSigningKeys) }, 'events are signed')
-  const relay = new Relay({ feed, broker, names, tenants: [...tenants.keys()], signer, log })
+  const metrics = new Metrics(settings.kind)
+  const relay = new Relay({
+    feed,
+    broker,
+    names,
+    tenants: [...tenants.keys()],
+    signer,
+    log,
+    onPublished: (kind, what, ms) => observePublished(metrics, kind, what, ms),
+  })
   const watch = new FeedWatch(feed, shards)
   const rules = new RuleStore(store, (entries) => {
     relay.send(entries)
@@ -72,14 +86,18 @@ export function createServices(settings: Settings, log: Logger): Process {
     log,
   })
   const schedules = new ScheduleStore(store, rules)
+  const auditStore = new AuditStore(store)
+  const audit = new Audit(auditStore, settings.auditDays)
   const dueChanges = new DueChanges({
     store,
     schedules,
+    audit,
     tenants: [...tenants.keys()],
     livesOf: (tenant) => livesOf({ feed, store }, tenantOf(settings, tenant)),
     log,
   })
   const health = new Health(store, broker, log)
+  addStoreCollectors(metrics, { store, broker, instances, tenants: [...tenants.keys()] })
   return {
     settings,
     log,
@@ -94,6 +112,8 @@ export function createServices(settings: Settings, log: Logger): Process {
     })),
     feed,
     handlers,
+    audit,
+    auditStore,
     upkeep: new UpkeepStore(store),
     instances,
     acks,
@@ -101,6 +121,7 @@ export function createServices(settings: Settings, log: Logger): Process {
     broker,
     health,
     watch,
+    metrics,
     signer,
     storeChecked: checkStore(store, settings, log),
   }
