@@ -6,8 +6,11 @@ import { addCheckRoute } from '../shared/http/routes/check.ts'
 import { addDeadRoutes } from '../shared/http/routes/dead.ts'
 import { addFeedRoutes } from '../shared/http/routes/feed.ts'
 import { addOpsRoutes } from '../shared/http/routes/ops.ts'
+import { addDueRoute } from '../shared/http/routes/due.ts'
+import { addSweepRoute } from '../shared/http/routes/sweeps.ts'
 import { addSubscriberRoutes } from '../shared/http/routes/subscribers.ts'
 import { addRuleRoutes } from '../shared/http/routes/rules.ts'
+import { SweepQueue } from '../shared/relay/sweep-queue.ts'
 import { runProcess } from '../shared/process/run-process.ts'
 import { createBullRedis } from '../shared/store/redis.ts'
 import { Enforcement } from './enforcement.ts'
@@ -22,7 +25,7 @@ import { addUndoRoutes } from './routes/undo.ts'
 await runProcess('notifier', process, (app, shared) => {
   const { settings, log, names, store, rules, tokens, feed, instances, relay, acks, broker } =
     shared
-  const { dueChanges, signer } = shared
+  const { dueChanges, signer, upkeep } = shared
   const tenants = [...settings.tenants.keys()]
   const { backlogMax, beatMs } = settings
 
@@ -39,11 +42,14 @@ await runProcess('notifier', process, (app, shared) => {
   addSubscriberRoutes(app, shared)
   addOpsRoutes(app, shared)
   addDeadRoutes(app, shared)
+  addDueRoute(app, shared)
 
   const beater = new Beater({ feed, broker, names, tenants, intervalMs: beatMs, signer, log })
   const drainer = new Drainer({ tokens, relay, tenants, backlogMax })
   const openBull = () => createBullRedis(settings.redis, (err) => log.debug({ err }, 'BullMQ'))
   const [queueRedis, workerRedis] = [openBull(), openBull()]
+  const sweeps = new SweepQueue({ store, upkeep, log, connection: queueRedis })
+  addSweepRoute(app, shared, sweeps)
   const tenant = tenants[0] ?? 'default'
   const tick = new ExpiryTick({
     store,
@@ -64,6 +70,7 @@ await runProcess('notifier', process, (app, shared) => {
     },
     async stop() {
       await tick.stop()
+      await sweeps.close()
       await beater.stop()
       await acks.stop()
       queueRedis.disconnect()

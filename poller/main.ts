@@ -4,8 +4,11 @@ import { addCheckRoute } from '../shared/http/routes/check.ts'
 import { addDeadRoutes } from '../shared/http/routes/dead.ts'
 import { addFeedRoutes } from '../shared/http/routes/feed.ts'
 import { addOpsRoutes } from '../shared/http/routes/ops.ts'
+import { addDueRoute } from '../shared/http/routes/due.ts'
+import { addSweepRoute } from '../shared/http/routes/sweeps.ts'
 import { addSubscriberRoutes } from '../shared/http/routes/subscribers.ts'
 import { runProcess } from '../shared/process/run-process.ts'
+import { SweepQueue } from '../shared/relay/sweep-queue.ts'
 import { BeatEar } from '../shared/relay/beat-ear.ts'
 import { Beater } from '../shared/relay/beater.ts'
 import { Drainer } from '../shared/relay/drainer.ts'
@@ -29,7 +32,7 @@ const ALIVE_MS = 90_000
 await runProcess('poller', process, (app, shared) => {
   const { settings, log, names, store, tokens, feed, upkeep, instances, relay, acks, broker } =
     shared
-  const { dueChanges, handlers, signer } = shared
+  const { dueChanges, handlers, signer, auditStore } = shared
   const tenants = [...settings.tenants.keys()]
   const { backlogMax, beatMs, sweepGraceMs: graceMs, feedRetentionMs: retentionMs } = settings
   const keys = settings.eventSigningKeys
@@ -39,6 +42,7 @@ await runProcess('poller', process, (app, shared) => {
   addSubscriberRoutes(app, shared)
   addOpsRoutes(app, shared)
   addDeadRoutes(app, shared)
+  addDueRoute(app, shared)
 
   const verifier = keys.length > 0 ? new EventVerifier(keys, settings.namespace) : undefined
   const ear = new BeatEar(broker, names, verifier)
@@ -74,6 +78,7 @@ await runProcess('poller', process, (app, shared) => {
     store,
     upkeep,
     instances,
+    auditStore,
     relay,
     drainer,
     dueChanges,
@@ -81,11 +86,15 @@ await runProcess('poller', process, (app, shared) => {
     tenants,
     graceMs,
     retentionMs,
+    auditDays: settings.auditDays,
+    auditMax: settings.auditMax,
   })
   const openBull = () => createBullRedis(settings.redis, (err) => log.debug({ err }, 'BullMQ'))
   const [queueRedis, workerRedis] = [openBull(), openBull()]
+  const queue = new SweepQueue({ store, upkeep, log, connection: queueRedis })
+  addSweepRoute(app, shared, queue)
   const cron = settings.sweepCron
-  const schedule = new SweepSchedule({ store, upkeep, sweeper, cron, log, queueRedis, workerRedis })
+  const schedule = new SweepSchedule({ store, upkeep, sweeper, cron, log, queue, workerRedis })
 
   return {
     start() {

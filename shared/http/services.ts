@@ -17,6 +17,7 @@ import type { Store } from '../store/store.ts'
 import type { TokenStore } from '../store/token-store.ts'
 import type { UpkeepStore } from '../store/upkeep-store.ts'
 import type { Audit } from './audit.ts'
+import type { AuditTraffic } from './audit-traffic.ts'
 import type { FeedWatch } from './feed-watch.ts'
 import type { Health } from './health.ts'
 
@@ -31,6 +32,7 @@ export interface Services {
   readonly feed: FeedStore
   readonly handlers: HandlerStore
   readonly audit: Audit
+  readonly auditTraffic: AuditTraffic
   readonly auditStore: AuditStore
   readonly upkeep: UpkeepStore
   readonly instances: InstanceStore

@@ -49,6 +49,7 @@ export async function runProcess(
     () => keys.current(),
     () => shared.health.assertServing(),
   )
+  shared.auditTraffic.watch(app, (tenant) => settings.tenants.has(tenant))
   const parts = compose(app, shared)
   let stopping: Promise<void> | undefined
   const stop = (code: number): Promise<void> => {
@@ -96,6 +97,7 @@ async function stopAll(
   log.debug('no call is under way any more')
   await parts.stop()
   log.debug('the background parts have stopped')
+  await shared.auditTraffic.stop()
   await shared.relay.stop()
   await shared.health.stop()
   await shared.broker.close()
