@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import type { KnellProcess } from '../../shared/cli/processes.ts'
 import type { AuditRecord } from '../../shared/domain/audit-record.ts'
+import { eventually } from '../support/eventually.ts'
 import { call, createSystem, type TestSystem } from '../support/system.ts'
 
 const CALLERS = 8
@@ -19,18 +20,17 @@ describe('the audit trail, with the notifier killed again and again', function (
 
   async function allOf(path: string, member: string): Promise<Record<string, unknown>[]> {
     const found: Record<string, unknown>[] = []
-    let cursor = ''
-    do {
+    let next: unknown = ''
+    for (let cursor = ''; next !== undefined; cursor = `&cursor=${next as string}`) {
       const { body } = await call(notifier, system.apiKey, `${path}?limit=1000${cursor}`)
       found.push(...(body[member] as Record<string, unknown>[]))
-      cursor = body['next'] === undefined ? '' : `&cursor=${String(body['next'])}`
-    } while (cursor !== '')
+      next = body['next']
+    }
     return found
   }
 
   it('has exactly one record of each acknowledged change, and none of what was not made', async () => {
     const acknowledged = new Map<string, string>()
-    let done = 0
     let retries = 0
     /** Sends one revocation until it is acknowledged, under one idempotency key. */
     const revoke = async (sub: string): Promise<void> => {
@@ -41,7 +41,6 @@ describe('the audit trail, with the notifier killed again and again', function (
           const answer = await call(notifier, system.apiKey, '/v1/revocations', body, headers)
           if (answer.status === 201) {
             acknowledged.set(sub, String(answer.body['id']))
-            done += 1
             return
           }
         } catch {
@@ -56,8 +55,8 @@ describe('the audit trail, with the notifier killed again and again', function (
     })
     const all = Promise.all(callers)
     for (let kill = 1; kill <= KILLS; kill++) {
-      const until = (done + (CALLERS * EACH - done) / 3) | 0
-      while (done < until) await new Promise((resolve) => setImmediate(resolve))
+      const until = (CALLERS * EACH * kill) / (KILLS + 1)
+      await eventually(() => acknowledged.size >= until, { timeoutMs: 30_000, intervalMs: 1 })
       await notifier.kill()
       notifier = await system.start('notifier')
     }

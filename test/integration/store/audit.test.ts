@@ -180,7 +180,9 @@ describe('the audit trail in the store', function () {
         const up = await read(false, ['a', 'b'])
         expect(up).to.have.length(list.length)
         expect(new Set(up.map(({ id, tenant }) => `${id} ${tenant}`)).size).to.equal(list.length)
-        expect(up.map(({ at }) => at)).to.deep.equal(list.map(({ ms }) => ms).sort())
+        expect(up.map(({ at }) => at)).to.deep.equal(
+          list.map(({ ms }) => ms).sort((one, two) => one - two),
+        )
         expect((await read(true, ['a', 'b'])).toReversed()).to.deep.equal(up)
         const ranged = up.filter(({ at }) => at > 1003 && at < 1009)
         const range = { after: 1003, before: 1009 }
