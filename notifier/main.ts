@@ -5,9 +5,11 @@ import { Drainer } from '../shared/relay/drainer.ts'
 import { addCheckRoute } from '../shared/http/routes/check.ts'
 import { addDeadRoutes } from '../shared/http/routes/dead.ts'
 import { addFeedRoutes } from '../shared/http/routes/feed.ts'
+import { addMetricsRoute } from '../shared/http/routes/metrics.ts'
 import { addOpsRoutes } from '../shared/http/routes/ops.ts'
 import { addDueRoute } from '../shared/http/routes/due.ts'
 import { addSweepRoute } from '../shared/http/routes/sweeps.ts'
+import { addQueueRoutes } from '../shared/http/routes/queues.ts'
 import { addSubscriberRoutes } from '../shared/http/routes/subscribers.ts'
 import { addRuleRoutes } from '../shared/http/routes/rules.ts'
 import { SweepQueue } from '../shared/relay/sweep-queue.ts'
@@ -41,8 +43,10 @@ await runProcess('notifier', process, (app, shared) => {
   addCheckRoute(app, shared)
   addSubscriberRoutes(app, shared)
   addOpsRoutes(app, shared)
+  addMetricsRoute(app, shared)
   addDeadRoutes(app, shared)
   addDueRoute(app, shared)
+  addQueueRoutes(app, shared)
 
   const beater = new Beater({ feed, broker, names, tenants, intervalMs: beatMs, signer, log })
   const drainer = new Drainer({ tokens, relay, tenants, backlogMax })

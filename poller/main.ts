@@ -3,9 +3,11 @@ import process from 'node:process'
 import { addCheckRoute } from '../shared/http/routes/check.ts'
 import { addDeadRoutes } from '../shared/http/routes/dead.ts'
 import { addFeedRoutes } from '../shared/http/routes/feed.ts'
+import { addMetricsRoute } from '../shared/http/routes/metrics.ts'
 import { addOpsRoutes } from '../shared/http/routes/ops.ts'
 import { addDueRoute } from '../shared/http/routes/due.ts'
 import { addSweepRoute } from '../shared/http/routes/sweeps.ts'
+import { addQueueRoutes } from '../shared/http/routes/queues.ts'
 import { addSubscriberRoutes } from '../shared/http/routes/subscribers.ts'
 import { runProcess } from '../shared/process/run-process.ts'
 import { SweepQueue } from '../shared/relay/sweep-queue.ts'
@@ -16,6 +18,7 @@ import { EventVerifier } from '../shared/signing/event-verifier.ts'
 import { HoleStore } from '../shared/store/hole-store.ts'
 import { createBullRedis } from '../shared/store/redis.ts'
 import { HandlerRepair } from './handler-repair.ts'
+import { observeSwept } from './observe-swept.ts'
 import { SweepSchedule } from './sweep-schedule.ts'
 import { Sweeper } from './sweep.ts'
 
@@ -41,8 +44,10 @@ await runProcess('poller', process, (app, shared) => {
   addCheckRoute(app, shared)
   addSubscriberRoutes(app, shared)
   addOpsRoutes(app, shared)
+  addMetricsRoute(app, shared)
   addDeadRoutes(app, shared)
   addDueRoute(app, shared)
+  addQueueRoutes(app, shared)
 
   const verifier = keys.length > 0 ? new EventVerifier(keys, settings.namespace) : undefined
   const ear = new BeatEar(broker, names, verifier)
@@ -94,7 +99,16 @@ await runProcess('poller', process, (app, shared) => {
   const queue = new SweepQueue({ store, upkeep, log, connection: queueRedis })
   addSweepRoute(app, shared, queue)
   const cron = settings.sweepCron
-  const schedule = new SweepSchedule({ store, upkeep, sweeper, cron, log, queue, workerRedis })
+  const schedule = new SweepSchedule({
+    store,
+    upkeep,
+    sweeper,
+    cron,
+    log,
+    onSwept: (report) => observeSwept(shared.metrics, report),
+    queue,
+    workerRedis,
+  })
 
   return {
     start() {

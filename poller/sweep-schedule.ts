@@ -1,7 +1,8 @@
 import { Worker } from 'bullmq'
 import { createTask, type ScheduledTask } from 'node-cron'
 import type { Logger } from 'pino'
-import { SWEEP_QUEUE, type SweepQueue } from '../shared/relay/sweep-queue.ts'
+import type { SweepQueue } from '../shared/relay/sweep-queue.ts'
+import { bullQueueNames } from '../shared/queues/bull-queues.ts'
 import type { RedisClient, Store } from '../shared/store/store.ts'
 import type { UpkeepStore } from '../shared/store/upkeep-store.ts'
 import type { SweepReport, Sweeper } from './sweep.ts'
@@ -18,6 +19,7 @@ export class SweepSchedule {
   readonly #sweeper: Sweeper
   readonly #upkeep: UpkeepStore
   readonly #log: Logger
+  readonly #onSwept: (report: SweepReport) => void
   readonly #queue: SweepQueue
   readonly #worker: Worker
   readonly #task: ScheduledTask
@@ -32,6 +34,8 @@ export class SweepSchedule {
     sweeper: Sweeper
     cron: string
     log: Logger
+    /** Told of each sweep of this process that ended well. */
+    onSwept: (report: SweepReport) => void
     queue: SweepQueue
     workerRedis: RedisClient
   }) {
@@ -39,9 +43,10 @@ export class SweepSchedule {
     this.#sweeper = options.sweeper
     this.#upkeep = options.upkeep
     this.#log = log
+    this.#onSwept = options.onSwept
     const prefix = options.store.keys.bull
     this.#queue = options.queue
-    this.#worker = new Worker(SWEEP_QUEUE, (job) => this.#sweep(triggerOf(job.id)), {
+    this.#worker = new Worker(bullQueueNames.sweep, (job) => this.#sweep(triggerOf(job.id)), {
       connection: options.workerRedis,
       prefix,
       autorun: false,
@@ -73,6 +78,7 @@ export class SweepSchedule {
 
   async #sweep(trigger: string): Promise<SweepReport> {
     const report = await this.#sweeper.runOnce(trigger)
+    this.#onSwept(report)
     const { overdueTokens, overdueHolds, overdueSchedules, unsentEntries } = report
     const { resentEntries, closedEntries, lostEntries, cutRecords } = report
     if (cutRecords > 0) {

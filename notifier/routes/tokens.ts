@@ -48,7 +48,7 @@ export function addTokenRoutes(app: FastifyInstance, services: Services): void {
     services.health.assertRoom()
     const { body } = request
     const counts = new Map<string, number>()
-    const register = createRegister(app, services, request, counts)
+    const register = counted(createRegister(app, services, request, counts), services)
     void reply.status(201)
     // Each token would be millions of records, and is proved by its signature or proves nothing.
     const audited = async <T extends Done>(work: Promise<T>): Promise<T> => {
@@ -108,6 +108,19 @@ function recordBulk(
 }
 
 type Register = (item: unknown) => Promise<void>
+
+/** The same, counted. */
+function counted(register: Register, { metrics }: Services): Register {
+  return async (item) => {
+    try {
+      await register(item)
+      metrics.count('knell_tokens_registered_total')
+    } catch (error) {
+      if (isKnellError(error) && error.status < 500) metrics.count('knell_tokens_rejected_total')
+      throw error
+    }
+  }
+}
 
 function createRegister(
   app: FastifyInstance,

@@ -35,7 +35,7 @@ const restoreBody = z.strictObject({
 
 /** `POST /v1/revocations/release` lifts a hold, `POST /v1/revocations/restore` cut-offs, or by id either. */
 export function addUndoRoutes(app: FastifyInstance, services: Services): void {
-  const { rules, audit, log } = services
+  const { rules, audit, metrics, log } = services
 
   app.post('/v1/revocations/release', { config: { action: 'release' } }, async (request) => {
     const body = parseWith(releaseBody, request.body, 'body')
@@ -54,6 +54,7 @@ export function addUndoRoutes(app: FastifyInstance, services: Services): void {
     const act = audit.act(request, app.auth.caller(request), askedOf('release', body, change))
     const idempotency = idempotencyOf(app, request, tenant)
     const committed = await rules.release(tenant, change, { idempotency, act })
+    metrics.count('knell_revocations_accepted_total', { kind: 'released' })
     log.info({ lifted: committed.ids, tenant, by: body.by }, 'released')
     return answerOf(committed)
   })
@@ -74,6 +75,7 @@ export function addUndoRoutes(app: FastifyInstance, services: Services): void {
     const act = audit.act(request, app.auth.caller(request), askedOf('restore', body, change))
     const idempotency = idempotencyOf(app, request, tenant)
     const committed = await rules.restore(tenant, change, { idempotency, act })
+    metrics.count('knell_revocations_accepted_total', { kind: 'restored' })
     log.info({ lifted: committed.ids, tenant, by: body.by }, 'restored')
     return answerOf(committed)
   })

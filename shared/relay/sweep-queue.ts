@@ -1,9 +1,9 @@
 import { Queue } from 'bullmq'
 import type { Logger } from 'pino'
+import { bullQueueNames } from '../queues/bull-queues.ts'
 import type { RedisClient, Store } from '../store/store.ts'
 import type { UpkeepStore } from '../store/upkeep-store.ts'
 
-export const SWEEP_QUEUE = 'knell-sweep'
 const LOOK_MS = 100
 /** So many of the newest reports are looked through for one that is new enough. */
 const REPORTS = 20
@@ -35,7 +35,7 @@ export class SweepQueue {
     connection: RedisClient
   }) {
     this.#upkeep = options.upkeep
-    this.queue = new Queue(SWEEP_QUEUE, {
+    this.queue = new Queue(bullQueueNames.sweep, {
       connection: options.connection,
       prefix: options.store.keys.bull,
       defaultJobOptions: {

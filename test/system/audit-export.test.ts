@@ -107,8 +107,8 @@ describe('an export of the audit trail', function () {
     const first = await call(notifier, system.apiKey, path)
     expect(first.body['audit']).to.deep.equal([])
     let pages = 1
-    for (let { body } = first; body['next'] !== undefined; pages++) {
-      body = (await call(notifier, system.apiKey, `${path}&cursor=${String(body['next'])}`)).body
+    for (let { next } = first.body; next !== undefined; pages++) {
+      next = (await call(notifier, system.apiKey, `${path}&cursor=${next as string}`)).body['next']
     }
     expect(pages).to.equal(RECORDS / 20_000)
   })

@@ -204,7 +204,7 @@ describe('the audit trail of the whole system', function () {
       const { body } = await call(notifier, system.apiKey, `/v1/audit?limit=7${cursor}`)
       const page = body['audit'] as AuditRecord[]
       paged.push(...page)
-      cursor = body['next'] === undefined ? '' : `&cursor=${String(body['next'])}`
+      cursor = body['next'] === undefined ? '' : `&cursor=${body['next'] as string}`
       expect(page.length === 7 || cursor === '').to.equal(true)
     } while (cursor !== '')
     expect(paged).to.deep.equal(all)

@@ -45,7 +45,7 @@ describe('a sweep now, and what is due', function () {
     }
     expect(reports.size).to.equal(3)
     const { body } = await call(poller, system.apiKey, '/v1/sweeps?limit=100')
-    expect(body['sweeps'] as unknown[]).to.have.length(4)
+    expect(body['sweeps']).to.have.length(4)
     const trail = await call(notifier, system.apiKey, '/v1/audit?action=sweep')
     const records = (trail.body['audit'] as AuditRecord[]).filter(({ result }) => result.ok)
     expect(records).to.have.length(14)
