@@ -7,6 +7,7 @@ import type { Settings } from '../config/settings.ts'
 import { isKnellError, KnellError } from '../domain/errors.ts'
 import { namesOf, type Names } from '../domain/names.ts'
 import { Audit } from '../http/audit.ts'
+import { AuditTraffic } from '../http/audit-traffic.ts'
 import { FeedWatch } from '../http/feed-watch.ts'
 import { Health } from '../http/health.ts'
 import { tenantOf, type Services } from '../http/services.ts'
@@ -112,6 +113,7 @@ export function createServices(settings: Settings, log: Logger): Process {
   const schedules = new ScheduleStore(store, rules)
   const auditStore = new AuditStore(store)
   const audit = new Audit(auditStore, settings.auditDays)
+  const auditTraffic = new AuditTraffic(auditStore, settings.auditDays, log)
   const dueChanges = new DueChanges({
     store,
     schedules,
@@ -156,6 +158,7 @@ export function createServices(settings: Settings, log: Logger): Process {
     feed,
     handlers,
     audit,
+    auditTraffic,
     auditStore,
     upkeep,
     instances,
