@@ -7,6 +7,7 @@ import { addDeadRoutes } from '../shared/http/routes/dead.ts'
 import { addFeedRoutes } from '../shared/http/routes/feed.ts'
 import { addMetricsRoute } from '../shared/http/routes/metrics.ts'
 import { addOpsRoutes } from '../shared/http/routes/ops.ts'
+import { addQueueRoutes } from '../shared/http/routes/queues.ts'
 import { addSubscriberRoutes } from '../shared/http/routes/subscribers.ts'
 import { addRuleRoutes } from '../shared/http/routes/rules.ts'
 import { runProcess } from '../shared/process/run-process.ts'
@@ -41,6 +42,7 @@ await runProcess('notifier', process, (app, shared) => {
   addOpsRoutes(app, shared)
   addMetricsRoute(app, shared)
   addDeadRoutes(app, shared)
+  addQueueRoutes(app, shared)
 
   const beater = new Beater({ feed, broker, names, tenants, intervalMs: beatMs, signer, log })
   const drainer = new Drainer({ tokens, relay, tenants, backlogMax })

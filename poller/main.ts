@@ -5,6 +5,7 @@ import { addDeadRoutes } from '../shared/http/routes/dead.ts'
 import { addFeedRoutes } from '../shared/http/routes/feed.ts'
 import { addMetricsRoute } from '../shared/http/routes/metrics.ts'
 import { addOpsRoutes } from '../shared/http/routes/ops.ts'
+import { addQueueRoutes } from '../shared/http/routes/queues.ts'
 import { addSubscriberRoutes } from '../shared/http/routes/subscribers.ts'
 import { runProcess } from '../shared/process/run-process.ts'
 import { BeatEar } from '../shared/relay/beat-ear.ts'
@@ -42,6 +43,7 @@ await runProcess('poller', process, (app, shared) => {
   addOpsRoutes(app, shared)
   addMetricsRoute(app, shared)
   addDeadRoutes(app, shared)
+  addQueueRoutes(app, shared)
 
   const verifier = keys.length > 0 ? new EventVerifier(keys, settings.namespace) : undefined
   const ear = new BeatEar(broker, names, verifier)

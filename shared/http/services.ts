@@ -4,6 +4,7 @@ import type { Settings } from '../config/settings.ts'
 import type { TenantSettings } from '../config/tenant-settings.ts'
 import { KnellError } from '../domain/errors.ts'
 import { DEFAULT_TENANT } from '../domain/tenant.ts'
+import type { QueueHealth } from '../queues/queue-health.ts'
 import type { AckEar } from '../relay/ack-ear.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { Relay } from '../relay/relay.ts'
@@ -39,6 +40,7 @@ export interface Services {
   readonly relay: Relay
   readonly broker: Broker
   readonly health: Health
+  readonly queueHealth: QueueHealth
   readonly watch: FeedWatch
   readonly metrics: Metrics
   /** Undefined where no keys are configured: nothing is signed then. */
