@@ -36,7 +36,7 @@ function textOf({ instancePath, message, params }: ErrorObject): string {
 }
 
 /** The same schema, but for objects that name their members and so admit no other. */
-function close(schema: unknown): unknown {
+export function close(schema: unknown): unknown {
   if (Array.isArray(schema)) return schema.map(close)
   if (typeof schema !== 'object' || schema === null) return schema
   const closed = Object.fromEntries(
