@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import { parseDuration } from '../../shared/config/duration.ts'
 import { isKnellError } from '../../shared/domain/errors.ts'
+import type { Takes } from '../../shared/http/calls/call.ts'
 import { parseWith, tenantSchema } from '../../shared/http/schemas.ts'
 import type { Services } from '../../shared/http/services.ts'
 import { changeMaxTokenTtl } from '../../shared/store/facts.ts'
@@ -21,6 +22,11 @@ const bodySchema = z.strictObject({
     return z.NEVER
   }),
 })
+
+/** What the calls of this file take. */
+export const maxTokenTtlTakes: Takes = {
+  'PUT /v1/max-token-ttl': { body: bodySchema },
+}
 
 /**
  * `PUT /v1/max-token-ttl`: changes how long the tenant's tokens may live, which settings only seed.

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
+import type { Takes } from '../../shared/http/calls/call.ts'
 import { countSchema, parseWith, tenantSchema } from '../../shared/http/schemas.ts'
 import type { Services } from '../../shared/http/services.ts'
 
@@ -18,6 +19,12 @@ const cancelQuery = z.strictObject({
     .string()
     .regex(/^s\d{1,4}-[0-9a-f]{20}$/, 'must be an id that a scheduled revocation answered'),
 })
+
+/** What the calls of this file take. */
+export const scheduleTakes: Takes = {
+  'GET /v1/schedules': { query: listQuery },
+  'DELETE /v1/schedules': { query: cancelQuery },
+}
 
 /** `GET /v1/schedules` and `DELETE /v1/schedules`: what waits for its time. */
 export function addScheduleRoutes(app: FastifyInstance, { schedules, audit, log }: Services): void {

@@ -6,6 +6,7 @@ import type { TenantSettings } from '../../shared/config/tenant-settings.ts'
 import { isKnellError, KnellError } from '../../shared/domain/errors.ts'
 import { largestTtl } from '../../shared/domain/max-token-ttl.ts'
 import { readLines, type Line } from '../../shared/domain/lines.ts'
+import type { Takes } from '../../shared/http/calls/call.ts'
 import { parseWith, tenantSchema } from '../../shared/http/schemas.ts'
 import type { Services } from '../../shared/http/services.ts'
 import { thisMoment } from '../../shared/store/store.ts'
@@ -26,6 +27,14 @@ const itemSchema = z.union([
   z.strictObject({ claims: z.record(z.string(), z.unknown()), tenant: tenantSchema }),
 ])
 type Item = z.infer<typeof itemSchema>
+
+/** What the calls of this file take. */
+export const tokenTakes: Takes = {
+  'POST /v1/tokens': {
+    body: z.union([itemSchema, z.array(itemSchema).min(1).max(MAX_ITEMS)]),
+    line: itemSchema,
+  },
+}
 
 interface Rejected {
   readonly index?: number

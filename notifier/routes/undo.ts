@@ -4,7 +4,8 @@ import type { TenantSettings } from '../../shared/config/tenant-settings.ts'
 import { parseMatch } from '../../shared/domain/claims.ts'
 import { KnellError } from '../../shared/domain/errors.ts'
 import type { Asked } from '../../shared/http/audit.ts'
-import { parseWith, tenantSchema } from '../../shared/http/schemas.ts'
+import type { Takes } from '../../shared/http/calls/call.ts'
+import { matchSchema, parseWith, tenantSchema } from '../../shared/http/schemas.ts'
 import type { Services } from '../../shared/http/services.ts'
 import type { Committed, ReleaseChange, RestoreChange } from '../../shared/store/changes.ts'
 import { livesOf } from '../../shared/store/lives.ts'
@@ -12,7 +13,7 @@ import { idempotencyOf, noteSchema } from '../change-request.ts'
 import { dryAnswer } from '../dry-run.ts'
 
 const common = {
-  match: z.unknown().optional(),
+  match: matchSchema.optional(),
   force: z.boolean().optional(),
   tenant: tenantSchema,
   by: noteSchema,
@@ -32,6 +33,12 @@ const restoreBody = z.strictObject({
     )
     .optional(),
 })
+
+/** What the calls of this file take. */
+export const undoTakes: Takes = {
+  'POST /v1/revocations/release': { body: releaseBody },
+  'POST /v1/revocations/restore': { body: restoreBody },
+}
 
 /** `POST /v1/revocations/release` lifts a hold, `POST /v1/revocations/restore` cut-offs, or by id either. */
 export function addUndoRoutes(app: FastifyInstance, services: Services): void {

@@ -27,6 +27,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     readonly auth: Auth
     readonly limits: Limits
+    /** Every call that has been added, as `GET /v1/feed`. */
+    readonly calls: readonly string[]
   }
 }
 
@@ -78,6 +80,7 @@ export function createApp(
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readJson(app))
   app.decorate('auth', createAuth(settings, keys, limits))
   app.decorate('limits', limits)
+  app.decorate('calls', collectCalls(app))
   const calls = new Cap(limits.callsPerKey, 'calls')
   // Before any body is read, so that a stranger cannot make us wait for one.
   app.addHook('onRequest', async (request, reply) => {
@@ -114,6 +117,15 @@ export function createApp(
     )
   })
   return app
+}
+
+/** Fastify adds a HEAD for each GET, which is no call of its own. */
+function collectCalls(app: FastifyInstance): readonly string[] {
+  const calls: string[] = []
+  app.addHook('onRoute', ({ method, url }) => {
+    for (const each of [method].flat()) if (each !== 'HEAD') calls.push(`${each} ${url}`)
+  })
+  return calls
 }
 
 /**

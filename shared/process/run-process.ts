@@ -78,6 +78,7 @@ export async function runProcess(
     shared.health.start()
     const url = await app.listen({ host: settings.host, port: settings.port })
     log.info({ url }, 'listening')
+    log.debug({ calls: app.calls }, 'serving')
   } catch (error) {
     log.fatal({ err: error }, 'cannot start')
     await stop(1)

@@ -7,6 +7,7 @@ import { namesOf } from '../../domain/names.ts'
 import { toPartialBody } from '../../domain/partial-entry.ts'
 import { termOf } from '../../domain/position.ts'
 import type { EventSigner } from '../../signing/event-signer.ts'
+import type { Takes } from '../calls/call.ts'
 import { countSchema, parseWith, serviceSchema } from '../schemas.ts'
 import type { Services } from '../services.ts'
 
@@ -26,6 +27,12 @@ const replayBody = z
     ({ ids, all }) => (ids === undefined) !== (all === undefined),
     'needs ids or all, not both',
   )
+
+/** What the calls of this file take. */
+export const deadTakes: Takes = {
+  'GET /v1/dead': { query: listQuery },
+  'POST /v1/dead/replay': { body: replayBody },
+}
 
 /** What a caller may look after. */
 function cutOf(key: ApiKey): { mayUse: Cut; isForAll: boolean } {

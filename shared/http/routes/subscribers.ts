@@ -2,8 +2,10 @@ import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import { parseAcks, type Ack } from '../../domain/ack.ts'
 import { KnellError } from '../../domain/errors.ts'
+import type { Takes } from '../calls/call.ts'
 import { instanceSchema, parseWith, serviceSchema, tenantSchema } from '../schemas.ts'
 import type { Services } from '../services.ts'
+import { wire } from '../shown-schema.ts'
 import type { Instance } from '../../store/instance-store.ts'
 import { behindOf } from '../../store/population.ts'
 import { takeAcks } from '../../store/take-acks.ts'
@@ -19,6 +21,13 @@ const removeQuery = z.strictObject({
   service: serviceSchema,
   instance: instanceSchema.optional(),
 })
+
+/** What the calls of this file take. */
+export const subscriberTakes: Takes = {
+  'GET /v1/subscribers': { query: listQuery },
+  'DELETE /v1/subscribers': { query: removeQuery },
+  'POST /v1/acks': { body: wire('ack.json') },
+}
 
 /** `POST /v1/acks`, and who listens: `GET` and `DELETE /v1/subscribers`. */
 export function addSubscriberRoutes(app: FastifyInstance, services: Services): void {
