@@ -6,7 +6,7 @@ import { toStoreError } from '../store/store-error.ts'
 import type { UpkeepStore } from '../store/upkeep-store.ts'
 import { readBull, type JobCounts } from './bull-reader.ts'
 import { CachedRead } from './cached-read.ts'
-import { judgeQueues, type Judgement, type SweepFacts } from './judge.ts'
+import { judgeQueues, type Judgement } from './judge.ts'
 import type { QueueCount } from './queue-count.ts'
 import { RABBIT_MAX_AGE_MS, type RabbitReader, type RabbitReading } from './rabbit-reader.ts'
 import { sweepFactsOf } from './sweep-facts.ts'
@@ -34,8 +34,11 @@ export interface QueueReport extends Judgement {
   readonly queues: readonly QueueCount[]
   readonly bullmq: readonly JobCounts[]
   readonly feed: readonly FeedState[]
-  readonly sweep: SweepFacts | undefined
-  readonly rabbitmq: Pick<RabbitReading, 'readAt' | 'alarms' | 'leftOut' | 'more'> & {
+  /** `everyMs` is null where only one is known, all of it where none is. */
+  readonly sweep: { readonly agoMs: number; readonly everyMs: number | null } | null
+  readonly rabbitmq: Pick<RabbitReading, 'readAt' | 'leftOut' | 'more'> & {
+    /** Null where nothing tells of them. */
+    readonly alarms: readonly string[] | null
     readonly up: boolean
     readonly blocked: boolean
     /** Queues of known services that RabbitMQ does not have, and of which it told nothing. */
@@ -108,6 +111,7 @@ export class QueueHealth {
       offered: rabbit.offered,
       counts: rabbit.counts,
       missing: rabbit.missing,
+      unknown: rabbit.unknown,
       services: stored.services,
       jobs: stored.bull.map(({ queue, counts, lastFailedAt }) => ({
         queue,
@@ -128,11 +132,11 @@ export class QueueHealth {
       queues: rabbit.counts,
       bullmq: stored.bull,
       feed,
-      sweep,
+      sweep: sweep === undefined ? null : { ...sweep, everyMs: sweep.everyMs ?? null },
       rabbitmq: {
         up: isUp,
         blocked: broker.blocked,
-        alarms,
+        alarms: alarms ?? null,
         readAt,
         missing: rabbit.missing.map(({ name }) => name),
         unknown: rabbit.unknown.map(({ name }) => name),
