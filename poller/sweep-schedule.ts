@@ -18,6 +18,7 @@ export class SweepSchedule {
   readonly #sweeper: Sweeper
   readonly #upkeep: UpkeepStore
   readonly #log: Logger
+  readonly #onSwept: (report: SweepReport) => void
   readonly #queue: Queue
   readonly #worker: Worker
   readonly #task: ScheduledTask
@@ -32,6 +33,8 @@ export class SweepSchedule {
     sweeper: Sweeper
     cron: string
     log: Logger
+    /** Told of each sweep of this process that ended well. */
+    onSwept: (report: SweepReport) => void
     queueRedis: RedisClient
     workerRedis: RedisClient
   }) {
@@ -39,6 +42,7 @@ export class SweepSchedule {
     this.#sweeper = options.sweeper
     this.#upkeep = options.upkeep
     this.#log = log
+    this.#onSwept = options.onSwept
     const prefix = options.store.keys.bull
     this.#queue = new Queue(bullQueueNames.sweep, {
       connection: options.queueRedis,
@@ -81,6 +85,7 @@ export class SweepSchedule {
 
   async #sweep(trigger: string): Promise<SweepReport> {
     const report = await this.#sweeper.runOnce(trigger)
+    this.#onSwept(report)
     const { overdueTokens, overdueHolds, overdueSchedules, unsentEntries } = report
     const { resentEntries, closedEntries, lostEntries } = report
     const missed = overdueTokens + overdueHolds + overdueSchedules + unsentEntries
