@@ -1,7 +1,7 @@
 import { Queue, Worker } from 'bullmq'
 import { createTask, type ScheduledTask } from 'node-cron'
 import type { Logger } from 'pino'
-import { bullQueueNames } from '../shared/queues/bull-queues.ts'
+import { bullQueueNames } from '../shared/domain/names.ts'
 import type { RedisClient, Store } from '../shared/store/store.ts'
 import type { UpkeepStore } from '../shared/store/upkeep-store.ts'
 import type { SweepReport, Sweeper } from './sweep.ts'

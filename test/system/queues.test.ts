@@ -8,6 +8,7 @@ import { startRedis } from '../../shared/cli/engines/private-redis.ts'
 import { openAmqp } from '../support/amqp.ts'
 import { engineUrl } from '../support/store.ts'
 import { eventually } from '../support/eventually.ts'
+import { scrape } from '../support/metrics.ts'
 import { startMonitoredRabbit } from '../support/monitored-rabbit.ts'
 import { call, createSystem, type TestSystem } from '../support/system.ts'
 
@@ -121,6 +122,21 @@ describe('GET /v1/queues', function () {
         )
         const own = report.queues.find(({ kind }) => kind === 'service') as QueueCount
         expect(own).to.include({ name, messages: 2, ready: 2, consumers: 0, source })
+      }
+    })
+
+    it('is what the gauges of a scrape say', async () => {
+      const prefix = `${system.namespace}.service.orders`
+      for (const process of [notifier, poller]) {
+        const found = await scrape(process.url, system.apiKey)
+        expect(found.value('knell_queue_messages', { queue: prefix })).to.equal(2)
+        expect(found.value('knell_queue_messages', { queue: `${prefix}.dead` })).to.equal(3)
+        expect(found.value('knell_queue_consumers', { queue: prefix })).to.equal(0)
+        expect(found.value('knell_dead_letters', { service: 'orders' })).to.equal(3)
+        const failed = { queue: 'knell-sweep', state: 'failed' }
+        expect(found.value('bullmq_job_count', failed)).to.equal(0)
+        const completed = { queue: 'knell-expiry', state: 'completed' }
+        expect(found.value('bullmq_job_count', completed)).to.be.greaterThan(0)
       }
     })
 
