@@ -21,7 +21,7 @@ export const checkRevocationHeader: CheckHeader = (names) => {
   checkNames(
     names,
     (name) => claimOf(name) ?? spared(name) ?? (texts.has(name) || times.has(name) || undefined),
-    `${[...claims, 'claim.<name>', 'except.<name>', ...texts, ...times].join(', ')}`,
+    [...claims, 'claim.<name>', 'except.<name>', ...texts, ...times].join(', '),
   )
 }
 

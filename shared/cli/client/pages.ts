@@ -15,7 +15,7 @@ export async function* pagesOf<T>(
   let cursor: string | undefined
   while (left > 0) {
     const asked = { ...query, cursor, limit: Math.min(left, PAGE) }
-    const page = await client.call<Readonly<Record<string, unknown>>>(path, { query: asked })
+    const page = await client.call(path, { query: asked })
     const items = page[member] as readonly T[]
     yield items.slice(0, left)
     left -= items.length

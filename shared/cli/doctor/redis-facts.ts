@@ -64,11 +64,12 @@ export async function readRedis(target: RedisTarget, namespace: string): Promise
 
 async function configOf(redis: RedisClient, name: string): Promise<string | undefined> {
   try {
-    const pair = (await redis.config('GET', name)) as unknown
-    if (Array.isArray(pair)) return pair[1] === undefined ? undefined : String(pair[1])
-    // A map, as RESP3 answers it.
-    const found = (pair as Record<string, unknown> | undefined)?.[name]
-    return found === undefined ? undefined : String(found)
+    const found: unknown = await redis.config('GET', name)
+    // A list of name and value, or a map, as RESP3 answers it.
+    const value: unknown = Array.isArray(found)
+      ? found[1]
+      : (found as Record<string, unknown> | undefined)?.[name]
+    return typeof value === 'string' ? value : undefined
   } catch {
     return undefined
   }

@@ -4,10 +4,12 @@ import { Broker } from '../../broker/broker.ts'
 import { declareInstanceQueue, exchangesOf } from '../../broker/topology.ts'
 import { logOf, parseEntry, parseJson, type Kind } from '../../domain/entry.ts'
 import type { Names } from '../../domain/names.ts'
+import type { TlsClient } from '../../tls/tls-client.ts'
 import { eventsOf, type LiveEvent } from './live-event.ts'
 
 export interface FollowOptions {
   readonly url: string
+  readonly tls: TlsClient | undefined
   readonly names: Names
   /** `*` is every tenant. */
   readonly tenants: readonly string[]
@@ -22,8 +24,8 @@ export interface FollowOptions {
  * is away is not shown. Returns why there was nothing to follow, where RabbitMQ cannot be used at all.
  */
 export async function follow(options: FollowOptions): Promise<string | undefined> {
-  const { url, names, tenants, kinds, signal, onEvent, onNotice } = options
-  const broker = new Broker(url, 'knell tail')
+  const { url, tls, names, tenants, kinds, signal, onEvent, onNotice } = options
+  const broker = new Broker(url, 'knell tail', tls)
   let wasUp = false
   let failure: string | undefined
   const over = new AbortController()

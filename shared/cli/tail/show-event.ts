@@ -1,6 +1,6 @@
 import type { Kind } from '../../domain/entry.ts'
 import { showMatch } from '../arguments/match-options.ts'
-import { showRule, type RuleShown } from '../changes/show-change.ts'
+import { showRule } from '../changes/show-change.ts'
 import { paint } from '../terminal/colours.ts'
 import { harmless } from '../terminal/print.ts'
 import { showSeconds } from '../terminal/time.ts'
@@ -24,9 +24,9 @@ export function showEvent({ at, tenant, kind, event }: LiveEvent): string {
 
 function about(kind: Kind, event: LiveEvent['event']): string {
   if (kind !== 'expired' && kind !== 'expiring') {
-    return `${showMatch(event['match'])}  ${showRule(event as RuleShown)}`
+    return `${showMatch(event['match'])}  ${showRule(event)}`
   }
   const { exp, inSeconds, ...claims } = event
-  const when = inSeconds === undefined ? '' : ` (in ${String(inSeconds)} s)`
+  const when = inSeconds === undefined ? '' : ` (in ${Number(inSeconds)} s)`
   return `${showMatch(claims)}  exp ${showSeconds(Number(exp))}${when}`
 }

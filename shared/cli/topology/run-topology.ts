@@ -1,6 +1,8 @@
 import { connect } from 'amqplib'
 import { NAMESPACE } from '../../config/settings.ts'
+import { isKnellError } from '../../domain/errors.ts'
 import { namesOf } from '../../domain/names.ts'
+import { amqpTlsOf } from '../client/amqp-tls.ts'
 import { UsageError } from '../usage-error.ts'
 import { applyTopology, checkTopology, type Item } from './declare.ts'
 import { parseOptions, type TopologyOptions } from './options.ts'
@@ -16,8 +18,8 @@ export async function runTopology(args: readonly string[]): Promise<number> {
     return await run(parseOptions(args))
   } catch (error) {
     // What RabbitMQ or the network says is for the user; where the fault is ours the stack helps.
-    const isUsage = error instanceof UsageError
-    console.error(isUsage || isOfRabbit(error) ? (error as Error).message : error)
+    const isUsage = error instanceof UsageError || isKnellError(error, 'config_invalid')
+    console.error(isUsage || isOfRabbit(error) ? error.message : error)
     return isUsage ? 2 : 1
   }
 }
@@ -45,7 +47,7 @@ async function run(options: TopologyOptions): Promise<number> {
     return 0
   }
   if (!url) throw new UsageError('AMQP_URL is not set: amqp:// or amqps:// of the deploy user.')
-  const model = await connect(url, { timeout: 5000 })
+  const model = await connect(url, { ...amqpTlsOf(process.env, url)?.options, timeout: 5000 })
   model.on('error', () => {})
   try {
     const pass = action === 'apply' ? applyTopology : checkTopology
@@ -80,6 +82,6 @@ function tellDifferences(items: readonly Item[], json: boolean): void {
   }
 }
 
-function isOfRabbit(error: unknown): boolean {
+function isOfRabbit(error: unknown): error is Error {
   return error instanceof Error && ('code' in error || error.message.startsWith('Handshake'))
 }
