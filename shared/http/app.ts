@@ -13,6 +13,7 @@ import { LIMITS, type Limits } from './limits.ts'
 import type { KeyRing } from '../config/api-keys.ts'
 import type { Settings } from '../config/settings.ts'
 import type { TlsIdentity } from '../tls/tls-identity.ts'
+import { failCall, traceCalls } from './trace-calls.ts'
 
 const BODY_LIMIT = 262_144
 /** Probes have no key. */
@@ -89,8 +90,10 @@ export function createApp(
     }
     await Promise.resolve()
   })
+  traceCalls(app)
   app.setErrorHandler((error: FastifyError | KnellError, request, reply) => {
     const known = toKnellError(error)
+    failCall(request, known)
     if (known.status >= 500) {
       log[known.code === 'internal' ? 'error' : 'warn'](
         { err: error, requestId: request.id },

@@ -13,7 +13,8 @@ import { undoPart } from './commit/undo.ts'
  * where it has none.
  *
  * A change has an `op`, and of these what it needs: m (canonical text of the match), t (which default
- * cut-off), r (reason), ttl, skew, id, ack (somebody waits to hear that it was applied).
+ * cut-off), r (reason), ttl, skew, id, ack (somebody waits to hear that it was applied), w (where its trace
+ * stands: kept beside the entry, in the field `t`, for whoever publishes it).
  * - `revoke`: b (explicit cut-off, -1 for "any iat"), x (text of `except`), jx (verified `exp`).
  * - `hold`: rb (reviewBy), o (outcome).
  * - `restore` by m or id, `release` by m. By match a restore also lifts whatever earlier terms held,
@@ -60,6 +61,7 @@ local function answerTo(change)
   return fire(change)
 end
 
+local function isRecorded(w) return string.find(string.sub(w, 55, 55), '[13579bdf]') end
 local answers, records, acts = {}, {}, {}
 for i, change in ipairs(changes) do
   local answer
@@ -73,6 +75,10 @@ for i, change in ipairs(changes) do
   else
     answer = answerTo(change)
     if change.ack and current then current.ack = true end
+    if change.w and current and string.match(answer, '^(%d+) ') == int(current.seq) then
+      -- The first that is recorded leads, else the first.
+      if not current.w or not isRecorded(current.w) and isRecorded(change.w) then current.w = change.w end
+    end
   end
   if act ~= '' and not known and not quiet and (answer ~= '-' or extra ~= '') then
     local own = change.op == 'fire' or change.op == 'outcome'
@@ -97,7 +103,8 @@ for i, entry in ipairs(entries) do
 end
 for i, entry in ipairs(entries) do
   local id = int(s.term) .. '-' .. int(entry.seq)
-  redis.call('XADD', KEYS[5], id, 'b', bodies[i])
+  if entry.w then redis.call('XADD', KEYS[5], id, 'b', bodies[i], 't', entry.w)
+  else redis.call('XADD', KEYS[5], id, 'b', bodies[i]) end
   redis.call('ZADD', KEYS[6], int(s.now), id)
   reply[#reply + 1] = int(entry.seq)
   reply[#reply + 1] = bodies[i]
