@@ -39,6 +39,7 @@ export function openRecords(
   csv: { readonly fromRow: FromRow; readonly checkHeader: CheckHeader },
 ): RecordFile {
   const kind = format ?? formatOf(path)
+  const size = path === '-' ? undefined : sizeOf(path)
   let read = 0
   const source = path === '-' ? process.stdin : createReadStream(path)
   async function* counted(): AsyncGenerator<Uint8Array> {
@@ -48,7 +49,7 @@ export function openRecords(
     }
   }
   return {
-    size: path === '-' ? undefined : sizeOf(path),
+    size,
     read: () => read,
     records: kind === 'csv' ? rows(counted(), csv.fromRow, csv.checkHeader) : lines(counted()),
   }
@@ -60,9 +61,12 @@ function formatOf(path: string): Format {
   throw new UsageError(`"${path}" ends in neither .ndjson nor .csv: say which with --format.`)
 }
 
-function sizeOf(path: string): number {
+/** Undefined for a pipe, whose end is not known. @throws UsageError */
+function sizeOf(path: string): number | undefined {
   try {
-    return statSync(path).size
+    const found = statSync(path)
+    if (found.isDirectory()) throw Object.assign(new Error('a folder'), { code: 'EISDIR' })
+    return found.isFile() ? found.size : undefined
   } catch (error) {
     const { code = 'unknown error' } = error as NodeJS.ErrnoException
     throw new UsageError(`"${path}" cannot be read (${code}).`, { cause: error })
@@ -84,8 +88,16 @@ async function* rows(
   fromRow: FromRow,
   checkHeader: CheckHeader,
 ): AsyncGenerator<FileRecord> {
-  const options = { bom: true, trim: true, skip_empty_lines: true, info: true } as const
-  const parser = parse({ ...options, relax_column_count: true, max_record_size: MAX_LINE })
+  const parser = parse({
+    bom: true,
+    trim: true,
+    skip_empty_lines: true,
+    info: true,
+    // One file may hold lines of several makers.
+    record_delimiter: ['\r\n', '\n'],
+    relax_column_count: true,
+    max_record_size: MAX_LINE,
+  })
   const feeding = Readable.from(source)
   feeding.on('error', (error) => parser.destroy(error))
   feeding.pipe(parser)

@@ -75,7 +75,7 @@ const marks: Readonly<Record<Level, string>> = {
 function show(findings: readonly NamedFinding[]): string {
   return findings
     .map(({ level, part, check, found, fix }) => {
-      const line = `${marks[level]}  ${`${part} ${check}`.padEnd(22)}  ${harmless(found)}`
+      const line = `${marks[level]}  ${`${part} ${check}`.padEnd(25)}  ${harmless(found)}`
       return fix === undefined ? line : `${line}\n         ${paint('dim', '→')} ${harmless(fix)}`
     })
     .join('\n')
