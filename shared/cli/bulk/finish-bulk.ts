@@ -52,6 +52,7 @@ export async function finishBulk<T>(bulk: Bulk<T>): Promise<void> {
     }
   } finally {
     progress.stop()
+    file.close()
     rejects.close(seen.refused)
   }
   const { done, refused, complete } = result ?? { ...seen, complete: false }

@@ -23,6 +23,8 @@ export interface RecordFile {
   /** Bytes read so far. */
   readonly read: () => number
   readonly records: AsyncGenerator<FileRecord>
+  /** Reads no more of it; twice is fine. */
+  readonly close: () => void
 }
 
 export type Format = 'ndjson' | 'csv'
@@ -51,6 +53,7 @@ export function openRecords(
   return {
     size,
     read: () => read,
+    close: () => void source.destroy(),
     records: kind === 'csv' ? rows(counted(), csv.fromRow, csv.checkHeader) : lines(counted()),
   }
 }

@@ -45,9 +45,14 @@ export async function runBulk<T>(
   let refused = 0
   let isOver = false
   let complete = false
+  // A pipe that stays open has no next line, and nobody should have to wait for one.
+  const aborted = new Promise<'aborted'>((resolve) => {
+    options.signal.addEventListener('abort', () => resolve('aborted'), { once: true })
+  })
   const worker = async (): Promise<void> => {
     while (!isOver && !options.signal.aborted) {
-      const next = await pieces.next()
+      const next = await Promise.race([aborted, pieces.next()])
+      if (next === 'aborted') return
       if (next.done === true) {
         complete = true
         return
@@ -69,7 +74,6 @@ export async function runBulk<T>(
     }
   })
   const results = await Promise.allSettled(workers)
-  await pieces.return(undefined)
   const failure = results.find((result) => result.status === 'rejected')
   if (failure !== undefined) throw failure.reason
   return { done, refused, complete: complete && !isOver }

@@ -1,10 +1,12 @@
 import type { Command } from 'commander'
+import { once } from 'node:events'
 import process from 'node:process'
 import { parseMoment } from '../arguments/moment.ts'
 import { showMatch } from '../arguments/match-options.ts'
 import { pagesOf } from '../client/pages.ts'
 import { clientOf, withConnection } from '../client/connection-options.ts'
 import { withExamples } from '../examples.ts'
+import { CommandError } from '../exit.ts'
 import { answer } from '../terminal/print.ts'
 import { toTable } from '../terminal/table.ts'
 import { showMs } from '../terminal/time.ts'
@@ -61,10 +63,7 @@ export function addAuditCommand(program: Command): void {
     }
     if (options.export === true) {
       const headers = { accept: 'application/x-ndjson' }
-      for await (const chunk of client.stream('/v1/audit', { query, headers })) {
-        process.stdout.write(chunk)
-      }
-      return
+      return exportAll(client.stream('/v1/audit', { query, headers }))
     }
     const audit: AuditRecord[] = []
     for await (const page of pagesOf<AuditRecord>(
@@ -78,6 +77,21 @@ export function addAuditCommand(program: Command): void {
     }
     answer(options.json, { audit }, () => (audit.length === 0 ? 'Nothing was done.' : table(audit)))
   })
+}
+
+/** More than the last line of an export has. */
+const END_BYTES = 500
+
+/** Passes the lines on as they are. @throws CommandError where the last does not say that it is all */
+async function exportAll(chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  let end = Buffer.alloc(0)
+  for await (const chunk of chunks) {
+    end = Buffer.concat([end, chunk]).subarray(-END_BYTES)
+    if (!process.stdout.write(chunk)) await once(process.stdout, 'drain')
+  }
+  if (!/\n?\{"end":true,[^\n]*\}\n$/.test(end.toString('latin1'))) {
+    throw new CommandError('failed', 'The export broke off: it is not whole. Run it again.')
+  }
 }
 
 /** As the trail takes it: ISO 8601, so that nobody takes seconds for milliseconds. */
