@@ -15,7 +15,11 @@ import { createBullRedis } from '../shared/store/redis.ts'
 import { Enforcement } from './enforcement.ts'
 import { ExpiryTick } from './expiry-tick.ts'
 import { addAuditRoute } from './routes/audit.ts'
+import { Observer } from './observer.ts'
+import { Overviews } from './overview.ts'
 import { addMaxTokenTtlRoute } from './routes/max-token-ttl.ts'
+import { addOverviewRoute } from './routes/overview.ts'
+import { addRecentRoute } from './routes/recent.ts'
 import { addRevocationRoutes } from './routes/revocations.ts'
 import { addScheduleRoutes } from './routes/schedules.ts'
 import { addTokenRoutes } from './routes/tokens.ts'
@@ -41,6 +45,9 @@ await runProcess('notifier', process, (app, shared) => {
   addSubscriberRoutes(app, shared)
   addOpsRoutes(app, shared)
   addMetricsRoute(app, shared)
+  const observer = new Observer(shared)
+  addRecentRoute(app, shared, observer.recents)
+  addOverviewRoute(app, new Overviews(shared, observer.history))
   addDeadRoutes(app, shared)
   addQueueRoutes(app, shared)
 
@@ -62,12 +69,14 @@ await runProcess('notifier', process, (app, shared) => {
   return {
     start() {
       acks.start()
+      observer.start()
       relay.start()
       beater.start()
       tick.start()
     },
     async stop() {
       await tick.stop()
+      await observer.stop()
       await beater.stop()
       await acks.stop()
       queueRedis.disconnect()

@@ -19,7 +19,7 @@ const BODY_LIMIT = 262_144
 /** Probes have no key. */
 const OPEN_PATHS: ReadonlySet<string> = new Set(['/livez', '/readyz'])
 /** Calls that say how things are, whatever the store says. */
-const ALWAYS: ReadonlySet<string> = new Set(['/metrics'])
+const ALWAYS: ReadonlySet<string> = new Set(['/metrics', '/v1/overview'])
 /** Calls that may last long have limits of their own. */
 const OWN_CAP: ReadonlySet<string> = new Set(['/v1/feed', '/v1/snapshot'])
 

@@ -1,4 +1,5 @@
 import { logs, type Log } from '../domain/position.ts'
+import { toStoreError } from './store-error.ts'
 import type { Store } from './store.ts'
 
 /** So much is cleared away by one script. */
@@ -95,6 +96,16 @@ export class UpkeepStore {
       .zadd(sweeps, at, report)
       .zremrangebyscore(sweeps, '-inf', at - 86_400_000)
       .exec()
+  }
+
+  /** The reports of sweeps that began at or after a store time (ms), the newest first, some thousands at most. */
+  async reportsSince(at: number): Promise<string[]> {
+    const { sweeps } = this.#store.keys
+    try {
+      return await this.#store.redis.zrevrangebyscore(sweeps, '+inf', at, 'LIMIT', 0, 4000)
+    } catch (error) {
+      throw toStoreError(error)
+    }
   }
 
   /** The newest reports first. */
