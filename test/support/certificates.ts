@@ -17,7 +17,8 @@ export interface Authority extends Certificate {
 }
 
 export interface Certificates {
-  readonly folder: string
+  /** A path in the folder. */
+  fileOf(name: string, end: string): string
   /** An authority of its own: nobody but who is given its certificate trusts it. */
   authority(name: string): Promise<Authority>
   remove(): void
@@ -45,7 +46,7 @@ export function openCertificates(openssl: string): Certificates {
     ...['-keyout', fileOf(name, 'key'), '-subj', `/O=Knell tests/CN=${name}`],
   ]
   return {
-    folder,
+    fileOf,
     async authority(name) {
       await run(['req', '-x509', ...newKey(name), '-out', fileOf(name, 'crt'), '-days', '30'])
       return {
