@@ -1,6 +1,9 @@
 import { connect } from 'amqplib'
 import { NAMESPACE } from '../config/settings.ts'
+import { loadTls } from '../config/tls-settings.ts'
+import { isKnellError } from '../domain/errors.ts'
 import { namesOf } from '../domain/names.ts'
+import { createTlsClient } from '../tls/tls-client.ts'
 import { applyTopology, checkTopology } from './topology/declare.ts'
 import { parseOptions, UsageError } from './topology/options.ts'
 import { commandsOf, definitionsOf } from './topology/users.ts'
@@ -28,7 +31,8 @@ async function run(args: readonly string[]): Promise<number> {
     return 0
   }
   if (!url) throw new UsageError('AMQP_URL is not set: amqp:// or amqps:// of the deploy user.')
-  const model = await connect(url, { timeout: 5000 })
+  const tls = url.startsWith('amqps:') ? createTlsClient(loadTls(process.env).amqp).options : {}
+  const model = await connect(url, { timeout: 5000, ...tls })
   model.on('error', () => {})
   try {
     const pass = action === 'apply' ? applyTopology : checkTopology

@@ -339,6 +339,17 @@ describe('TLS', function () {
       })
       const revoked = await call(one, '/v1/revocations', { ...own, body: { match: { sub: 'a' } } })
       expect(revoked.status).to.equal(201)
+      const blind = await start(
+        'notifier',
+        { REDIS_URL: `rediss+sentinel://127.0.0.1:${sentinel.tlsPort}/knell` },
+        '/livez',
+      )
+      await eventually(async () => {
+        const { store } = (await call(blind, '/readyz')).body as unknown as HealthReport
+        return store.problem?.startsWith(
+          'The Sentinel at 127.0.0.1 shows a certificate for other names',
+        )
+      })
       await Promise.all(running.splice(0).map((process) => process.stop()))
     } finally {
       await sentinel.engine.stop()
