@@ -13,10 +13,13 @@ import { LIMITS, type Limits } from './limits.ts'
 import type { KeyRing } from '../config/api-keys.ts'
 import type { Settings } from '../config/settings.ts'
 import type { TlsIdentity } from '../tls/tls-identity.ts'
+import { failCall, traceCalls } from './trace-calls.ts'
 
 const BODY_LIMIT = 262_144
 /** Probes have no key. */
 const OPEN_PATHS: ReadonlySet<string> = new Set(['/livez', '/readyz'])
+/** Calls that say how things are, whatever the store says. */
+const ALWAYS: ReadonlySet<string> = new Set(['/metrics'])
 /** Calls that may last long have limits of their own. */
 const OWN_CAP: ReadonlySet<string> = new Set(['/v1/feed', '/v1/snapshot'])
 
@@ -54,6 +57,7 @@ export function createApp(
     keepAliveTimeout: 30_000,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
+    trustProxy: settings.trustProxy.length > 0 ? [...settings.trustProxy] : false,
     routerOptions: { maxParamLength: 200 },
     clientErrorHandler(error, socket) {
       const detail = 'The request is not well-formed HTTP, or did not come in time.'
@@ -81,13 +85,15 @@ export function createApp(
     if (!OPEN_PATHS.has(path)) {
       if (asksForCertificate) assertCertificate(request)
       const { name } = app.auth.caller(request)
-      assertServing()
+      if (!ALWAYS.has(path)) assertServing()
       if (!OWN_CAP.has(path)) calls.takeFor(name, reply.raw)
     }
     await Promise.resolve()
   })
+  traceCalls(app)
   app.setErrorHandler((error: FastifyError | KnellError, request, reply) => {
     const known = toKnellError(error)
+    failCall(request, known)
     if (known.status >= 500) {
       log[known.code === 'internal' ? 'error' : 'warn'](
         { err: error, requestId: request.id },

@@ -7,12 +7,14 @@ import { KnellError } from '../domain/errors.ts'
 import { beatKey, type Names } from '../domain/names.ts'
 import type { EventVerifier } from '../signing/event-verifier.ts'
 import type { TlsClient } from '../tls/tls-client.ts'
+import { readTrace, type TraceText } from '../tracing/trace-text.ts'
 import { Gate, MAX_MESSAGE_BYTES } from './gate.ts'
 
 export interface PushEvents {
   onUp(): void
   onDown(): void
-  onEntry(entry: Entry): void
+  /** `trace`: where its trace stands, as the message says. */
+  onEntry(entry: Entry, trace: TraceText | undefined): void
   onBeat(beat: Beat): void
   /** A message that follows no contract; it is dropped. */
   onInvalid(error: unknown): void
@@ -136,7 +138,7 @@ export class Push {
     const astray = said && this.#gate.refusesWay(message, said)
     if (astray !== undefined) this.#events.onRefused(astray)
     else if (beat !== undefined) this.#events.onBeat(beat)
-    else if (entry !== undefined) this.#events.onEntry(entry)
+    else if (entry !== undefined) this.#events.onEntry(entry, readTrace(message.properties.headers))
   }
 }
 

@@ -56,7 +56,9 @@ function settleSide(given: unknown, where: string, problems: string[]): TlsClien
   }
   if (found.length === 0) {
     found.push(
-      ...problemsOfIdentity(identity).map(({ member, problem }) => `${where}.${member}: ${problem}`),
+      ...problemsOfIdentity(identity).map(
+        ({ member, problem }) => `${where}.${member}: ${problem}`,
+      ),
     )
   }
   problems.push(...found)

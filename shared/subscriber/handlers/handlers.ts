@@ -1,10 +1,13 @@
+import { context, type Context } from '@opentelemetry/api'
 import { setTimeout as delay } from 'node:timers/promises'
 import { KnellError, isKnellError, toKnellError } from '../../domain/errors.ts'
 import type { Kind } from '../../domain/entry.ts'
-import type { Names } from '../../domain/names.ts'
+import { serviceNamesOf, type Names } from '../../domain/names.ts'
 import type { TlsClient } from '../../tls/tls-client.ts'
+import { readTrace } from '../../tracing/trace-text.ts'
 import { readBatch, type Batch, type BatchRules, type BodyCheck } from './batch.ts'
 import { HandledReporter, type Report } from './handled-reporter.ts'
+import { inProcessSpan } from './handler-spans.ts'
 import { settleHandle, type HandleOptions, type Handling } from './options.ts'
 import { Outbox } from './outbox.ts'
 import { ServiceQueue, type Delivery } from './service-queue.ts'
@@ -208,7 +211,8 @@ export class Handlers {
     try {
       const signature = delivery.headers['knell-signature']
       const text = typeof signature === 'string' ? signature : undefined
-      batch = readBatch(delivery.content, text, Date.now(), this.rules)
+      const read = readBatch(delivery.content, text, Date.now(), this.rules)
+      batch = { ...read, trace: readTrace(delivery.headers) }
     } catch (error) {
       this.#problem(error)
       const isWanted = (): boolean => delivery.isAlive
@@ -217,7 +221,10 @@ export class Handlers {
       else delivery.requeue()
       return
     }
-    const counts = await this.#work(batch, delivery, { again: false })
+    const { queue } = serviceNamesOf(this.#options.names, this.#options.service)
+    const counts = await inProcessSpan(queue, batch, (within) =>
+      this.#work(batch, delivery, { again: false, within }),
+    )
     if (counts === undefined) delivery.requeue()
     else delivery.ack()
   }
@@ -226,7 +233,7 @@ export class Handlers {
   async #work(
     batch: Batch,
     owner: Owner,
-    { again }: { again: boolean },
+    how: { again: boolean; within: Context },
   ): Promise<SettledCounts | undefined> {
     const maxAttempts = this.#worker.maxAttempts(batch.entry.kind)
     const notAfter = performance.now() + HOLD_MS
@@ -235,7 +242,7 @@ export class Handlers {
     const tried = await Promise.all(
       batch.items.map(
         async (item) =>
-          [item, await this.#worker.run(batch, item, owner, { notAfter, again })] as const,
+          [item, await this.#worker.run(batch, item, owner, { ...how, notAfter })] as const,
       ),
     )
     clearTimeout(timer)
@@ -249,7 +256,8 @@ export class Handlers {
   async runAgain(batch: Batch): Promise<SettledCounts | undefined> {
     this.#assertOpen()
     if (!this.#worker.has(batch.entry.kind)) return NOTHING
-    const work = this.#work(batch, { isAlive: true, isPassing: true }, { again: true })
+    const how = { again: true, within: context.active() }
+    const work = this.#work(batch, { isAlive: true, isPassing: true }, how)
     this.#track(work)
     return work
   }

@@ -31,7 +31,11 @@ export class Outbox {
   }) {
     this.#repair = options.repair
     this.#onProblem = options.onProblem
-    this.#broker = new Broker(options.url, `knell handlers ${options.service}, publishing`, options.tls)
+    this.#broker = new Broker(
+      options.url,
+      `knell handlers ${options.service}, publishing`,
+      options.tls,
+    )
     this.#broker.use((link) => ensureExchanges(link, options.names))
     this.#broker.on('problem', (error) => options.onProblem(error))
     this.#publisher = new Publisher(this.#broker)
