@@ -49,9 +49,10 @@ async function run(args: readonly string[]): Promise<number> {
 try {
   process.exitCode = await run(process.argv.slice(2))
 } catch (error) {
+  const isUsage = error instanceof UsageError || isKnellError(error, 'config_invalid')
   // What RabbitMQ or the network says is for the user; where the fault is ours the stack helps.
-  console.error(error instanceof UsageError || isOfRabbit(error) ? (error as Error).message : error)
-  process.exitCode = error instanceof UsageError ? 2 : 1
+  console.error(isUsage || isOfRabbit(error) ? (error as Error).message : error)
+  process.exitCode = isUsage ? 2 : 1
 }
 
 function isOfRabbit(error: unknown): boolean {

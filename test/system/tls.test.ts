@@ -297,7 +297,7 @@ describe('TLS', function () {
         { amqp: { ca: ca.cert }, pull: { ca: ca.cert } },
         {},
         /^tls_failed: RabbitMQ wants a client certificate/,
-        /^pull_failed: .*client_certificate_needed/,
+        /^pull_failed: .*certificate_needed/,
       )
       await heard(
         { amqp: identity, pull: identity },
@@ -315,7 +315,7 @@ describe('TLS', function () {
     for (const identity of [{}, { cert: alien.cert, key: alien.key }]) {
       const { status, body } = await call(one, '/v1/revocations?sub=alice', identity)
       expect(status).to.equal(403)
-      expect(body['code']).to.equal('client_certificate_needed')
+      expect(body['code']).to.equal('certificate_needed')
       expect((await call(one, '/nowhere', identity)).status).to.equal(403)
     }
     const stranger = await call(one, '/livez', { ca: otherCa.cert }).then(
