@@ -130,8 +130,11 @@ export function showSetting(row: SettingRow, text: string): string {
   return JSON.stringify(scheme + masked.slice(0, 80))
 }
 
+function isNear(name: string): boolean {
+  return settingsTable.some((row) => row.name === name && row.near !== undefined)
+}
+
 function nearest(name: string, missing: readonly string[]): string | undefined {
-  const isNear = (one: string): boolean => settingsTable.some((row) => row.name === one && row.near)
   const [close, others] = [missing.filter(isNear), missing.filter((one) => !isNear(one))]
   return nearMatch(name, others) ?? nearMatch(name, close, 1)
 }

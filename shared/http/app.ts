@@ -139,12 +139,12 @@ function httpsOf(tls: TlsIdentity | undefined): { https?: object } {
   return { https: { cert, key, ...client } }
 }
 
-/** @throws KnellError `client_certificate_needed` */
+/** @throws KnellError `certificate_needed` */
 function assertCertificate(request: FastifyRequest): void {
   const { authorized, authorizationError } = request.raw.socket as TLSSocket
   if (authorized) return
   throw new KnellError(
-    'client_certificate_needed',
+    'certificate_needed',
     `This process serves only callers with a client certificate that its authority has signed (${String(authorizationError)}).`,
   )
 }
