@@ -12,6 +12,7 @@ import { runProcess } from '../shared/process/run-process.ts'
 import { createBullRedis } from '../shared/store/redis.ts'
 import { Enforcement } from './enforcement.ts'
 import { ExpiryTick } from './expiry-tick.ts'
+import { addOps } from './ops/add-ops.ts'
 import { addMaxTokenTtlRoute } from './routes/max-token-ttl.ts'
 import { addRevocationRoutes } from './routes/revocations.ts'
 import { addScheduleRoutes } from './routes/schedules.ts'
@@ -37,6 +38,7 @@ await runProcess('notifier', process, (app, shared) => {
   addSubscriberRoutes(app, shared)
   addOpsRoutes(app, shared)
   addDeadRoutes(app, shared)
+  if (settings.isOpsOn) addOps(app, shared)
 
   const beater = new Beater({ feed, broker, names, tenants, intervalMs: beatMs, signer, log })
   const drainer = new Drainer({ tokens, relay, tenants, backlogMax })

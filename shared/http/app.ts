@@ -8,8 +8,6 @@ import type { KeyRing } from '../config/api-keys.ts'
 import type { Settings } from '../config/settings.ts'
 
 const BODY_LIMIT = 262_144
-/** Probes have no key. */
-const OPEN_PATHS: ReadonlySet<string> = new Set(['/livez', '/readyz'])
 /** Calls that may last long have limits of their own. */
 const OWN_CAP: ReadonlySet<string> = new Set(['/v1/feed', '/v1/snapshot'])
 
@@ -17,6 +15,10 @@ declare module 'fastify' {
   interface FastifyInstance {
     readonly auth: Auth
     readonly limits: Limits
+  }
+  interface FastifyContextConfig {
+    /** Served to anybody, and before the store has been seen: probes, and pages without data. */
+    readonly isOpen?: boolean
   }
 }
 
@@ -69,12 +71,12 @@ export function createApp(
   // Before any body is read, so that a stranger cannot make us wait for one.
   app.addHook('onRequest', async (request, reply) => {
     const path = request.routeOptions.url ?? ''
-    if (!OPEN_PATHS.has(path)) {
+    if (request.routeOptions.config.isOpen !== true) {
+      await app.auth.identify(request)
       const { name } = app.auth.caller(request)
       assertServing()
       if (!OWN_CAP.has(path)) calls.takeFor(name, reply.raw)
     }
-    await Promise.resolve()
   })
   app.setErrorHandler((error: FastifyError | KnellError, request, reply) => {
     const known = toKnellError(error)

@@ -58,6 +58,8 @@ export interface KeySpace {
   readonly due: string
   /** Sorted set: reports of sweeps by time. */
   readonly sweeps: string
+  /** Hash: a session of the dashboard, by the digest of what its cookie holds. */
+  session(digest: string): string
   /** The prefix of every BullMQ key. */
   readonly bull: string
 }
@@ -69,6 +71,7 @@ export function keySpaceOf(namespace: string): KeySpace {
     facts: `${namespace}:{store}:facts`,
     due: `${namespace}:{store}:due`,
     sweeps: `${namespace}:{store}:sweeps`,
+    session: (digest) => `${namespace}:{store}:ops:${digest}`,
     bull: `{${namespace}}`,
     shard(tenant, shard) {
       const tag = `${tenant}.${shard}`
