@@ -1,12 +1,17 @@
+import { isIP } from 'node:net'
 import { validate } from 'node-cron'
 import { createKeyRing, loadApiKeys, type KeyRing } from './api-keys.ts'
 import { parseDuration } from './duration.ts'
 import { nearMatch } from './near-match.ts'
 import { configInvalid, problemsOf } from './problems.ts'
 import { readSigningKeys, type EventKey } from '../signing/event-keys.ts'
+import { parseManagementUrl, parsePrometheusUrl, type HttpTarget } from './rabbit-urls.ts'
 import { parseRedisUrl, type RedisTarget } from './redis-url.ts'
 import { settingsTable, type ProcessKind, type SettingRow } from './settings-table.ts'
 import { loadTenants, jwksInEnv, type Tenants } from './tenants.ts'
+import { loadTls, tlsVariables } from './tls-settings.ts'
+import { createTlsClient, type TlsClient } from '../tls/tls-client.ts'
+import type { TlsIdentity } from '../tls/tls-identity.ts'
 
 export { settingsTable, type ProcessKind, type SettingRow }
 
@@ -16,10 +21,17 @@ export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' |
 export interface Settings {
   readonly kind: ProcessKind
   readonly amqpUrl: string
+  /** Where `amqpUrl` is of TLS. That of Redis is in `redis`. */
+  readonly amqpTls?: TlsClient
   readonly redis: RedisTarget
+  /** Where RabbitMQ's queues can be looked at, besides AMQP. */
+  readonly management: HttpTarget | undefined
+  readonly prometheus: HttpTarget | undefined
   readonly host: string
   /** 0: any free port. */
   readonly port: number
+  /** What HTTPS is served with; absent: HTTP. */
+  readonly serverTls?: TlsIdentity
   /** `open`: authentication is off, which only `--dev` on a loopback address can bring about. */
   readonly apiKeys: KeyRing | 'open'
   /** Where keys are read from besides `API_KEYS`; `loadApiKeys` reads them again. */
@@ -32,6 +44,12 @@ export interface Settings {
   readonly sweepCron: string
   readonly sweepGraceMs: number
   readonly feedRetentionMs: number
+  /** How long the audit trail is kept. 0: there is none. */
+  readonly auditDays: number
+  /** The most records of changes that a shard keeps, however young they are. */
+  readonly auditMax: number
+  /** Addresses and networks of proxies whose `X-Forwarded-For` is believed. */
+  readonly trustProxy: readonly string[]
   readonly backlogMax: number
   readonly logLevel: LogLevel
   /** The first part of every Redis key and AMQP name. */
@@ -92,6 +110,20 @@ function isAmqpUrl(text: string): boolean {
   return /^amqps?:\/\//i.test(text) && URL.canParse(text) && new URL(text).hostname !== ''
 }
 
+/** IP addresses and networks, parted by commas. */
+function proxies(text: string): string[] | undefined {
+  const found = text.split(',').map((each) => each.trim())
+  const isGood = found.every((each) => {
+    const [address = '', bits, ...more] = each.split('/')
+    const version = isIP(address)
+    if (version === 0 || more.length > 0) return false
+    return (
+      bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128))
+    )
+  })
+  return isGood ? found : undefined
+}
+
 /** What was found, as it may be shown: no secret, no credentials of a URL, nothing long. */
 function show(row: SettingRow, text: string): string {
   if (row.secret) return 'a text (not shown)'
@@ -104,11 +136,17 @@ function show(row: SettingRow, text: string): string {
   return JSON.stringify(scheme + masked.slice(0, 80))
 }
 
+function nearest(name: string, missing: readonly string[]): string | undefined {
+  const isNear = (one: string): boolean => settingsTable.some((row) => row.name === one && row.near)
+  const [close, others] = [missing.filter(isNear), missing.filter((one) => !isNear(one))]
+  return nearMatch(name, others) ?? nearMatch(name, close, 1)
+}
+
 /** Variables of another name that one of ours, itself not set, was probably meant by. */
 function nearMisses(env: Env, missing: readonly string[]): string[] {
   const known = new Set(settingsTable.map((row) => row.name))
   return Object.keys(env).flatMap((name) => {
-    const near = known.has(name) ? undefined : nearMatch(name, missing)
+    const near = known.has(name) ? undefined : nearest(name, missing)
     if (near === undefined) return []
     return [
       `${name}: no such setting; did you mean ${near}? If another program uses it, set ${near} too`,
@@ -162,6 +200,8 @@ export function loadSettings(
 
   const amqpUrl = read('AMQP_URL', matching(isAmqpUrl))
   const redis = read('REDIS_URL', parseRedisUrl)
+  const target = (name: string, parse: typeof parseManagementUrl): HttpTarget | undefined =>
+    value(name) === undefined ? undefined : read(name, (text) => parse(text, amqpUrl ?? 'amqp://x'))
   const host = read(
     'HOST',
     matching((text) => HOST.test(text)),
@@ -176,12 +216,17 @@ export function loadSettings(
     problems.push(`API_KEYS: expected a key here or in API_KEYS_FILE, found none; ${hint}`)
   }
   const tenants = load(loadTenants)
+  const tls = load(loadTls)
   const settings = {
     kind,
     amqpUrl,
-    redis,
+    ...(tls?.amqp && { amqpTls: createTlsClient(tls.amqp) }),
+    redis: tls?.redis ? Object.freeze({ ...redis, tlsClient: createTlsClient(tls.redis) }) : redis,
+    management: target('RABBITMQ_MANAGEMENT_URL', parseManagementUrl),
+    prometheus: target('RABBITMQ_PROMETHEUS_URL', parsePrometheusUrl),
     host,
     port,
+    ...(tls?.server && { serverTls: tls.server }),
     apiKeysFile: value('API_KEYS_FILE'),
     eventSigningKeys:
       value('EVENT_SIGNING_KEYS') === undefined
@@ -192,6 +237,9 @@ export function loadSettings(
     sweepCron: read('SWEEP_CRON', matching(validate)),
     sweepGraceMs: read('SWEEP_GRACE', duration(0, HOUR_MS)),
     feedRetentionMs: read('FEED_RETENTION', duration(1000, 366 * 24 * HOUR_MS)),
+    auditDays: read('AUDIT_DAYS', whole(0, 3660)),
+    auditMax: read('AUDIT_MAX', whole(100, 100_000_000)),
+    trustProxy: value('TRUST_PROXY') === undefined ? [] : read('TRUST_PROXY', proxies),
     backlogMax: read('BACKLOG_MAX', whole(1, 10_000_000)),
     logLevel: read('LOG_LEVEL', oneOf(LOG_LEVELS)),
     namespace: read(
@@ -205,8 +253,13 @@ export function loadSettings(
   }
   // Keys may come from either variable, or from neither where authentication is off.
   const keyed = open || (keys?.length ?? 0) > 0
-  const missing = rows.flatMap(({ name }) =>
-    value(name) !== undefined || (keyed && name.startsWith('API_KEYS')) ? [] : [name],
+  const meant = new Set(tlsVariables(env))
+  const missing = rows.flatMap(({ name, near }) =>
+    value(name) !== undefined ||
+    (keyed && name.startsWith('API_KEYS')) ||
+    (near !== undefined && !meant.has(name))
+      ? []
+      : [name],
   )
   problems.push(...nearMisses(env, missing))
   if (problems.length > 0 || !keys || !tenants) {

@@ -1,4 +1,10 @@
-import Fastify, { type FastifyBodyParser, type FastifyError, type FastifyInstance } from 'fastify'
+import Fastify, {
+  type FastifyBodyParser,
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyRequest,
+} from 'fastify'
+import type { TLSSocket } from 'node:tls'
 import type { Logger } from 'pino'
 import { isKnellError, KnellError } from '../domain/errors.ts'
 import { createAuth, type Auth } from './auth.ts'
@@ -6,8 +12,14 @@ import { Cap } from './cap.ts'
 import { LIMITS, type Limits } from './limits.ts'
 import type { KeyRing } from '../config/api-keys.ts'
 import type { Settings } from '../config/settings.ts'
+import type { TlsIdentity } from '../tls/tls-identity.ts'
+import { failCall, traceCalls } from './trace-calls.ts'
 
 const BODY_LIMIT = 262_144
+/** Probes have no certificate. */
+const PROBES: ReadonlySet<string> = new Set(['/livez', '/readyz'])
+/** Calls that say how things are, whatever the store says. */
+const ALWAYS: ReadonlySet<string> = new Set(['/metrics'])
 /** Calls that may last long have limits of their own. */
 const OWN_CAP: ReadonlySet<string> = new Set(['/v1/feed', '/v1/snapshot'])
 
@@ -41,6 +53,7 @@ export function createApp(
   limits: Limits = LIMITS,
 ): FastifyInstance {
   const app = Fastify({
+    ...httpsOf(settings.serverTls),
     bodyLimit: BODY_LIMIT,
     // A bulk upload takes as long as it takes; what says nothing for a while is cut off all the same.
     requestTimeout: 0,
@@ -48,6 +61,7 @@ export function createApp(
     keepAliveTimeout: 30_000,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
+    trustProxy: settings.trustProxy.length > 0 ? [...settings.trustProxy] : false,
     routerOptions: { maxParamLength: 200 },
     clientErrorHandler(error, socket) {
       const detail = 'The request is not well-formed HTTP, or did not come in time.'
@@ -63,6 +77,7 @@ export function createApp(
     },
     genReqId: () => crypto.randomUUID(),
   })
+  const asksForCertificate = settings.serverTls?.ca !== undefined
   app.removeContentTypeParser('text/plain')
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readJson(app))
   app.decorate('auth', createAuth(settings, keys, limits))
@@ -71,15 +86,18 @@ export function createApp(
   // Before any body is read, so that a stranger cannot make us wait for one.
   app.addHook('onRequest', async (request, reply) => {
     const path = request.routeOptions.url ?? ''
+    if (asksForCertificate && !PROBES.has(path)) assertCertificate(request)
     if (request.routeOptions.config.isOpen !== true) {
       await app.auth.identify(request)
       const { name } = app.auth.caller(request)
-      assertServing()
+      if (!ALWAYS.has(path)) assertServing()
       if (!OWN_CAP.has(path)) calls.takeFor(name, reply.raw)
     }
   })
+  traceCalls(app)
   app.setErrorHandler((error: FastifyError | KnellError, request, reply) => {
     const known = toKnellError(error)
+    failCall(request, known)
     if (known.status >= 500) {
       log[known.code === 'internal' ? 'error' : 'warn'](
         { err: error, requestId: request.id },
@@ -100,6 +118,27 @@ export function createApp(
     )
   })
   return app
+}
+
+/**
+ * A caller without a certificate of `ca` is let in as far as the probes and refused everything else,
+ * since whoever probes, such as Kubernetes, has none to show.
+ */
+function httpsOf(tls: TlsIdentity | undefined): { https?: object } {
+  if (tls === undefined) return {}
+  const { ca, cert, key } = tls
+  const client = ca === undefined ? {} : { ca, requestCert: true, rejectUnauthorized: false }
+  return { https: { cert, key, ...client } }
+}
+
+/** @throws KnellError `client_certificate_needed` */
+function assertCertificate(request: FastifyRequest): void {
+  const { authorized, authorizationError } = request.raw.socket as TLSSocket
+  if (authorized) return
+  throw new KnellError(
+    'client_certificate_needed',
+    `This process serves only callers with a client certificate that its authority has signed (${String(authorizationError)}).`,
+  )
 }
 
 /**

@@ -69,7 +69,7 @@ export function createAuth(settings: Settings, keys: () => KeyRing | 'open', lim
   }
   /** After the look-up, so that others' failures behind an address keep no right key out. */
   const refuse = (request: FastifyRequest, detail: string): KnellError => {
-    const waitMs = failures.add(request.socket.remoteAddress ?? '', performance.now())
+    const waitMs = failures.add(request.ip ?? '', performance.now())
     if (waitMs === 0) return new KnellError('unauthorized', detail)
     return new KnellError(
       'too_many_requests',

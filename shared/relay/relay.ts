@@ -10,6 +10,7 @@ import type { FeedStore, UnsentPlace } from '../store/feed-store.ts'
 import { GroupCommit } from '../store/group-commit.ts'
 import type { EventSigner } from '../signing/event-signer.ts'
 import type { StoredEntry } from '../store/rule-commit.ts'
+import { inPublishSpan } from '../tracing/publish-span.ts'
 import { Loop } from './loop.ts'
 import { rotateAll } from './rotate.ts'
 
@@ -28,6 +29,9 @@ const CLAIM = 50
 const AT_ONCE = 16
 /** A pass over what was left ends after this long, and looks anew for what else was left after each second. */
 const PASS_MS = 10_000
+
+/** What became of an entry that was published. `nacked`: refused, or not confirmed; it stays noted. */
+export type Published = 'routed' | 'unroutable' | 'nacked'
 
 export interface RelayStats {
   published: number
@@ -48,6 +52,7 @@ export class Relay {
   readonly #tenants: readonly string[]
   readonly #signer: EventSigner | undefined
   readonly #log: Logger
+  readonly #onPublished: (kind: string, what: Published, ms: number) => void
   readonly #publishers: Readonly<Record<Log, Publisher>>
   readonly #clears = new Map<string, GroupCommit<Position, void>>()
   readonly #turns: Readonly<Record<Log, FairTurns>>
@@ -68,12 +73,15 @@ export class Relay {
     tenants: readonly string[]
     signer?: EventSigner | undefined
     log: Logger
+    /** Told of each entry: what became of it, and after how long. */
+    onPublished?: (kind: string, what: Published, ms: number) => void
   }) {
     this.#feed = options.feed
     this.#names = options.names
     this.#tenants = options.tenants
     this.#signer = options.signer
     this.#log = options.log
+    this.#onPublished = options.onPublished ?? (() => {})
     const publisherOf = (log: Log): Publisher =>
       new Publisher(options.broker, { window: WINDOWS[log].all })
     this.#publishers = {
@@ -227,20 +235,26 @@ export class Relay {
     // The broker may have gone while the entry waited for its turn.
     if (!this.isOpen(log)) return false
     const kind = kindIn(body)
+    const started = performance.now()
     try {
-      const sent = await this.#publishers[log].publish({
+      const message = {
         exchange: this.#names[log],
         routingKey: `${tenant}.${kind}`,
         type: `knell.${kind}`,
         messageId: formatPlace(entry),
         body,
         signature: this.#signer?.sign('entry', body),
-      })
+      }
+      const sent = await inPublishSpan(message, entry, (trace) =>
+        this.#publishers[log].publish({ ...message, trace }),
+      )
       this.stats.published += 1
       if (sent === 'unroutable') this.stats.unroutable += 1
+      this.#onPublished(kind, sent, performance.now() - started)
       return true
     } catch (error) {
       this.stats.failed += 1
+      this.#onPublished(kind, 'nacked', performance.now() - started)
       this.#log.debug({ err: error, tenant, log, shard }, 'entry not confirmed; it stays noted')
       return false
     }

@@ -21,6 +21,7 @@ const LIMITS: Limits = {
   pollsPerKey: 2,
   streamsPerKey: 2,
   waitsPerKey: 10,
+  exportsPerKey: 1,
   snapshots: { places: 2, each: 1, waiting: 1 },
 }
 
