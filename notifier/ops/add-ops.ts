@@ -25,7 +25,7 @@ const html = 'text/html; charset=utf-8'
  * stands for the API key that logged in, so rights, limits and validation are the same as for everybody.
  */
 export function addOps(app: FastifyInstance, services: Services): void {
-  const { settings, store, log } = services
+  const { settings, store, audit, log } = services
   const { opsSessionMs: lifeMs, opsIdleMs: idleMs } = settings
   // Only its reading and writing: what a cookie means is decided before any hook of others.
   void app.register(fastifyCookie, { hook: false })
@@ -81,6 +81,7 @@ export function addOps(app: FastifyInstance, services: Services): void {
       const key = app.auth.login(request, secret)
       app.auth.require(request, 'ops:read')
       await sessions.open(reply, key, app.auth.keys())
+      await audit.record(request, key, null, { action: 'login' }, { ok: true })
       log.info({ key: key.name, address: request.ip }, 'logged in to the dashboard')
       return { session: whoIs(request, key) }
     })

@@ -1,31 +1,18 @@
 import { createBullBoard } from '@bull-board/api'
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter'
 import { FastifyAdapter } from '@bull-board/fastify'
-import { Queue } from 'bullmq'
 import type { FastifyInstance } from 'fastify'
 import { KnellError } from '../../shared/domain/errors.ts'
 import type { Services } from '../../shared/http/services.ts'
-import { createBullRedis } from '../../shared/store/redis.ts'
+import { openBullQueues } from '../../shared/queues/bull-queues.ts'
 
 const PATH = '/ops/jobs'
 /** The page asks another host for its fonts; the policy would refuse them, and nobody should even be asked. */
 const FOREIGN = /<link[^>]+href="https?:[^>]*>/g
 
 /** bull-board over Knell's jobs, only to look at. The jobs hold no data of tenants: they say that something is to be done. */
-export async function addJobs(
-  scope: FastifyInstance,
-  { settings, store, log }: Services,
-): Promise<void> {
-  const redis = createBullRedis(settings.redis, (err) => log.debug({ err }, 'bull-board'))
-  const queues = ['knell-expiry', 'knell-sweep'].map(
-    (name) =>
-      new Queue(name, { connection: redis, prefix: store.keys.bull, skipMetasUpdate: true }),
-  )
-  for (const queue of queues) queue.on('error', (err) => log.debug({ err }, 'bull-board'))
-  scope.addHook('onClose', async () => {
-    await Promise.all(queues.map((queue) => queue.close()))
-    redis.disconnect()
-  })
+export async function addJobs(scope: FastifyInstance, { store, log }: Services): Promise<void> {
+  const queues = openBullQueues(store, (err) => log.debug({ err }, 'bull-board'))
   const adapter = new FastifyAdapter().setBasePath(PATH)
   createBullBoard({
     queues: queues.map((queue) => new BullMQAdapter(queue, { readOnlyMode: true })),

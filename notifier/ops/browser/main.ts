@@ -1,12 +1,24 @@
 import { fill, h } from './dom.ts'
 import { explain, whenSessionEnds } from './api.ts'
+import { audit } from './screens/audit.ts'
 import { overview } from './screens/overview.ts'
+import { queues } from './screens/queues.ts'
+import { subscribers } from './screens/subscribers.ts'
+import { sweeps } from './screens/sweeps.ts'
+import { token } from './screens/token.ts'
 import type { Screen } from './screen.ts'
 import { readSession, type Session } from './session.ts'
 import { shell } from './shell.ts'
 import { Stream } from './stream.ts'
 
-const screens: readonly [Screen, ...Screen[]] = [overview]
+const screens: readonly [Screen, ...Screen[]] = [
+  overview,
+  token,
+  subscribers,
+  queues,
+  sweeps,
+  audit,
+]
 
 /** While somebody is there, the session is told so this often; nobody there lets it end. */
 const RENEW_MS = 60_000
@@ -58,8 +70,9 @@ function run(session: Session): void {
     unmount?.()
     const root = h('div', { class: `screen screen-${screen.path}` })
     fill(frame.root, root)
-    frame.showScreen(screen)
-    unmount = screen.mount(root, { session, stream, tenant, query: new URLSearchParams(query) })
+    const context = { session, stream, tenant, query: new URLSearchParams(query) }
+    frame.showScreen(screen, context)
+    unmount = screen.mount(root, context)
     // Whoever goes by keyboard or hears the page begins at the new screen.
     if (isMove) frame.main.focus({ preventScroll: true })
     if (isMove) scrollTo(0, 0)

@@ -18,7 +18,7 @@ export interface Screen {
   readonly title: string
   readonly icon: string
   /** Buttons beside the heading. */
-  readonly actions?: (session: Session) => readonly Child[]
+  readonly actions?: (context: Context) => readonly Child[]
   /** Shows itself; returns what ends it. */
   mount(root: HTMLElement, context: Context): () => void
 }

@@ -2,7 +2,7 @@ import { call } from './api.ts'
 import { fill, h, icon, setText } from './dom.ts'
 import { time } from './format.ts'
 import { bell, jobs, leave, sun } from './icons.ts'
-import type { Screen } from './screen.ts'
+import type { Context, Screen } from './screen.ts'
 import type { Session } from './session.ts'
 import type { Liveness } from './stream.ts'
 
@@ -12,7 +12,7 @@ export interface Shell {
   /** Where the screen goes. */
   readonly root: HTMLElement
   showLiveness(liveness: Liveness): void
-  showScreen(screen: Screen): void
+  showScreen(screen: Screen, context: Context): void
 }
 
 export function shell(
@@ -74,14 +74,14 @@ export function shell(
       live.className = `live live-${state}`
       setText(live, wordsOf(liveness))
     },
-    showScreen(screen) {
+    showScreen(screen, context) {
       for (const [each, link] of links) {
         if (each === screen) link.setAttribute('aria-current', 'page')
         else link.removeAttribute('aria-current')
       }
       setText(heading, screen.title)
       document.title = `${screen.title} · Knell`
-      fill(actions, ...(screen.actions?.(session) ?? []))
+      fill(actions, ...(screen.actions?.(context) ?? []))
       // Into view within its strip, where the screens are a strip.
       links.get(screen)?.scrollIntoView({ block: 'nearest', inline: 'nearest' })
     },

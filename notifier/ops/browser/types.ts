@@ -156,7 +156,7 @@ export interface Queues {
     readonly unsent: number
     readonly oldestUnsentMs: number | null
   }[]
-  readonly offered: Readonly<Record<string, boolean>>
+  readonly offered: Readonly<Record<string, { readonly state: string; readonly reason: string }>>
 }
 
 export interface QueueRow {
@@ -168,4 +168,35 @@ export interface QueueRow {
   readonly unacked?: number
   readonly consumers: number | null
   readonly source: string
+}
+
+/** What a service's handlers gave up, as `GET /v1/dead` answers it. */
+export interface DeadLetter {
+  readonly key: string
+  readonly tenant: string
+  readonly service: string
+  readonly kind?: string
+  readonly attempts?: number
+  readonly deadAt?: number
+  readonly event?: Readonly<Record<string, unknown>>
+  readonly error?: { readonly name: string; readonly message: string; readonly code?: string }
+}
+
+export interface AuditRecord {
+  readonly id: string
+  readonly at: number
+  readonly tenant: string | null
+  readonly action: string
+  readonly who: { readonly key: string | null; readonly by?: string }
+  readonly from: { readonly address: string | null; readonly via: string }
+  readonly match?: Match
+  readonly reason?: string
+  readonly note?: string
+  readonly cause?: string
+  readonly details?: Readonly<Record<string, unknown>>
+  readonly result: {
+    readonly ok: boolean
+    readonly code?: string
+    readonly [member: string]: unknown
+  }
 }

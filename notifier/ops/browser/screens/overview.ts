@@ -1,6 +1,8 @@
+import { askRevoke } from '../actions/revoke.ts'
 import { h } from '../dom.ts'
 import { gauge } from '../icons.ts'
 import type { Screen } from '../screen.ts'
+import { mayDo } from '../session.ts'
 import { dueChart, expiryChart, pushChart } from './overview/charts.ts'
 import { keyFigures } from './overview/key-figures.ts'
 import { recentPanel } from './overview/recent.ts'
@@ -13,6 +15,17 @@ export const overview: Screen = {
   path: '',
   title: 'Overview',
   icon: gauge,
+  actions: (context) =>
+    mayDo(context.session, 'revocations:write') || mayDo(context.session, 'revocations:mass')
+      ? [
+          h('button', { type: 'button', onclick: () => askRevoke(context, 'hold') }, 'Hold …'),
+          h(
+            'button',
+            { type: 'button', class: 'danger', onclick: () => askRevoke(context, 'revoke') },
+            'Revoke …',
+          ),
+        ]
+      : [],
   mount(root, context) {
     const parts = [
       troubles(context),
