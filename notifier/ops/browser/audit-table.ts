@@ -12,13 +12,13 @@ export function auditTable(caption: string): Table<AuditRecord> {
       { title: 'When', cell: ({ at }) => titled(time(at), fullTime(at)) },
       { title: 'What', cell: ({ action }) => action },
       { title: 'Whom', cell: matchCell },
+      { title: 'Result', cell: resultCell },
       { title: 'Who', cell: whoText },
       {
         title: 'From',
         isExtra: true,
         cell: ({ from }) => [from.via, from.address ?? ''].join(' '),
       },
-      { title: 'Result', cell: resultCell },
       {
         title: 'Why',
         isExtra: true,

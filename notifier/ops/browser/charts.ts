@@ -19,6 +19,8 @@ export interface ChartOptions {
   /** How a moment (seconds) is written. */
   readonly formatX?: (seconds: number) => string
   readonly height?: number
+  /** Values are whole numbers, so the axis has no steps between them. */
+  readonly isWhole?: boolean
 }
 
 /** Moments in seconds, then a row of values for each line; null where nothing is known. */
@@ -29,6 +31,10 @@ export interface Chart {
   show(series: Series, summary: string): void
   destroy(): void
 }
+
+const WHOLE = [1, 2, 5]
+  .flatMap((step) => [0, 1, 2, 3, 4, 5, 6].map((power) => step * 10 ** power))
+  .toSorted((a, b) => a - b)
 
 const clock = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' })
 export const minuteOf = (seconds: number): string => clock.format(new Date(seconds * 1000))
@@ -130,7 +136,7 @@ function figuresOf(
   )
   return h(
     'div',
-    { class: 'table-scroll figures-scroll', tabindex: '0', role: 'region', 'aria-label': label },
+    { class: 'table-scroll figures-scroll', tabindex: '0', role: 'group', 'aria-label': label },
     h(
       'table',
       {},
@@ -151,7 +157,7 @@ function figuresOf(
 }
 
 function plotOptions(
-  { kind = 'lines', lines, format }: ChartOptions,
+  { kind = 'lines', lines, format, isWhole }: ChartOptions,
   formatX: (seconds: number) => string,
   {
     width,
@@ -190,6 +196,7 @@ function plotOptions(
         size: 52,
         space: 32,
         values: (_plot, splits) => splits.map(format),
+        ...(isWhole === true ? { incrs: WHOLE } : {}),
       },
     ],
     series: [

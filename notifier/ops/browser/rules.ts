@@ -51,7 +51,9 @@ export function stands(rule: Rule, atMs: number = Date.now()): boolean {
 
 export function cutoffWords({ issuedBefore, except }: Cutoff): string {
   const which =
-    issuedBefore === null ? 'every token' : `tokens issued up to ${numericDate(issuedBefore)}`
+    issuedBefore === null
+      ? 'every token, whenever it was issued'
+      : `tokens issued up to ${numericDate(issuedBefore)}`
   return except === undefined ? which : `${which}, but not those with ${matchText(except)}`
 }
 

@@ -72,6 +72,7 @@ export function confirm<T>(options: Confirmation<T>): void {
       act.disabled = false
       return
     }
+    document.dispatchEvent(new Event('knell-changed'))
     const { tone, text } = options.result(answer.body)
     say(tone, text, [shown, ...fields, ...(gate === null ? [] : [gate])])
     act.remove()

@@ -38,7 +38,9 @@ export function openDialog(title: string, ...content: readonly Child[]): Dialog 
   )
   element.addEventListener('close', () => {
     element.remove()
-    if (opener instanceof HTMLElement && opener.isConnected) opener.focus()
+    // What opened it may be gone, where what is shown has changed meanwhile.
+    const back = opener?.isConnected === true ? opener : document.getElementById('main')
+    if (back instanceof HTMLElement) back.focus()
   })
   document.body.append(element)
   element.showModal()

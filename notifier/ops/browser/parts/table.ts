@@ -38,7 +38,7 @@ export function table<T>(
   const tbody = h('tbody')
   const element = h(
     'div',
-    { class: 'table-scroll', tabindex: '0', role: 'region', 'aria-label': caption },
+    { class: 'table-scroll', tabindex: '0', role: 'group', 'aria-label': caption },
     h(
       'table',
       {},

@@ -23,13 +23,14 @@ export const sweeps: Screen = {
       ? [h('button', { type: 'button', class: 'primary', onclick: askSweep }, 'Sweep now …')]
       : [],
   mount(root, { stream }) {
-    const drawn = panel('Caught, and how long it took', { class: 'panel-chart' })
+    const drawn = panel('Caught by each sweep', { class: 'panel-chart' })
     const list = panel('Reports', { hint: 'nothing caught is as it should be' })
     const drawing = chart({
       label: 'What each sweep caught',
       lines: [{ label: 'caught', colour: '--chart-1' }],
       kind: 'bars',
       format: count,
+      isWhole: true,
     })
     const rows = table<SweepReport>(
       'Reports of sweeps',
@@ -104,7 +105,17 @@ export const sweeps: Screen = {
       }
       const ordered = all.toReversed()
       const caught = ordered.map(caughtBy)
-      if (drawing.element.parentNode !== drawn.body) fill(drawn.body, drawing.element)
+      if (caught.every((each) => each === 0)) {
+        fill(
+          drawn.body,
+          empty(
+            'Nothing was missed',
+            `The last ${plural(all.length, 'sweep')} caught nothing: the push path did all of it in time.`,
+          ),
+        )
+      } else if (drawing.element.parentNode !== drawn.body) {
+        fill(drawn.body, drawing.element)
+      }
       drawing.show(
         [ordered.map(({ at }) => at / 1000), caught],
         `Of the last ${plural(all.length, 'sweep')}, ${count(caught.filter((each) => each > 0).length)} caught something.`,

@@ -51,11 +51,19 @@ export const token: Screen = {
       )
     }
 
+    // What was asked is asked again once something has been done about it.
+    let last: Question | undefined
+    const again = (): void => {
+      if (last !== undefined) void ask(last)
+    }
+    document.addEventListener('knell-changed', again)
+
     async function ask(question: Question): Promise<void> {
+      if (last === undefined) fill(result, h('p', { class: 'muted' }, 'Asking the store …'))
+      last = question
       asked += 1
       const mine = asked
       end()
-      fill(result, h('p', { class: 'muted' }, 'Asking the store …'))
       const parts =
         'token' in question ? await ofToken(question.token) : await ofMatch(question.match)
       if (mine === asked) fill(result, ...parts)
@@ -97,7 +105,10 @@ export const token: Screen = {
       ]
     }
 
-    return end
+    return () => {
+      document.removeEventListener('knell-changed', again)
+      end()
+    }
   },
 }
 

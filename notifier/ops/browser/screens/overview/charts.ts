@@ -106,7 +106,7 @@ export function expiryChart(context: Context): Part {
 export function dueChart(context: Context): Part {
   const label = 'Tokens due in each minute of the next hour'
   const lines = [{ label: 'tokens', colour: '--chart-1' }]
-  const drawing = chart({ label, lines, kind: 'bars', format: count })
+  const drawing = chart({ label, lines, kind: 'bars', format: count, isWhole: true })
   return chartPanel(context, 'due', 'Due in the next hour', drawing, ({ at, minutes }) => {
     const all = minutes.reduce((sum, each) => sum + each, 0)
     const most = Math.max(0, ...minutes)

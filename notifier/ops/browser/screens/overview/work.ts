@@ -3,40 +3,37 @@ import { count } from '../../format.ts'
 import { clearProblem, empty, panel, showProblem } from '../../parts/panel.ts'
 import type { Part } from '../../parts/part.ts'
 import { badge } from '../../parts/status.ts'
-import { table } from '../../parts/table.ts'
-import { toneOfVerdict } from '../../queues.ts'
+import { table, type Cell } from '../../parts/table.ts'
+import { servicesIn, toneOfVerdict, type ServiceWork } from '../../queues.ts'
 import type { Context } from '../../screen.ts'
-import { isRefused, type QueueRow } from '../../types.ts'
+import { isRefused } from '../../types.ts'
 
-/** How much waits in the queues of services. */
+/** How much waits for the handlers of each service, and what they gave up. */
 export function workPanel({ stream }: Context): Part {
   const { element, body, aside } = panel('Queues', { class: 'panel-side' })
   aside.append(h('a', { href: '#/queues' }, 'All queues'))
   const verdict = h('p', { class: 'queue-verdict' })
-  const rows = table<QueueRow>(
-    'Depth of the services’ queues',
+  const rows = table<ServiceWork>(
+    'What waits for the handlers of each service',
     [
-      {
-        title: 'Queue',
-        cell: ({ name, service, kind }) =>
-          service === undefined ? name : `${service}${kind === 'service' ? '' : `, ${kind}`}`,
-      },
-      { title: 'Waiting', isNumber: true, cell: ({ messages }) => count(messages) },
-      { title: 'Consumers', isNumber: true, cell: ({ consumers }) => count(consumers) },
+      { title: 'Service', cell: ({ service }) => service },
+      { title: 'Waiting', isNumber: true, cell: ({ waiting }) => count(waiting) },
+      { title: 'Retrying', isNumber: true, cell: ({ retrying }) => count(retrying) },
+      { title: 'Dead', isNumber: true, cell: deadCell },
     ],
-    ({ name }) => name,
+    ({ service }) => service,
   )
   let shown = ''
   const end = stream.on('queues', (data) => {
     if (isRefused(data)) return showProblem(body, data.problem)
     clearProblem(body)
     const { queues, verdict: word, reason } = data
-    const own = queues.filter(({ kind }) => kind !== 'instance')
+    const services = servicesIn(queues)
     if (`${word} ${reason}` !== shown) {
       shown = `${word} ${reason}`
       fill(verdict, badge(toneOfVerdict(word), word), ` ${reason}`)
     }
-    if (own.length === 0) {
+    if (services.length === 0) {
       return fill(
         body,
         verdict,
@@ -47,7 +44,12 @@ export function workPanel({ stream }: Context): Part {
       )
     }
     if (rows.element.parentNode !== body) fill(body, verdict, rows.element)
-    return rows.show(own)
+    return rows.show(services)
   })
   return { element, end }
+}
+
+function deadCell({ dead }: ServiceWork): Cell {
+  const text = count(dead)
+  return { key: text, make: () => (dead > 0 ? badge('bad', text) : h('span', {}, text)) }
 }

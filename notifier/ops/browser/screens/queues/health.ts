@@ -1,5 +1,5 @@
 import { fill, h, type Child } from '../../dom.ts'
-import { capital, count, duration } from '../../format.ts'
+import { capital, count, duration, plural } from '../../format.ts'
 import { clearProblem, empty, panel, showProblem } from '../../parts/panel.ts'
 import type { Part } from '../../parts/part.ts'
 import { badge } from '../../parts/status.ts'
@@ -70,11 +70,11 @@ export function rabbitPanel(context: Context): Part {
         title: 'Queue',
         cell: ({ name }) => ({ key: name, make: () => h('span', { class: 'mono' }, name) }),
       },
-      { title: 'Kind', cell: ({ kind }) => kind },
       { title: 'Messages', isNumber: true, cell: ({ messages }) => count(messages) },
       { title: 'Ready', isNumber: true, isExtra: true, cell: ({ ready }) => count(ready) },
       { title: 'Unacked', isNumber: true, isExtra: true, cell: ({ unacked }) => count(unacked) },
       { title: 'Consumers', isNumber: true, cell: ({ consumers }) => count(consumers) },
+      { title: 'Kind', cell: ({ kind }) => kind },
       { title: 'Known by', isExtra: true, cell: ({ source }) => source },
     ],
     ({ name }) => name,
@@ -82,8 +82,10 @@ export function rabbitPanel(context: Context): Part {
   const note = h('p', { class: 'panel-note' })
   let isShown = false
   return part(context, 'RabbitMQ', ({ queues, offered }) => {
-    rows.show(queues)
-    fill(note, offeredText(offered))
+    // Each service has several steps of retries, which are nearly always empty.
+    const told = queues.filter(({ kind, messages }) => kind !== 'retry' || messages !== 0)
+    rows.show(told)
+    fill(note, hiddenText(queues.length - told.length), offeredText(offered))
     if (queues.length === 0) {
       isShown = false
       return [
@@ -98,6 +100,10 @@ export function rabbitPanel(context: Context): Part {
     isShown = true
     return [rows.element, note]
   })
+}
+
+function hiddenText(hidden: number): string {
+  return hidden === 0 ? '' : `${plural(hidden, 'empty queue')} for retries not shown. `
 }
 
 function offeredText(offered: Queues['offered']): string {
