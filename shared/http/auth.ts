@@ -33,6 +33,10 @@ export interface Auth {
     tenant: string | undefined,
     ...scopes: NamedScope[]
   ): TenantSettings
+  /** Who calls, where that is known by now. */
+  known(request: FastifyRequest): ApiKey | undefined
+  /** The tenant that the call was about, whether or not the caller may use it. */
+  tenantAsked(request: FastifyRequest): string | undefined
   /** @throws KnellError `unauthorized`, `forbidden` */
   require(request: FastifyRequest, ...scopes: NamedScope[]): ApiKey
 }
@@ -55,6 +59,7 @@ function bearer(request: FastifyRequest, ring: KeyRing): ApiKey | undefined {
 /** Bearer authentication against the configured API keys. */
 export function createAuth(settings: Settings, keys: () => KeyRing | 'open', limits: Limits): Auth {
   const known = new WeakMap<FastifyRequest, ApiKey>()
+  const asked = new WeakMap<FastifyRequest, string>()
   const failures = new Failures(limits.failures, limits.failuresWindowMs)
   let readSession: ReadSession | undefined
   const identify = async (request: FastifyRequest): Promise<ApiKey | undefined> => {
@@ -110,11 +115,14 @@ export function createAuth(settings: Settings, keys: () => KeyRing | 'open', lim
     },
     keys,
     caller,
+    known: (request) => (keys() === 'open' ? ANYBODY : known.get(request)),
+    tenantAsked: (request) => asked.get(request),
     require,
     tenant(request, tenant, ...scopes) {
+      const name = tenant ?? 'default'
+      asked.set(request, name)
       const key = require(request, ...scopes)
       // A key learns nothing of tenants it may not use, not even which exist.
-      const name = tenant ?? 'default'
       if (!key.mayUse(name)) {
         throw new KnellError('forbidden', `The API key "${key.name}" is not for this tenant.`)
       }

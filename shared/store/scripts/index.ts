@@ -16,7 +16,7 @@ import { dueChanges, listSchedules } from './schedules.ts'
 import { drain, due, register } from './tokens.ts'
 import { ack, forget, join, listInstances } from './instances.ts'
 import { openSession, readSession } from './sessions.ts'
-import { admitShape, pruneRules, replaceTtl, seedTtl, trimFeed } from './upkeep.ts'
+import { admitShape, pruneRules, replaceTtl, seedTtl, trimAudit, trimFeed } from './upkeep.ts'
 
 export type ScriptName =
   | 'commit'
@@ -30,6 +30,7 @@ export type ScriptName =
   | 'claimUnsent'
   | 'pruneRules'
   | 'trimFeed'
+  | 'trimAudit'
   | 'admitShape'
   | 'seedTtl'
   | 'replaceTtl'
@@ -65,6 +66,7 @@ const bodies: Readonly<Record<ScriptName, string>> = {
   claimUnsent,
   pruneRules,
   trimFeed,
+  trimAudit,
   admitShape,
   seedTtl,
   replaceTtl,
