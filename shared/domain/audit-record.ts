@@ -22,7 +22,9 @@ export const auditActions = [
 export type AuditAction = (typeof auditActions)[number]
 
 /** By which way an act came: a caller says `cli` or `ops` itself, the tick and the sweep are Knell's own. */
-export type AuditVia = 'api' | 'cli' | 'ops' | 'tick' | 'sweep'
+export const auditVias = ['api', 'cli', 'ops', 'tick', 'sweep'] as const
+
+export type AuditVia = (typeof auditVias)[number]
 
 /** What is known of an act before it is done: who asks for what, and from where. Never a token or a secret. */
 export interface AuditAct {

@@ -15,6 +15,7 @@ import { Metrics } from '../metrics/metrics.ts'
 import { observePublished } from '../metrics/observe-published.ts'
 import { addStoreCollectors } from '../metrics/store-collectors.ts'
 import { openBullQueues } from '../queues/bull-queues.ts'
+import { addQueueCollector } from '../queues/queue-collector.ts'
 import { QueueHealth } from '../queues/queue-health.ts'
 import { RabbitReader } from '../queues/rabbit-reader.ts'
 import { AckEar } from '../relay/ack-ear.ts'
@@ -29,7 +30,6 @@ import { FeedStore } from '../store/feed-store.ts'
 import { HandlerStore } from '../store/handler-store.ts'
 import { InstanceStore } from '../store/instance-store.ts'
 import { livesOf } from '../store/lives.ts'
-import { OutboxStore } from '../store/outbox-store.ts'
 import { readPopulation } from '../store/population.ts'
 import { createRedis } from '../store/redis.ts'
 import { RuleStore } from '../store/rule-store.ts'
@@ -131,7 +131,6 @@ export function createServices(settings: Settings, log: Logger): Process {
     store,
     handlers,
     upkeep,
-    outbox: new OutboxStore(store),
     bullQueues: openBullQueues(store, (err) => log.debug({ err }, 'BullMQ')),
     rabbit: new RabbitReader({
       broker,
@@ -143,6 +142,7 @@ export function createServices(settings: Settings, log: Logger): Process {
     backlogMax: settings.backlogMax,
     probed: () => health.report(),
   })
+  addQueueCollector(metrics, queueHealth)
   return {
     settings,
     log,

@@ -1,6 +1,6 @@
 import { Queue } from 'bullmq'
 import type { Logger } from 'pino'
-import { bullQueueNames } from '../queues/bull-queues.ts'
+import { bullQueueNames } from '../domain/names.ts'
 import type { RedisClient, Store } from '../store/store.ts'
 import type { UpkeepStore } from '../store/upkeep-store.ts'
 
