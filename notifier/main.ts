@@ -5,13 +5,16 @@ import { Drainer } from '../shared/relay/drainer.ts'
 import { addCheckRoute } from '../shared/http/routes/check.ts'
 import { addDeadRoutes } from '../shared/http/routes/dead.ts'
 import { addFeedRoutes } from '../shared/http/routes/feed.ts'
+import { addMetricsRoute } from '../shared/http/routes/metrics.ts'
 import { addOpsRoutes } from '../shared/http/routes/ops.ts'
+import { addQueueRoutes } from '../shared/http/routes/queues.ts'
 import { addSubscriberRoutes } from '../shared/http/routes/subscribers.ts'
 import { addRuleRoutes } from '../shared/http/routes/rules.ts'
 import { runProcess } from '../shared/process/run-process.ts'
 import { createBullRedis } from '../shared/store/redis.ts'
 import { Enforcement } from './enforcement.ts'
 import { ExpiryTick } from './expiry-tick.ts'
+import { addAuditRoute } from './routes/audit.ts'
 import { addMaxTokenTtlRoute } from './routes/max-token-ttl.ts'
 import { addRevocationRoutes } from './routes/revocations.ts'
 import { addScheduleRoutes } from './routes/schedules.ts'
@@ -31,12 +34,15 @@ await runProcess('notifier', process, (app, shared) => {
   addUndoRoutes(app, shared)
   addScheduleRoutes(app, shared)
   addMaxTokenTtlRoute(app, shared)
+  addAuditRoute(app, shared)
   addRuleRoutes(app, shared)
   addFeedRoutes(app, shared)
   addCheckRoute(app, shared)
   addSubscriberRoutes(app, shared)
   addOpsRoutes(app, shared)
+  addMetricsRoute(app, shared)
   addDeadRoutes(app, shared)
+  addQueueRoutes(app, shared)
 
   const beater = new Beater({ feed, broker, names, tenants, intervalMs: beatMs, signer, log })
   const drainer = new Drainer({ tokens, relay, tenants, backlogMax })

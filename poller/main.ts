@@ -3,7 +3,9 @@ import process from 'node:process'
 import { addCheckRoute } from '../shared/http/routes/check.ts'
 import { addDeadRoutes } from '../shared/http/routes/dead.ts'
 import { addFeedRoutes } from '../shared/http/routes/feed.ts'
+import { addMetricsRoute } from '../shared/http/routes/metrics.ts'
 import { addOpsRoutes } from '../shared/http/routes/ops.ts'
+import { addQueueRoutes } from '../shared/http/routes/queues.ts'
 import { addSubscriberRoutes } from '../shared/http/routes/subscribers.ts'
 import { runProcess } from '../shared/process/run-process.ts'
 import { BeatEar } from '../shared/relay/beat-ear.ts'
@@ -13,6 +15,7 @@ import { EventVerifier } from '../shared/signing/event-verifier.ts'
 import { HoleStore } from '../shared/store/hole-store.ts'
 import { createBullRedis } from '../shared/store/redis.ts'
 import { HandlerRepair } from './handler-repair.ts'
+import { observeSwept } from './observe-swept.ts'
 import { SweepSchedule } from './sweep-schedule.ts'
 import { Sweeper } from './sweep.ts'
 
@@ -38,7 +41,9 @@ await runProcess('poller', process, (app, shared) => {
   addCheckRoute(app, shared)
   addSubscriberRoutes(app, shared)
   addOpsRoutes(app, shared)
+  addMetricsRoute(app, shared)
   addDeadRoutes(app, shared)
+  addQueueRoutes(app, shared)
 
   const verifier = keys.length > 0 ? new EventVerifier(keys, settings.namespace) : undefined
   const ear = new BeatEar(broker, names, verifier)
@@ -85,7 +90,16 @@ await runProcess('poller', process, (app, shared) => {
   const openBull = () => createBullRedis(settings.redis, (err) => log.debug({ err }, 'BullMQ'))
   const [queueRedis, workerRedis] = [openBull(), openBull()]
   const cron = settings.sweepCron
-  const schedule = new SweepSchedule({ store, upkeep, sweeper, cron, log, queueRedis, workerRedis })
+  const schedule = new SweepSchedule({
+    store,
+    upkeep,
+    sweeper,
+    cron,
+    log,
+    onSwept: (report) => observeSwept(shared.metrics, report),
+    queueRedis,
+    workerRedis,
+  })
 
   return {
     start() {

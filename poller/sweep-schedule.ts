@@ -1,11 +1,11 @@
 import { Queue, Worker } from 'bullmq'
 import { createTask, type ScheduledTask } from 'node-cron'
 import type { Logger } from 'pino'
+import { bullQueueNames } from '../shared/queues/bull-queues.ts'
 import type { RedisClient, Store } from '../shared/store/store.ts'
 import type { UpkeepStore } from '../shared/store/upkeep-store.ts'
 import type { SweepReport, Sweeper } from './sweep.ts'
 
-const SWEEP_QUEUE = 'knell-sweep'
 /** After so many firings without a new report in the store, BullMQ is taken to be stuck. */
 const MISSED_FIRINGS = 2
 
@@ -18,6 +18,7 @@ export class SweepSchedule {
   readonly #sweeper: Sweeper
   readonly #upkeep: UpkeepStore
   readonly #log: Logger
+  readonly #onSwept: (report: SweepReport) => void
   readonly #queue: Queue
   readonly #worker: Worker
   readonly #task: ScheduledTask
@@ -32,6 +33,8 @@ export class SweepSchedule {
     sweeper: Sweeper
     cron: string
     log: Logger
+    /** Told of each sweep of this process that ended well. */
+    onSwept: (report: SweepReport) => void
     queueRedis: RedisClient
     workerRedis: RedisClient
   }) {
@@ -39,8 +42,9 @@ export class SweepSchedule {
     this.#sweeper = options.sweeper
     this.#upkeep = options.upkeep
     this.#log = log
+    this.#onSwept = options.onSwept
     const prefix = options.store.keys.bull
-    this.#queue = new Queue(SWEEP_QUEUE, {
+    this.#queue = new Queue(bullQueueNames.sweep, {
       connection: options.queueRedis,
       prefix,
       defaultJobOptions: {
@@ -48,7 +52,7 @@ export class SweepSchedule {
         removeOnFail: { age: 86_400, count: 1000 },
       },
     })
-    this.#worker = new Worker(SWEEP_QUEUE, (job) => this.#sweep(`cron ${job.id}`), {
+    this.#worker = new Worker(bullQueueNames.sweep, (job) => this.#sweep(`cron ${job.id}`), {
       connection: options.workerRedis,
       prefix,
       autorun: false,
@@ -81,6 +85,7 @@ export class SweepSchedule {
 
   async #sweep(trigger: string): Promise<SweepReport> {
     const report = await this.#sweeper.runOnce(trigger)
+    this.#onSwept(report)
     const { overdueTokens, overdueHolds, overdueSchedules, unsentEntries } = report
     const { resentEntries, closedEntries, lostEntries } = report
     const missed = overdueTokens + overdueHolds + overdueSchedules + unsentEntries

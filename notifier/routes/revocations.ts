@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { TenantSettings } from '../../shared/config/tenant-settings.ts'
 import { parseMatch, type Match } from '../../shared/domain/claims.ts'
 import { KnellError } from '../../shared/domain/errors.ts'
+import type { Asked } from '../../shared/http/audit.ts'
 import { Cap } from '../../shared/http/cap.ts'
 import { parseWith, reasonSchema, serviceSchema, tenantSchema } from '../../shared/http/schemas.ts'
 import type { Services } from '../../shared/http/services.ts'
@@ -52,7 +53,7 @@ export function addRevocationRoutes(
   services: Services,
   enforcement: Enforcement,
 ): void {
-  const { rules, schedules, log } = services
+  const { rules, schedules, audit, metrics, log } = services
   const waits = new Cap(app.limits.waitsPerKey, 'revocations that wait')
   app.addHook('preClose', async () => {
     enforcement.stop()
@@ -73,18 +74,24 @@ export function addRevocationRoutes(
       return dryAnswer(services, tenant, preview, { change, at })
     }
     const idempotency = idempotencyOf(app, request, tenant)
+    const key = app.auth.caller(request)
+    const act = audit.act(request, key, askedOf(body, change))
+    const more = { idempotency, act }
     const by = { tenant, reason: body.reason, by: body.by }
     if (at !== undefined) {
-      const { id, ...kept } = await schedules.schedule(tenant, at, change, idempotency)
+      const { id, ...kept } = await schedules.schedule(tenant, at, change, more)
+      metrics.count('knell_revocations_accepted_total', { kind: 'scheduled' })
       log.info({ id, ...by, at }, 'scheduled')
       return reply.status(201).send({ id, scheduled: true, ...kept, match })
     }
-    if (wait !== undefined) waits.takeFor(app.auth.caller(request).name, reply.raw)
+    if (wait !== undefined) waits.takeFor(key.name, reply.raw)
     const committed =
       change.op === 'hold'
-        ? await rules.hold(tenant, change, idempotency)
-        : await rules.revoke(tenant, change, idempotency)
-    log.info({ id: committed.ids[0], ...by }, change.op === 'hold' ? 'held' : 'revoked')
+        ? await rules.hold(tenant, change, more)
+        : await rules.revoke(tenant, change, more)
+    const kind = change.op === 'hold' ? 'held' : 'revoked'
+    metrics.count('knell_revocations_accepted_total', { kind })
+    log.info({ id: committed.ids[0], ...by }, kind)
     const answer = answerOf(committed)
     if (wait === undefined) return reply.status(201).send(answer)
     const gone = new AbortController()
@@ -92,6 +99,22 @@ export function addRevocationRoutes(
     const enforced = await enforcement.wait(tenant, placeOf(match, committed), wait, gone.signal)
     return reply.status(201).send({ ...answer, enforced })
   })
+}
+
+/** What the audit trail keeps of what was asked. */
+function askedOf({ at, by, note }: RevokeBody, change: RevokeChange | HoldChange): Asked {
+  const details =
+    change.op === 'hold'
+      ? { hold: { reviewBy: change.reviewBy, outcome: change.outcome } }
+      : { issuedBefore: change.issuedBefore, except: change.except }
+  return {
+    action: at === undefined ? change.op : 'schedule',
+    by,
+    match: change.match,
+    reason: change.reason ?? 'other',
+    note,
+    details: { ...details, at },
+  }
 }
 
 /** What the caller learns of a revocation or hold that was made. */

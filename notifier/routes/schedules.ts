@@ -20,7 +20,7 @@ const cancelQuery = z.strictObject({
 })
 
 /** `GET /v1/schedules` and `DELETE /v1/schedules`: what waits for its time. */
-export function addScheduleRoutes(app: FastifyInstance, { schedules, log }: Services): void {
+export function addScheduleRoutes(app: FastifyInstance, { schedules, audit, log }: Services): void {
   app.get('/v1/schedules', async (request, reply) => {
     const { tenant: named, limit, cursor } = parseWith(listQuery, request.query, 'query')
     const { tenant } = app.auth.tenant(request, named, 'revocations:undo')
@@ -34,7 +34,9 @@ export function addScheduleRoutes(app: FastifyInstance, { schedules, log }: Serv
   app.delete('/v1/schedules', async (request) => {
     const { tenant: named, id } = parseWith(cancelQuery, request.query, 'query')
     const { tenant } = app.auth.tenant(request, named, 'revocations:undo')
-    const cancelled = await schedules.cancel(tenant, id)
+    const asked = { action: 'unschedule', details: { id } } as const
+    const act = audit.act(request, app.auth.caller(request), asked)
+    const cancelled = await schedules.cancel(tenant, id, act)
     log.info({ id, tenant }, 'a schedule was cancelled')
     return { cancelled }
   })

@@ -45,7 +45,7 @@ export function addTokenRoutes(app: FastifyInstance, services: Services): void {
     app.auth.require(request, 'tokens:write', 'tokens:claims')
     services.health.assertRoom()
     const { body } = request
-    const register = createRegister(app, services, request)
+    const register = counted(createRegister(app, services, request), services)
     void reply.status(201)
     if (isStream(body)) return registerLines(body, register)
     if (!Array.isArray(body)) {
@@ -66,6 +66,19 @@ export function addTokenRoutes(app: FastifyInstance, services: Services): void {
 const pacer = new Pacer()
 
 type Register = (item: unknown) => Promise<void>
+
+/** The same, counted. */
+function counted(register: Register, { metrics }: Services): Register {
+  return async (item) => {
+    try {
+      await register(item)
+      metrics.count('knell_tokens_registered_total')
+    } catch (error) {
+      if (isKnellError(error) && error.status < 500) metrics.count('knell_tokens_rejected_total')
+      throw error
+    }
+  }
+}
 
 function createRegister(
   app: FastifyInstance,

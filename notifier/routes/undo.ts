@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { TenantSettings } from '../../shared/config/tenant-settings.ts'
 import { parseMatch } from '../../shared/domain/claims.ts'
 import { KnellError } from '../../shared/domain/errors.ts'
+import type { Asked } from '../../shared/http/audit.ts'
 import { parseWith, tenantSchema } from '../../shared/http/schemas.ts'
 import type { Services } from '../../shared/http/services.ts'
 import type { Committed, ReleaseChange, RestoreChange } from '../../shared/store/changes.ts'
@@ -34,7 +35,7 @@ const restoreBody = z.strictObject({
 
 /** `POST /v1/revocations/release` lifts a hold, `POST /v1/revocations/restore` cut-offs, or by id either. */
 export function addUndoRoutes(app: FastifyInstance, services: Services): void {
-  const { rules, log } = services
+  const { rules, audit, metrics, log } = services
 
   app.post('/v1/revocations/release', async (request) => {
     const body = parseWith(releaseBody, request.body, 'body')
@@ -50,7 +51,10 @@ export function addUndoRoutes(app: FastifyInstance, services: Services): void {
     if (body.dryRun === true) {
       return dryAnswer(services, tenant, await rules.preview(tenant, change), { change })
     }
-    const committed = await rules.release(tenant, change, idempotencyOf(app, request, tenant))
+    const act = audit.act(request, app.auth.caller(request), askedOf('release', body, change))
+    const idempotency = idempotencyOf(app, request, tenant)
+    const committed = await rules.release(tenant, change, { idempotency, act })
+    metrics.count('knell_revocations_accepted_total', { kind: 'released' })
     log.info({ lifted: committed.ids, tenant, by: body.by }, 'released')
     return answerOf(committed)
   })
@@ -68,10 +72,23 @@ export function addUndoRoutes(app: FastifyInstance, services: Services): void {
     if (body.dryRun === true) {
       return dryAnswer(services, tenant, await rules.preview(tenant, change), { change })
     }
-    const committed = await rules.restore(tenant, change, idempotencyOf(app, request, tenant))
+    const act = audit.act(request, app.auth.caller(request), askedOf('restore', body, change))
+    const idempotency = idempotencyOf(app, request, tenant)
+    const committed = await rules.restore(tenant, change, { idempotency, act })
+    metrics.count('knell_revocations_accepted_total', { kind: 'restored' })
     log.info({ lifted: committed.ids, tenant, by: body.by }, 'restored')
     return answerOf(committed)
   })
+}
+
+function askedOf(
+  action: 'release' | 'restore',
+  { by, note, force }: z.infer<typeof releaseBody>,
+  change: ReleaseChange | RestoreChange,
+): Asked {
+  const aim = 'match' in change ? { match: change.match } : {}
+  const details = { ...('match' in change ? {} : { id: change.id }), force }
+  return { action, by, note, ...aim, details }
 }
 
 function answerOf({ ids, match, shard, epoch, seq }: Committed): Record<string, unknown> {

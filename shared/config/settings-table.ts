@@ -37,6 +37,18 @@ export const settingsTable: readonly SettingRow[] = [
       'redis:// or rediss://, a comma-separated list of them (a cluster), or redis+sentinel://h1,h2/<master>/<db>',
   },
   {
+    name: 'RABBITMQ_MANAGEMENT_URL',
+    kinds: both,
+    default: undefined,
+    expects: 'http:// or https:// with a host',
+  },
+  {
+    name: 'RABBITMQ_PROMETHEUS_URL',
+    kinds: both,
+    default: undefined,
+    expects: 'http:// or https:// with a host',
+  },
+  {
     name: 'HOST',
     kinds: both,
     default: '127.0.0.1',
@@ -137,6 +149,24 @@ export const settingsTable: readonly SettingRow[] = [
     kinds: ['poller'],
     default: '24h',
     expects: 'a duration from 1s to 366d',
+  },
+  {
+    name: 'AUDIT_DAYS',
+    kinds: both,
+    default: '90',
+    expects: 'a whole number of days from 0 (no audit trail) to 3660',
+  },
+  {
+    name: 'AUDIT_MAX',
+    kinds: ['poller'],
+    default: '100000',
+    expects: 'a whole number from 100 to 100000000',
+  },
+  {
+    name: 'TRUST_PROXY',
+    kinds: both,
+    default: undefined,
+    expects: 'IP addresses or networks such as 10.0.0.0/8, parted by commas',
   },
   {
     name: 'BACKLOG_MAX',

@@ -1,9 +1,11 @@
+import { isIP } from 'node:net'
 import { validate } from 'node-cron'
 import { createKeyRing, loadApiKeys, type KeyRing } from './api-keys.ts'
 import { parseDuration } from './duration.ts'
 import { nearMatch } from './near-match.ts'
 import { configInvalid, problemsOf } from './problems.ts'
 import { readSigningKeys, type EventKey } from '../signing/event-keys.ts'
+import { parseManagementUrl, parsePrometheusUrl, type HttpTarget } from './rabbit-urls.ts'
 import { parseRedisUrl, type RedisTarget } from './redis-url.ts'
 import { settingsTable, type ProcessKind, type SettingRow } from './settings-table.ts'
 import { loadTenants, jwksInEnv, type Tenants } from './tenants.ts'
@@ -17,6 +19,9 @@ export interface Settings {
   readonly kind: ProcessKind
   readonly amqpUrl: string
   readonly redis: RedisTarget
+  /** Where RabbitMQ's queues can be looked at, besides AMQP. */
+  readonly management: HttpTarget | undefined
+  readonly prometheus: HttpTarget | undefined
   readonly host: string
   /** 0: any free port. */
   readonly port: number
@@ -32,6 +37,12 @@ export interface Settings {
   readonly sweepCron: string
   readonly sweepGraceMs: number
   readonly feedRetentionMs: number
+  /** How long the audit trail is kept. 0: there is none. */
+  readonly auditDays: number
+  /** The most records of changes that a shard keeps, however young they are. */
+  readonly auditMax: number
+  /** Addresses and networks of proxies whose `X-Forwarded-For` is believed. */
+  readonly trustProxy: readonly string[]
   readonly backlogMax: number
   readonly logLevel: LogLevel
   /** The first part of every Redis key and AMQP name. */
@@ -84,6 +95,20 @@ function matching(accepts: (text: string) => boolean): Parse<string> {
 
 function isAmqpUrl(text: string): boolean {
   return /^amqps?:\/\//i.test(text) && URL.canParse(text) && new URL(text).hostname !== ''
+}
+
+/** IP addresses and networks, parted by commas. */
+function proxies(text: string): string[] | undefined {
+  const found = text.split(',').map((each) => each.trim())
+  const isGood = found.every((each) => {
+    const [address = '', bits, ...more] = each.split('/')
+    const version = isIP(address)
+    if (version === 0 || more.length > 0) return false
+    return (
+      bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128))
+    )
+  })
+  return isGood ? found : undefined
 }
 
 /** What was found, as it may be shown: no secret, no credentials of a URL, nothing long. */
@@ -156,6 +181,8 @@ export function loadSettings(
 
   const amqpUrl = read('AMQP_URL', matching(isAmqpUrl))
   const redis = read('REDIS_URL', parseRedisUrl)
+  const target = (name: string, parse: typeof parseManagementUrl): HttpTarget | undefined =>
+    value(name) === undefined ? undefined : read(name, (text) => parse(text, amqpUrl ?? 'amqp://x'))
   const host = read(
     'HOST',
     matching((text) => HOST.test(text)),
@@ -174,6 +201,8 @@ export function loadSettings(
     kind,
     amqpUrl,
     redis,
+    management: target('RABBITMQ_MANAGEMENT_URL', parseManagementUrl),
+    prometheus: target('RABBITMQ_PROMETHEUS_URL', parsePrometheusUrl),
     host,
     port,
     apiKeysFile: value('API_KEYS_FILE'),
@@ -186,6 +215,9 @@ export function loadSettings(
     sweepCron: read('SWEEP_CRON', matching(validate)),
     sweepGraceMs: read('SWEEP_GRACE', duration(0, HOUR_MS)),
     feedRetentionMs: read('FEED_RETENTION', duration(1000, 366 * 24 * HOUR_MS)),
+    auditDays: read('AUDIT_DAYS', whole(0, 3660)),
+    auditMax: read('AUDIT_MAX', whole(100, 100_000_000)),
+    trustProxy: value('TRUST_PROXY') === undefined ? [] : read('TRUST_PROXY', proxies),
     backlogMax: read('BACKLOG_MAX', whole(1, 10_000_000)),
     logLevel: read('LOG_LEVEL', oneOf(LOG_LEVELS)),
     namespace: read(

@@ -11,6 +11,8 @@ import { failCall, traceCalls } from './trace-calls.ts'
 const BODY_LIMIT = 262_144
 /** Probes have no key. */
 const OPEN_PATHS: ReadonlySet<string> = new Set(['/livez', '/readyz'])
+/** Calls that say how things are, whatever the store says. */
+const ALWAYS: ReadonlySet<string> = new Set(['/metrics'])
 /** Calls that may last long have limits of their own. */
 const OWN_CAP: ReadonlySet<string> = new Set(['/v1/feed', '/v1/snapshot'])
 
@@ -47,6 +49,7 @@ export function createApp(
     keepAliveTimeout: 30_000,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
+    trustProxy: settings.trustProxy.length > 0 ? [...settings.trustProxy] : false,
     routerOptions: { maxParamLength: 200 },
     clientErrorHandler(error, socket) {
       const detail = 'The request is not well-formed HTTP, or did not come in time.'
@@ -72,7 +75,7 @@ export function createApp(
     const path = request.routeOptions.url ?? ''
     if (!OPEN_PATHS.has(path)) {
       const { name } = app.auth.caller(request)
-      assertServing()
+      if (!ALWAYS.has(path)) assertServing()
       if (!OWN_CAP.has(path)) calls.takeFor(name, reply.raw)
     }
     await Promise.resolve()

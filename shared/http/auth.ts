@@ -44,7 +44,7 @@ export function createAuth(settings: Settings, keys: () => KeyRing | 'open', lim
     const key = secret === undefined ? undefined : ring.authenticate(secret)
     if (key === undefined) {
       // After the look-up, so that others' failures behind an address keep no right key out.
-      const waitMs = failures.add(request.socket.remoteAddress ?? '', performance.now())
+      const waitMs = failures.add(request.ip ?? '', performance.now())
       if (waitMs > 0) {
         throw new KnellError(
           'too_many_requests',

@@ -11,6 +11,8 @@ export interface Limits {
   readonly pollsPerKey: number
   /** Revocations of one API key that wait to be enforced. */
   readonly waitsPerKey: number
+  /** Exports of the audit trail of one API key at once. */
+  readonly exportsPerKey: number
   /** Snapshots: read at once, of one API key at once, and waiting of one API key. */
   readonly snapshots: TurnLimits
 }
@@ -21,5 +23,6 @@ export const LIMITS: Limits = {
   callsPerKey: 2000,
   pollsPerKey: 5000,
   waitsPerKey: 500,
+  exportsPerKey: 4,
   snapshots: { places: 16, each: 8, waiting: 1000, waitingInAll: 5000, reserved: 100 },
 }

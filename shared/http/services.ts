@@ -4,17 +4,21 @@ import type { Settings } from '../config/settings.ts'
 import type { TenantSettings } from '../config/tenant-settings.ts'
 import { KnellError } from '../domain/errors.ts'
 import { DEFAULT_TENANT } from '../domain/tenant.ts'
+import type { QueueHealth } from '../queues/queue-health.ts'
 import type { AckEar } from '../relay/ack-ear.ts'
+import type { Metrics } from '../metrics/metrics.ts'
 import type { Relay } from '../relay/relay.ts'
 import type { EventSigner } from '../signing/event-signer.ts'
 import type { FeedStore } from '../store/feed-store.ts'
 import type { HandlerStore } from '../store/handler-store.ts'
 import type { InstanceStore } from '../store/instance-store.ts'
 import type { RuleStore } from '../store/rule-store.ts'
+import type { AuditStore } from '../store/audit-store.ts'
 import type { ScheduleStore } from '../store/schedule-store.ts'
 import type { Store } from '../store/store.ts'
 import type { TokenStore } from '../store/token-store.ts'
 import type { UpkeepStore } from '../store/upkeep-store.ts'
+import type { Audit } from './audit.ts'
 import type { FeedWatch } from './feed-watch.ts'
 import type { Health } from './health.ts'
 
@@ -28,13 +32,17 @@ export interface Services {
   readonly tokens: TokenStore
   readonly feed: FeedStore
   readonly handlers: HandlerStore
+  readonly audit: Audit
+  readonly auditStore: AuditStore
   readonly upkeep: UpkeepStore
   readonly instances: InstanceStore
   readonly acks: AckEar
   readonly relay: Relay
   readonly broker: Broker
   readonly health: Health
+  readonly queueHealth: QueueHealth
   readonly watch: FeedWatch
+  readonly metrics: Metrics
   /** Undefined where no keys are configured: nothing is signed then. */
   readonly signer: EventSigner | undefined
 }

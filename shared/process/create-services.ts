@@ -5,19 +5,28 @@ import { DEFAULT_MAX_TOKENS } from '../config/tenant-settings.ts'
 import type { Settings } from '../config/settings.ts'
 import { isKnellError, KnellError } from '../domain/errors.ts'
 import { namesOf, type Names } from '../domain/names.ts'
+import { Audit } from '../http/audit.ts'
 import { FeedWatch } from '../http/feed-watch.ts'
 import { Health } from '../http/health.ts'
 import { tenantOf, type Services } from '../http/services.ts'
+import { Metrics } from '../metrics/metrics.ts'
+import { observePublished } from '../metrics/observe-published.ts'
+import { addStoreCollectors } from '../metrics/store-collectors.ts'
+import { openBullQueues } from '../queues/bull-queues.ts'
+import { QueueHealth } from '../queues/queue-health.ts'
+import { RabbitReader } from '../queues/rabbit-reader.ts'
 import { AckEar } from '../relay/ack-ear.ts'
 import { DueChanges } from '../relay/due-changes.ts'
 import { Relay } from '../relay/relay.ts'
 import { publicJwks } from '../signing/event-keys.ts'
 import { EventSigner } from '../signing/event-signer.ts'
 import { assertFacts, seedMaxTokenTtl, storeWarnings } from '../store/facts.ts'
+import { AuditStore } from '../store/audit-store.ts'
 import { FeedStore } from '../store/feed-store.ts'
 import { HandlerStore } from '../store/handler-store.ts'
 import { InstanceStore } from '../store/instance-store.ts'
 import { livesOf } from '../store/lives.ts'
+import { OutboxStore } from '../store/outbox-store.ts'
 import { createRedis } from '../store/redis.ts'
 import { RuleStore } from '../store/rule-store.ts'
 import { ScheduleStore } from '../store/schedule-store.ts'
@@ -54,7 +63,16 @@ export function createServices(settings: Settings, log: Logger): Process {
   const isSigning = eventSigningKeys.length > 0
   const signer = isSigning ? new EventSigner(eventSigningKeys, namespace) : undefined
   if (isSigning) log.info({ pin: publicJwks(eventSigningKeys) }, 'events are signed')
-  const relay = new Relay({ feed, broker, names, tenants: [...tenants.keys()], signer, log })
+  const metrics = new Metrics(settings.kind)
+  const relay = new Relay({
+    feed,
+    broker,
+    names,
+    tenants: [...tenants.keys()],
+    signer,
+    log,
+    onPublished: (kind, what, ms) => observePublished(metrics, kind, what, ms),
+  })
   const watch = new FeedWatch(feed, shards)
   const rules = new RuleStore(store, (entries) => {
     relay.send(entries)
@@ -72,14 +90,35 @@ export function createServices(settings: Settings, log: Logger): Process {
     log,
   })
   const schedules = new ScheduleStore(store, rules)
+  const auditStore = new AuditStore(store)
+  const audit = new Audit(auditStore, settings.auditDays)
   const dueChanges = new DueChanges({
     store,
     schedules,
+    audit,
     tenants: [...tenants.keys()],
     livesOf: (tenant) => livesOf({ feed, store }, tenantOf(settings, tenant)),
     log,
   })
   const health = new Health(store, broker, log)
+  addStoreCollectors(metrics, { store, broker, instances, tenants: [...tenants.keys()] })
+  const upkeep = new UpkeepStore(store)
+  const queueHealth = new QueueHealth({
+    store,
+    handlers,
+    upkeep,
+    outbox: new OutboxStore(store),
+    bullQueues: openBullQueues(store, (err) => log.debug({ err }, 'BullMQ')),
+    rabbit: new RabbitReader({
+      broker,
+      names,
+      management: settings.management,
+      prometheus: settings.prometheus,
+    }),
+    tenants: [...tenants.keys()],
+    backlogMax: settings.backlogMax,
+    probed: () => health.report(),
+  })
   return {
     settings,
     log,
@@ -94,13 +133,17 @@ export function createServices(settings: Settings, log: Logger): Process {
     })),
     feed,
     handlers,
-    upkeep: new UpkeepStore(store),
+    audit,
+    auditStore,
+    upkeep,
     instances,
     acks,
     relay,
     broker,
     health,
+    queueHealth,
     watch,
+    metrics,
     signer,
     storeChecked: checkStore(store, settings, log),
   }

@@ -3,7 +3,9 @@ import { pino, type Logger } from 'pino'
 import { loadSettings, type ProcessKind, type Settings } from '../config/settings.ts'
 import { isKnellError } from '../domain/errors.ts'
 import { createApp } from '../http/app.ts'
+import { observeHttp } from '../metrics/observe-http.ts'
 import { createServices, type Process } from './create-services.ts'
+import { readVersion } from './read-version.ts'
 import { watchApiKeys } from './watch-api-keys.ts'
 
 /** How long a stop may take before the process ends all the same. */
@@ -49,6 +51,9 @@ export async function runProcess(
     () => keys.current(),
     () => shared.health.assertServing(),
   )
+  shared.metrics.collectProcess()
+  shared.metrics.set('knell_build_info', 1, { version: readVersion(), kind })
+  observeHttp(app, shared.metrics)
   const parts = compose(app, shared)
   let stopping: Promise<void> | undefined
   const stop = (code: number): Promise<void> => {

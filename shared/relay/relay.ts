@@ -30,6 +30,9 @@ const AT_ONCE = 16
 /** A pass over what was left ends after this long, and looks anew for what else was left after each second. */
 const PASS_MS = 10_000
 
+/** What became of an entry that was published. `nacked`: refused, or not confirmed; it stays noted. */
+export type Published = 'routed' | 'unroutable' | 'nacked'
+
 export interface RelayStats {
   published: number
   unroutable: number
@@ -49,6 +52,7 @@ export class Relay {
   readonly #tenants: readonly string[]
   readonly #signer: EventSigner | undefined
   readonly #log: Logger
+  readonly #onPublished: (kind: string, what: Published, ms: number) => void
   readonly #publishers: Readonly<Record<Log, Publisher>>
   readonly #clears = new Map<string, GroupCommit<Position, void>>()
   readonly #turns: Readonly<Record<Log, FairTurns>>
@@ -69,12 +73,15 @@ export class Relay {
     tenants: readonly string[]
     signer?: EventSigner | undefined
     log: Logger
+    /** Told of each entry: what became of it, and after how long. */
+    onPublished?: (kind: string, what: Published, ms: number) => void
   }) {
     this.#feed = options.feed
     this.#names = options.names
     this.#tenants = options.tenants
     this.#signer = options.signer
     this.#log = options.log
+    this.#onPublished = options.onPublished ?? (() => {})
     const publisherOf = (log: Log): Publisher =>
       new Publisher(options.broker, { window: WINDOWS[log].all })
     this.#publishers = {
@@ -228,6 +235,7 @@ export class Relay {
     // The broker may have gone while the entry waited for its turn.
     if (!this.isOpen(log)) return false
     const kind = kindIn(body)
+    const started = performance.now()
     try {
       const message = {
         exchange: this.#names[log],
@@ -242,9 +250,11 @@ export class Relay {
       )
       this.stats.published += 1
       if (sent === 'unroutable') this.stats.unroutable += 1
+      this.#onPublished(kind, sent, performance.now() - started)
       return true
     } catch (error) {
       this.stats.failed += 1
+      this.#onPublished(kind, 'nacked', performance.now() - started)
       this.#log.debug({ err: error, tenant, log, shard }, 'entry not confirmed; it stays noted')
       return false
     }

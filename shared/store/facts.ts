@@ -3,6 +3,7 @@ import { KnellError } from '../domain/errors.ts'
 import { largestTtl, planTtlChange, type TtlStep } from '../domain/max-token-ttl.ts'
 import type { Store } from './store.ts'
 import { toStoreError } from './store-error.ts'
+import { readStoreHealth } from './store-health.ts'
 
 /** The layout of keys and values. A store of another one is refused, never migrated by guess. */
 const SCHEMA = '1'
@@ -38,30 +39,20 @@ export async function assertFacts(store: Store): Promise<void> {
 
 /** What an operator should know of how this Redis keeps what it acknowledges. */
 export async function storeWarnings(store: Store): Promise<string[]> {
-  let info: string
-  try {
-    info = await store.redis.info()
-  } catch (error) {
-    throw toStoreError(error)
-  }
-  const field = (name: string): string =>
-    new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? ''
+  const { policy, isPersistent, version } = await readStoreHealth(store)
   const warnings: string[] = []
-  const policy = field('maxmemory_policy')
   if (policy !== 'noeviction') {
     warnings.push(
       `maxmemory-policy is ${policy}: Redis may delete revocations to make room; set it to noeviction.`,
     )
   }
-  if (field('aof_enabled') !== '1') {
+  if (!isPersistent) {
     warnings.push(
       'The append-only file is off: a restart of Redis loses what it had acknowledged; set appendonly yes.',
     )
   }
-  const [major = 0] = field('redis_version').split('.').map(Number)
-  if (major < 7) {
-    warnings.push(`Redis ${field('redis_version')} is too old; Knell needs 7.0 or later.`)
-  }
+  const [major = 0] = version.split('.').map(Number)
+  if (major < 7) warnings.push(`Redis ${version} is too old; Knell needs 7.0 or later.`)
   return warnings
 }
 

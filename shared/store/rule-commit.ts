@@ -45,8 +45,16 @@ export type WireChange = Readonly<Record<string, unknown>>
 interface Grouped {
   readonly change: WireChange
   readonly idempotency: Idempotency | undefined
+  readonly act: string
   readonly traced: TracedCommit
   readonly within: Context
+}
+
+/** What goes with a change. */
+export interface Accompanied {
+  readonly idempotency?: Idempotency | undefined
+  /** The text of its `AuditAct`: committed with it, in one step. Absent: it is not audited. */
+  readonly act?: string | undefined
 }
 
 /** An idempotency key as the store knows it: bound to API key, tenant and body. */
@@ -71,7 +79,7 @@ const MAX_GROUP = 500
 /** Tries of one commit end before the store would refuse it as too old. */
 const MAX_TRY_MS = 10_000
 /** The keys of the script that come before the idempotency records. */
-const FIXED_KEYS = 11
+const FIXED_KEYS = 12
 
 /** The one door for changes: calls that arrive while a write is in flight join the next one, per tenant and shard. */
 export class RuleCommit {
@@ -89,7 +97,7 @@ export class RuleCommit {
     tenant: string,
     shard: number,
     change: WireChange,
-    idempotency?: Idempotency,
+    { idempotency, act = '' }: Accompanied = {},
   ): Promise<string> {
     const key = `${tenant}.${shard}`
     if (idempotency !== undefined) await this.#claimKey(tenant, idempotency)
@@ -107,7 +115,7 @@ export class RuleCommit {
     const attributes = { 'knell.tenant': tenant, 'knell.shard': shard }
     return inSpan('commit', { attributes }, async (span, within) => {
       const traced = { span, text: textOf(within) }
-      const answer = accepted(await joined.add({ change, idempotency, traced, within }))
+      const answer = accepted(await joined.add({ change, idempotency, act, traced, within }))
       tellCommit(span, answer)
       return answer
     })
@@ -141,6 +149,7 @@ export class RuleCommit {
       keys.holds,
       keys.schedules,
       keys.scheduled,
+      keys.audit,
     ]
   }
 
@@ -158,7 +167,8 @@ export class RuleCommit {
       names.push(keys.idempotency(idempotency.key))
       return { ...sent, k: names.length - FIXED_KEYS, h: idempotency.body }
     })
-    const args = [tenant, shard, first, JSON.stringify(changes)]
+    const acts = group.map(({ act }) => act)
+    const args = [tenant, shard, first, JSON.stringify(changes), '', ...acts]
     const reply = await retrying(() => this.#store.run('commit', names, args))
     const [word, , epoch, result] = reply.map(String)
     if (word === 'commit_too_old') {

@@ -20,6 +20,7 @@ const LIMITS: Limits = {
   callsPerKey: 2,
   pollsPerKey: 2,
   waitsPerKey: 10,
+  exportsPerKey: 1,
   snapshots: { places: 2, each: 1, waiting: 1 },
 }
 

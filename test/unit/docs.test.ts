@@ -13,6 +13,7 @@ import { errorCodes, type ErrorCode } from '../../shared/domain/errors.ts'
 import { namesOf } from '../../shared/domain/names.ts'
 import { permissionsOf } from '../../shared/broker/permissions.ts'
 import { exchangesOf } from '../../shared/broker/topology.ts'
+import { metricsTable, type MetricName } from '../../shared/metrics/metrics-table.ts'
 import { LIMITS } from '../../shared/http/limits.ts'
 import { readPinnedKeys, readSigningKeys } from '../../shared/signing/event-keys.ts'
 import { EventSigner } from '../../shared/signing/event-signer.ts'
@@ -151,6 +152,22 @@ describe('the reference pages', () => {
 
   it('lists every call of the HTTP API, and no other', () => {
     expectSame(firstColumn(tableIn(httpApi)), routesInCode())
+  })
+
+  it('lists every metric with its type, its labels and who has it, and no other', () => {
+    const page = read('docs/metrics.md')
+    const rows = ['## The processes', '## A service'].flatMap((heading) =>
+      page.includes(heading) ? tableIn(section(page, heading)) : [],
+    )
+    expectSame(firstColumn(rows), Object.keys(metricsTable))
+    for (const [index, name] of firstColumn(rows).entries()) {
+      const [, type, labels, where, meaning] = rows[index] ?? []
+      const row = metricsTable[name as MetricName]
+      expect(type, name).to.equal(row.type)
+      expect(codesIn(labels), name).to.deep.equal(Object.keys(row.labels ?? {}))
+      expect(where, name).to.equal(row.where.length === 2 ? 'both' : row.where.join(', '))
+      expect(meaning, `what ${name} means`).to.match(/\w/)
+    }
   })
 
   it('lists every reason, and no other', () => {

@@ -5,6 +5,7 @@ import { KnellError } from '../../domain/errors.ts'
 import { instanceSchema, parseWith, serviceSchema, tenantSchema } from '../schemas.ts'
 import type { Services } from '../services.ts'
 import type { Instance } from '../../store/instance-store.ts'
+import { behindOf } from '../../store/population.ts'
 import { takeAcks } from '../../store/take-acks.ts'
 import type { TenantState } from '../../store/feed-store.ts'
 
@@ -94,13 +95,6 @@ interface Shown {
 function shown(instance: Instance, at: number, { tails }: TenantState, isGone: boolean): Shown {
   const { service, instance: id, state, joinedAt, maxStalenessMs, silentMs, asOf } = instance
   const { applied } = instance
-  let behind: number | null = 0
-  for (const [shard, { epoch, seq }] of tails.revocations.entries()) {
-    const position = applied?.[shard]
-    if (behind === null || position === undefined || !epoch.startsWith(`${position.term}.`)) {
-      behind = null
-    } else behind += Math.max(0, seq - position.seq)
-  }
   return {
     service,
     instance: id,
@@ -110,7 +104,7 @@ function shown(instance: Instance, at: number, { tails }: TenantState, isGone: b
     maxStalenessMs,
     asOf,
     staleMs: asOf === 0 ? null : at - asOf,
-    behind,
+    behind: behindOf(applied, tails.revocations),
     applied: applied ?? [],
     ...(instance.user === undefined ? {} : { user: instance.user }),
     ...(instance.key === undefined ? {} : { key: instance.key }),

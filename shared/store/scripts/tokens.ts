@@ -106,6 +106,7 @@ return { int(s.now), redis.call('ZCARD', KEYS[3]), unpack(seconds) }
  * A second is finished when its hash is empty: a cursor that came back to 0 says nothing, since
  * cursors are void after a restart. An announcement is passed over, and the token put further, when
  * its `jti` is revoked now or when the next one is due as well: then it comes too late to be true.
+ * `meta` counts under `expired` what was announced as expired, ever.
  */
 export const drain: string = `${wheel}
 local s = open()
@@ -141,6 +142,7 @@ if #fields > 0 and redis.call('HLEN', KEYS[4]) > 0 then
     end
   end
 end
+local before = tonumber(redis.call('HGET', META, 'expired') or '0') or 0
 local numberOf, sets = {}, {}
 for n = 10, #ARGV do numberOf[tonumber(ARGV[n])] = n - 9 end
 local seq, entries, expired, passed, expiring, last = s.exp, {}, 0, 0, 0, nil
@@ -196,7 +198,7 @@ for _, entry in ipairs(entries) do
   reply[#reply + 1] = int(entry[1])
   reply[#reply + 1] = entry[2]
 end
-if seq > s.exp then redis.call('HSET', META, 'exp', int(seq)) end
+if seq > s.exp then redis.call('HSET', META, 'exp', int(seq), 'expired', int(before + expired)) end
 if last then redis.call('HSET', META, 'leads', textOf(last)) end
 local change = putAll(sets, #ARGV - 9, 6, 9)
 for from = 1, #fields, 1000 do change = change - redis.call('HDEL', KEYS[3], unpack(fields, from, math.min(from + 999, #fields))) end

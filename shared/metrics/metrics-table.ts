@@ -1,0 +1,256 @@
+import { kindsOfLog } from '../domain/entry.ts'
+import { logs } from '../domain/position.ts'
+
+/** Who exposes a metric: a process of Knell, or a consuming service that mounts `knell/metrics`. */
+export type MetricPlace = 'notifier' | 'poller' | 'service'
+
+export type MetricName =
+  | 'knell_build_info'
+  | 'knell_http_requests_total'
+  | 'knell_http_request_seconds'
+  | 'knell_revocations_accepted_total'
+  | 'knell_tokens_registered_total'
+  | 'knell_tokens_rejected_total'
+  | 'knell_events_published_total'
+  | 'knell_events_returned_total'
+  | 'knell_events_nacked_total'
+  | 'knell_publish_confirm_seconds'
+  | 'knell_feed_tail'
+  | 'knell_outbox_depth'
+  | 'knell_outbox_oldest_age_seconds'
+  | 'knell_tokens_expired_total'
+  | 'knell_tokens_waiting'
+  | 'knell_rules_live'
+  | 'knell_sweep_duration_seconds'
+  | 'knell_sweep_recovered_total'
+  | 'knell_sweep_recovered_tokens_total'
+  | 'knell_sweep_last_success_timestamp_seconds'
+  | 'knell_broker_up'
+  | 'knell_broker_blocked'
+  | 'knell_store_up'
+  | 'knell_store_eviction_policy_ok'
+  | 'knell_store_persistence_ok'
+  | 'knell_store_memory_bytes'
+  | 'knell_store_max_memory_bytes'
+  | 'knell_subscriber_instances'
+  | 'knell_subscriber_staleness_seconds'
+  | 'knell_subscriber_lag_entries'
+
+export interface MetricRow {
+  readonly type: 'counter' | 'gauge' | 'histogram'
+  readonly help: string
+  /** Each label with every value it may have, or with a word on what bounds them. */
+  readonly labels?: Readonly<Record<string, readonly string[] | string>>
+  readonly where: readonly MetricPlace[]
+  /** Upper bounds of a histogram's buckets, in the unit of its name. */
+  readonly buckets?: readonly number[]
+}
+
+/** What the sweep can catch, by the word that the metric has for it. */
+export type Recovered =
+  'tokens' | 'expiring' | 'holds' | 'schedules' | 'entries' | 'resent' | 'closed' | 'lost'
+
+export const recoveredKinds: readonly Recovered[] = [
+  'tokens',
+  'expiring',
+  'holds',
+  'schedules',
+  'entries',
+  'resent',
+  'closed',
+  'lost',
+]
+
+const both: readonly MetricPlace[] = ['notifier', 'poller']
+const log: readonly string[] = logs
+const types = Object.values(kindsOfLog).flatMap((kinds) => kinds.map((kind) => `knell.${kind}`))
+const service = 'the services that subscribe; past 100 of them the rest are one, `_other`'
+
+/** From half a millisecond to a minute: what is fast is told apart as well as what is late. */
+const LATENCY: readonly number[] = [
+  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
+]
+const DURATION: readonly number[] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
+
+/**
+ * Every metric of Knell. The registries are made from it and docs/metrics.md is held to it, both
+ * ways. A label has few values that no token, subject or tenant can add to.
+ */
+export const metricsTable: Readonly<Record<MetricName, MetricRow>> = {
+  knell_build_info: {
+    type: 'gauge',
+    help: 'Always 1: which version of Knell this process is, and of which kind.',
+    labels: { version: 'one per process', kind: both },
+    where: both,
+  },
+  knell_http_requests_total: {
+    type: 'counter',
+    help: 'Calls answered, by the pattern of their route.',
+    labels: {
+      method: 'the methods of HTTP',
+      route: 'the patterns of docs/http-api.md; what is none of them is `none`',
+      status: 'the status codes of docs/errors.md',
+    },
+    where: both,
+  },
+  knell_http_request_seconds: {
+    type: 'histogram',
+    help: 'Time from the arrival of a call to the end of its answer; a long poll or wait takes as long as it was asked to.',
+    labels: { route: 'as of knell_http_requests_total' },
+    where: both,
+    buckets: LATENCY,
+  },
+  knell_revocations_accepted_total: {
+    type: 'counter',
+    help: 'Calls by which this process committed a revocation, hold, release, restore or schedule.',
+    labels: { kind: ['revoked', 'held', 'released', 'restored', 'scheduled'] },
+    where: both,
+  },
+  knell_tokens_registered_total: {
+    type: 'counter',
+    help: 'Tokens that this process registered.',
+    where: both,
+  },
+  knell_tokens_rejected_total: {
+    type: 'counter',
+    help: 'Tokens that were sent to be registered and were refused.',
+    where: both,
+  },
+  knell_events_published_total: {
+    type: 'counter',
+    help: 'Entries of the feed, of 1 to 500 events each, that RabbitMQ confirmed to this process.',
+    labels: { type: types },
+    where: both,
+  },
+  knell_events_returned_total: {
+    type: 'counter',
+    help: 'Confirmed entries for which no queue was bound.',
+    where: both,
+  },
+  knell_events_nacked_total: {
+    type: 'counter',
+    help: 'Entries that RabbitMQ refused, or did not confirm before the connection or the time was up; they are published again.',
+    where: both,
+  },
+  knell_publish_confirm_seconds: {
+    type: 'histogram',
+    help: 'Time from publishing an entry to its confirm.',
+    where: both,
+    buckets: LATENCY,
+  },
+  knell_feed_tail: {
+    type: 'gauge',
+    help: 'The last position of the feed, summed over shards and tenants; it grows by one per entry, and starts again with a new term.',
+    labels: { log },
+    where: both,
+  },
+  knell_outbox_depth: {
+    type: 'gauge',
+    help: 'Entries in the store that RabbitMQ has not confirmed.',
+    labels: { log },
+    where: both,
+  },
+  knell_outbox_oldest_age_seconds: {
+    type: 'gauge',
+    help: 'How long ago the oldest of them was committed; 0 where there is none.',
+    labels: { log },
+    where: both,
+  },
+  knell_tokens_expired_total: {
+    type: 'counter',
+    help: 'Tokens announced as expired, by all processes together, as the store counts them.',
+    where: both,
+  },
+  knell_tokens_waiting: {
+    type: 'gauge',
+    help: 'Tokens on the wheel, which wait for their expiry.',
+    where: both,
+  },
+  knell_rules_live: {
+    type: 'gauge',
+    help: 'Rules that the store keeps, those included that were lifted and are kept until no token needs them.',
+    where: both,
+  },
+  knell_sweep_duration_seconds: {
+    type: 'histogram',
+    help: 'How long the sweeps of this process took.',
+    where: ['poller'],
+    buckets: DURATION,
+  },
+  knell_sweep_recovered_total: {
+    type: 'counter',
+    help: 'What the sweeps of this process found that the push path, or a service, had missed.',
+    labels: { what: recoveredKinds },
+    where: ['poller'],
+  },
+  knell_sweep_recovered_tokens_total: {
+    type: 'counter',
+    help: 'Tokens whose expiry a sweep of this process announced since no tick had.',
+    where: ['poller'],
+  },
+  knell_sweep_last_success_timestamp_seconds: {
+    type: 'gauge',
+    help: 'When a sweep of this process last ended well, in Unix time; absent before the first.',
+    where: ['poller'],
+  },
+  knell_broker_up: {
+    type: 'gauge',
+    help: '1 while this process is connected to RabbitMQ, else 0.',
+    where: both,
+  },
+  knell_broker_blocked: {
+    type: 'gauge',
+    help: '1 while RabbitMQ blocks this process from publishing, else 0.',
+    where: both,
+  },
+  knell_store_up: {
+    type: 'gauge',
+    help: '1 where Redis answered this scrape, else 0.',
+    where: both,
+  },
+  knell_store_eviction_policy_ok: {
+    type: 'gauge',
+    help: '1 where Redis deletes nothing to make room (maxmemory-policy noeviction), else 0.',
+    where: both,
+  },
+  knell_store_persistence_ok: {
+    type: 'gauge',
+    help: '1 where Redis writes an append-only file and its last write succeeded, else 0.',
+    where: both,
+  },
+  knell_store_memory_bytes: {
+    type: 'gauge',
+    help: 'Memory that Redis uses, over all primaries.',
+    where: both,
+  },
+  knell_store_max_memory_bytes: {
+    type: 'gauge',
+    help: 'Memory that Redis may use, over all primaries; 0 where there is no limit.',
+    where: both,
+  },
+  knell_subscriber_instances: {
+    type: 'gauge',
+    help: 'Instances that the store knows of, by what they last said; gone is one that has been silent for longer than it may let tokens in.',
+    labels: { service, state: ['joining', 'ready', 'stale', 'gone'] },
+    where: both,
+  },
+  knell_subscriber_staleness_seconds: {
+    type: 'gauge',
+    help: 'The age of the newest store state that the stalest live view of a service has said to contain.',
+    labels: { service },
+    where: both,
+  },
+  knell_subscriber_lag_entries: {
+    type: 'gauge',
+    help: 'Entries of revocations that the slowest live view of a service has not said to have applied.',
+    labels: { service },
+    where: both,
+  },
+}
+
+/** The names of the metrics that a place exposes. */
+export function metricsAt(place: MetricPlace): MetricName[] {
+  return (Object.keys(metricsTable) as MetricName[]).filter((name) =>
+    metricsTable[name].where.includes(place),
+  )
+}

@@ -1,0 +1,154 @@
+import type { Queue } from 'bullmq'
+import type { HandlerStore } from '../store/handler-store.ts'
+import type { LogState, OutboxStore } from '../store/outbox-store.ts'
+import { thisMoment, type Store } from '../store/store.ts'
+import { toStoreError } from '../store/store-error.ts'
+import type { UpkeepStore } from '../store/upkeep-store.ts'
+import { readBull, type JobCounts } from './bull-reader.ts'
+import { CachedRead } from './cached-read.ts'
+import { judgeQueues, type Judgement, type SweepFacts } from './judge.ts'
+import type { QueueCount } from './queue-count.ts'
+import { RABBIT_MAX_AGE_MS, type RabbitReader, type RabbitReading } from './rabbit-reader.ts'
+import { sweepFactsOf } from './sweep-facts.ts'
+
+/** Many who look at once cost the store one look. */
+const STORE_MAX_AGE_MS = 1000
+const REPORTS = 10
+
+/** How the process sees what it depends on; see `Health`. */
+interface Probed {
+  readonly store: { readonly problem?: string }
+  readonly broker: { readonly ok: boolean; readonly blocked: boolean; readonly problem?: string }
+}
+
+interface StoreReading {
+  readonly services: readonly string[]
+  readonly logs: readonly LogState[]
+  readonly bull: readonly JobCounts[]
+  readonly sweep: readonly { readonly at: number; readonly durationMs: number }[]
+}
+
+export interface QueueReport extends Judgement {
+  /** The store's time (ms), or this process's where it does not know that. */
+  readonly at: number
+  readonly queues: readonly QueueCount[]
+  readonly bullmq: readonly JobCounts[]
+  readonly feed: readonly FeedState[]
+  readonly sweep: SweepFacts | undefined
+  readonly rabbitmq: Pick<RabbitReading, 'readAt' | 'alarms' | 'leftOut' | 'more'> & {
+    readonly up: boolean
+    readonly blocked: boolean
+    /** Queues of known services that RabbitMQ does not have, and of which it told nothing. */
+    readonly missing: readonly string[]
+    readonly unknown: readonly string[]
+  }
+  readonly offered: RabbitReading['offered']
+}
+
+interface FeedState extends Omit<LogState, 'oldestUnsentAt'> {
+  readonly oldestUnsentMs: number | null
+}
+
+/** How all queues are: RabbitMQ's, BullMQ's, and the entries that wait in the store. */
+export class QueueHealth {
+  readonly #store: Store
+  readonly #backlogMax: number
+  readonly #probed: () => Probed
+  readonly #rabbit: CachedRead<RabbitReading>
+  readonly #stored: CachedRead<StoreReading>
+  #services: readonly string[] = []
+
+  constructor(options: {
+    store: Store
+    handlers: HandlerStore
+    upkeep: UpkeepStore
+    outbox: OutboxStore
+    bullQueues: readonly Queue[]
+    rabbit: RabbitReader
+    tenants: readonly string[]
+    backlogMax: number
+    probed: () => Probed
+  }) {
+    const { handlers, upkeep, outbox, bullQueues, rabbit, tenants } = options
+    this.#store = options.store
+    this.#backlogMax = options.backlogMax
+    this.#probed = options.probed
+    this.#rabbit = new CachedRead(RABBIT_MAX_AGE_MS, () => rabbit.read(this.#services))
+    this.#stored = new CachedRead(STORE_MAX_AGE_MS, async () => {
+      const [services, logs, reports, bull] = await Promise.all([
+        handlers.names(tenants),
+        outbox.read(tenants),
+        upkeep.reports(REPORTS),
+        readBull(bullQueues),
+      ])
+      this.#services = services
+      const sweep = reports.map((text) => JSON.parse(text) as StoreReading['sweep'][number])
+      return { services, logs, bull, sweep }
+    })
+  }
+
+  /** Never throws: what cannot be read is part of the answer. */
+  async read(): Promise<QueueReport> {
+    const { stored, problem } = await this.#readStore()
+    // After the store, which knows whose queues there should be.
+    const rabbit = await this.#rabbit.read()
+    const { broker, store } = this.#probed()
+    const { clock } = this.#store
+    const at = clock.isSet ? clock.earliest(thisMoment()) : Date.now()
+    const since = (from: number): number => Math.max(0, at - from)
+    const feed = stored.logs.map(({ oldestUnsentAt, ...log }): FeedState => {
+      return { ...log, oldestUnsentMs: oldestUnsentAt === undefined ? null : since(oldestUnsentAt) }
+    })
+    const sweep = sweepFactsOf(stored.sweep, at)
+    const isUp = broker.ok || broker.blocked
+    const judged = judgeQueues({
+      storeProblem: problem ?? store.problem,
+      broker: { isUp, isBlocked: broker.blocked, problem: broker.problem },
+      alarms: rabbit.alarms ?? [],
+      offered: rabbit.offered,
+      counts: rabbit.counts,
+      missing: rabbit.missing,
+      services: stored.services,
+      jobs: stored.bull.map(({ queue, counts, lastFailedAt }) => ({
+        queue,
+        counts,
+        lastFailedAgoMs: lastFailedAt === undefined ? undefined : since(lastFailedAt),
+      })),
+      logs: feed.map(({ oldestUnsentMs, ...log }) => ({
+        ...log,
+        oldestUnsentMs: oldestUnsentMs ?? undefined,
+      })),
+      sweep,
+      backlogMax: this.#backlogMax,
+    })
+    const { readAt, alarms, leftOut, more, offered } = rabbit
+    return {
+      at,
+      ...judged,
+      queues: rabbit.counts,
+      bullmq: stored.bull,
+      feed,
+      sweep,
+      rabbitmq: {
+        up: isUp,
+        blocked: broker.blocked,
+        alarms,
+        readAt,
+        missing: rabbit.missing.map(({ name }) => name),
+        unknown: rabbit.unknown.map(({ name }) => name),
+        leftOut,
+        more,
+      },
+      offered,
+    }
+  }
+
+  async #readStore(): Promise<{ stored: StoreReading; problem?: string }> {
+    try {
+      return { stored: await this.#stored.read() }
+    } catch (error) {
+      const { message: problem } = toStoreError(error)
+      return { stored: { services: this.#services, logs: [], bull: [], sweep: [] }, problem }
+    }
+  }
+}

@@ -1,0 +1,82 @@
+import pLimit from 'p-limit'
+import type { Tail } from '../domain/beat.ts'
+import type { Position } from '../domain/position.ts'
+import type { Instance, InstanceStore } from './instance-store.ts'
+import type { Store } from './store.ts'
+
+/** An instance of one tenant, with how far it is behind. */
+export interface Seen {
+  readonly tenant: string
+  readonly instance: Instance
+  /** Silent for longer than it may let tokens in: it is waited for no more. */
+  readonly isGone: boolean
+  /** The age, ms, of the newest store state it said to contain; null before it said so. */
+  readonly staleMs: number | null
+  /** The entries of revocations it has not said to have applied; null where it speaks of another term, or said nothing. */
+  readonly behind: number | null
+}
+
+/** Few enough that a revocation need not wait behind them. */
+const AT_ONCE = 8
+
+/**
+ * Every instance of every tenant, and how far each has come. Tenants without any, which are most
+ * where there are many, cost one plain read.
+ * @throws KnellError `store_*`
+ */
+export async function readPopulation(
+  store: Store,
+  instances: InstanceStore,
+  tenants: readonly string[],
+): Promise<Seen[]> {
+  const counts = await store.readAll(
+    tenants.map((tenant) => ['hlen', store.keys.shard(tenant, 0).instances]),
+  )
+  const peopled = tenants.filter((_, i) => counts[i] !== 0)
+  const seen = await pLimit(AT_ONCE).map(peopled, async (tenant) => {
+    // The tails first: what an instance has applied since cannot make it look behind.
+    const tails = await readTails(store, tenant)
+    const { at, instances: all } = await instances.all(tenant)
+    return all.map((instance): Seen => {
+      const { asOf, applied } = instance
+      return {
+        tenant,
+        instance,
+        isGone: instances.isGone(instance),
+        staleMs: asOf === 0 ? null : Math.max(0, at - asOf),
+        behind: behindOf(applied, tails),
+      }
+    })
+  })
+  return seen.flat()
+}
+
+/** How many entries of revocations lie between what was applied and the tails; null where that cannot be told. */
+export function behindOf(
+  applied: readonly Position[] | undefined,
+  tails: readonly Tail[],
+): number | null {
+  let behind = 0
+  for (const [shard, { epoch, seq }] of tails.entries()) {
+    const position = applied?.[shard]
+    if (position === undefined || !epoch.startsWith(`${position.term}.`)) return null
+    behind += Math.max(0, seq - position.seq)
+  }
+  return behind
+}
+
+async function readTails(store: Store, tenant: string): Promise<Tail[]> {
+  const metas = await store.readAll(
+    Array.from({ length: store.shards }, (_, shard): [string, ...string[]] => [
+      'hmget',
+      store.keys.shard(tenant, shard).meta,
+      'term',
+      'rand',
+      'rev',
+    ]),
+  )
+  return metas.map((meta) => {
+    const [term, rand, rev] = (meta ?? []) as (string | null)[]
+    return { epoch: `${term ?? '0'}.${rand ?? ''}`, seq: Number(rev ?? 0) }
+  })
+}
