@@ -4,6 +4,7 @@ import type { TenantSettings } from '../../shared/config/tenant-settings.ts'
 import { parseMatch, type Match } from '../../shared/domain/claims.ts'
 import { KnellError } from '../../shared/domain/errors.ts'
 import type { Asked } from '../../shared/http/audit.ts'
+import { isMass } from '../../shared/domain/reach.ts'
 import { Cap } from '../../shared/http/cap.ts'
 import { parseWith, reasonSchema, serviceSchema, tenantSchema } from '../../shared/http/schemas.ts'
 import type { Services } from '../../shared/http/services.ts'
@@ -43,9 +44,6 @@ const revokeBody = z.strictObject({
 
 type RevokeBody = z.infer<typeof revokeBody>
 type Named = { tenant?: string; token?: string }
-
-/** Claims that narrow a match to one user, session or token: revoking by them is not a mass revocation. */
-const NARROW = ['jti', 'sid', 'sub']
 
 /** `POST /v1/revocations`: revokes or holds, now or at a time, and waits for the enforcement where told to. */
 export function addRevocationRoutes(
@@ -141,9 +139,7 @@ function aimOf(
   const settings = app.auth.tenant(request, name, ...scopes)
   const doomed = body.token === undefined ? undefined : readDoomed(settings, body.token)
   const match: Match = doomed === undefined ? parseMatch(body.match) : { jti: doomed.jti }
-  // A rule that names `kid` makes checks without a header wait for one, so it is nobody's private matter.
-  const narrow = NARROW.some((claim) => claim in match) && !('kid' in match)
-  app.auth.require(request, narrow ? 'revocations:write' : 'revocations:mass')
+  app.auth.require(request, isMass(match) ? 'revocations:mass' : 'revocations:write')
   return { settings, match, verifiedExp: doomed?.verifiedExp }
 }
 

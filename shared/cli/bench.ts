@@ -1,13 +1,14 @@
 import { cases } from './bench/cases.ts'
 import type { Bench, Case } from './bench/bench-context.ts'
 import { describeMachine } from './bench/machine.ts'
-import { parseOptions, UsageError, type BenchOptions } from './bench/options.ts'
+import { parseOptions, type BenchOptions } from './bench/options.ts'
 import { Scope } from './bench/scope.ts'
 import { fullSizes, quickSizes } from './bench/sizes.ts'
 import { tableOf, type Section } from './bench/table.ts'
 import { cleanGiven } from './engines/given.ts'
 import { openEngines, type Engines } from './engines/engines.ts'
 import { exitCodeOf, onInterrupt } from './interrupt.ts'
+import { UsageError } from './usage-error.ts'
 
 /**
  * `npm run bench [-- case ...] [--json] [--quick]`: measures Knell beside its floors and its peers, in

@@ -2,8 +2,9 @@ import { connect } from 'amqplib'
 import { NAMESPACE } from '../config/settings.ts'
 import { namesOf } from '../domain/names.ts'
 import { applyTopology, checkTopology } from './topology/declare.ts'
-import { parseOptions, UsageError } from './topology/options.ts'
+import { parseOptions } from './topology/options.ts'
 import { commandsOf, definitionsOf } from './topology/users.ts'
+import { UsageError } from './usage-error.ts'
 
 /**
  * `npm run topology -- <apply|check|permissions>`: declares or checks what lasts in RabbitMQ, or

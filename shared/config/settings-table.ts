@@ -17,6 +17,8 @@ export interface SettingRow {
   readonly expects: string
   /** Its value is never shown. */
   readonly secret?: true
+  /** Variables of others are so near to its name (`REDIS_PORT` to `REDIS_CERT`) that a mistyped one may be off by one character only. */
+  readonly near?: 1
 }
 
 const both: readonly ProcessKind[] = ['notifier', 'poller']
@@ -47,6 +49,72 @@ export const settingsTable: readonly SettingRow[] = [
     kinds: both,
     default: undefined,
     expects: 'http:// or https:// with a host',
+  },
+  {
+    name: 'AMQP_CA',
+    kinds: both,
+    default: undefined,
+    expects: 'certificates in PEM, or the path of a file with them',
+    near: 1,
+  },
+  {
+    name: 'AMQP_CERT',
+    kinds: both,
+    default: undefined,
+    expects: 'certificates in PEM, or the path of a file with them',
+    near: 1,
+  },
+  {
+    name: 'AMQP_KEY',
+    kinds: both,
+    default: undefined,
+    expects: 'the private key of AMQP_CERT in PEM, or the path of a file with it',
+    secret: true,
+    near: 1,
+  },
+  {
+    name: 'REDIS_CA',
+    kinds: both,
+    default: undefined,
+    expects: 'certificates in PEM, or the path of a file with them',
+    near: 1,
+  },
+  {
+    name: 'REDIS_CERT',
+    kinds: both,
+    default: undefined,
+    expects: 'certificates in PEM, or the path of a file with them',
+    near: 1,
+  },
+  {
+    name: 'REDIS_KEY',
+    kinds: both,
+    default: undefined,
+    expects: 'the private key of REDIS_CERT in PEM, or the path of a file with it',
+    secret: true,
+    near: 1,
+  },
+  {
+    name: 'TLS_CERT',
+    kinds: both,
+    default: undefined,
+    expects: 'certificates in PEM, or the path of a file with them',
+    near: 1,
+  },
+  {
+    name: 'TLS_KEY',
+    kinds: both,
+    default: undefined,
+    expects: 'the private key of TLS_CERT in PEM, or the path of a file with it',
+    secret: true,
+    near: 1,
+  },
+  {
+    name: 'TLS_CLIENT_CA',
+    kinds: both,
+    default: undefined,
+    expects: 'certificates in PEM, or the path of a file with them',
+    near: 1,
   },
   {
     name: 'HOST',

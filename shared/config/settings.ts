@@ -9,6 +9,9 @@ import { parseManagementUrl, parsePrometheusUrl, type HttpTarget } from './rabbi
 import { parseRedisUrl, type RedisTarget } from './redis-url.ts'
 import { settingsTable, type ProcessKind, type SettingRow } from './settings-table.ts'
 import { loadTenants, jwksInEnv, type Tenants } from './tenants.ts'
+import { loadTls, tlsVariables } from './tls-settings.ts'
+import { createTlsClient, type TlsClient } from '../tls/tls-client.ts'
+import type { TlsIdentity } from '../tls/tls-identity.ts'
 
 export { settingsTable, type ProcessKind, type SettingRow }
 
@@ -18,6 +21,8 @@ export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' |
 export interface Settings {
   readonly kind: ProcessKind
   readonly amqpUrl: string
+  /** Where `amqpUrl` is of TLS. That of Redis is in `redis`. */
+  readonly amqpTls?: TlsClient
   readonly redis: RedisTarget
   /** Where RabbitMQ's queues can be looked at, besides AMQP. */
   readonly management: HttpTarget | undefined
@@ -25,6 +30,8 @@ export interface Settings {
   readonly host: string
   /** 0: any free port. */
   readonly port: number
+  /** What HTTPS is served with; absent: HTTP. */
+  readonly serverTls?: TlsIdentity
   /** `open`: authentication is off, which only `--dev` on a loopback address can bring about. */
   readonly apiKeys: KeyRing | 'open'
   /** Where keys are read from besides `API_KEYS`; `loadApiKeys` reads them again. */
@@ -123,11 +130,17 @@ function show(row: SettingRow, text: string): string {
   return JSON.stringify(scheme + masked.slice(0, 80))
 }
 
+function nearest(name: string, missing: readonly string[]): string | undefined {
+  const isNear = (one: string): boolean => settingsTable.some((row) => row.name === one && row.near)
+  const [close, others] = [missing.filter(isNear), missing.filter((one) => !isNear(one))]
+  return nearMatch(name, others) ?? nearMatch(name, close, 1)
+}
+
 /** Variables of another name that one of ours, itself not set, was probably meant by. */
 function nearMisses(env: Env, missing: readonly string[]): string[] {
   const known = new Set(settingsTable.map((row) => row.name))
   return Object.keys(env).flatMap((name) => {
-    const near = known.has(name) ? undefined : nearMatch(name, missing)
+    const near = known.has(name) ? undefined : nearest(name, missing)
     if (near === undefined) return []
     return [
       `${name}: no such setting; did you mean ${near}? If another program uses it, set ${near} too`,
@@ -197,14 +210,17 @@ export function loadSettings(
     problems.push(`API_KEYS: expected a key here or in API_KEYS_FILE, found none; ${hint}`)
   }
   const tenants = load(loadTenants)
+  const tls = load(loadTls)
   const settings = {
     kind,
     amqpUrl,
-    redis,
+    ...(tls?.amqp && { amqpTls: createTlsClient(tls.amqp) }),
+    redis: tls?.redis ? Object.freeze({ ...redis, tlsClient: createTlsClient(tls.redis) }) : redis,
     management: target('RABBITMQ_MANAGEMENT_URL', parseManagementUrl),
     prometheus: target('RABBITMQ_PROMETHEUS_URL', parsePrometheusUrl),
     host,
     port,
+    ...(tls?.server && { serverTls: tls.server }),
     apiKeysFile: value('API_KEYS_FILE'),
     eventSigningKeys:
       value('EVENT_SIGNING_KEYS') === undefined
@@ -228,8 +244,13 @@ export function loadSettings(
   }
   // Keys may come from either variable, or from neither where authentication is off.
   const keyed = open || (keys?.length ?? 0) > 0
-  const missing = rows.flatMap(({ name }) =>
-    value(name) !== undefined || (keyed && name.startsWith('API_KEYS')) ? [] : [name],
+  const meant = new Set(tlsVariables(env))
+  const missing = rows.flatMap(({ name, near }) =>
+    value(name) !== undefined ||
+    (keyed && name.startsWith('API_KEYS')) ||
+    (near !== undefined && !meant.has(name))
+      ? []
+      : [name],
   )
   problems.push(...nearMisses(env, missing))
   if (problems.length > 0 || !keys || !tenants) {

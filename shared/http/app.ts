@@ -1,4 +1,10 @@
-import Fastify, { type FastifyBodyParser, type FastifyError, type FastifyInstance } from 'fastify'
+import Fastify, {
+  type FastifyBodyParser,
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyRequest,
+} from 'fastify'
+import type { TLSSocket } from 'node:tls'
 import type { Logger } from 'pino'
 import { isKnellError, KnellError } from '../domain/errors.ts'
 import { createAuth, type Auth } from './auth.ts'
@@ -6,6 +12,7 @@ import { Cap } from './cap.ts'
 import { LIMITS, type Limits } from './limits.ts'
 import type { KeyRing } from '../config/api-keys.ts'
 import type { Settings } from '../config/settings.ts'
+import type { TlsIdentity } from '../tls/tls-identity.ts'
 import { failCall, traceCalls } from './trace-calls.ts'
 
 const BODY_LIMIT = 262_144
@@ -42,6 +49,7 @@ export function createApp(
   limits: Limits = LIMITS,
 ): FastifyInstance {
   const app = Fastify({
+    ...httpsOf(settings.serverTls),
     bodyLimit: BODY_LIMIT,
     // A bulk upload takes as long as it takes; what says nothing for a while is cut off all the same.
     requestTimeout: 0,
@@ -65,6 +73,7 @@ export function createApp(
     },
     genReqId: () => crypto.randomUUID(),
   })
+  const asksForCertificate = settings.serverTls?.ca !== undefined
   app.removeContentTypeParser('text/plain')
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readJson(app))
   app.decorate('auth', createAuth(settings, keys, limits))
@@ -74,6 +83,7 @@ export function createApp(
   app.addHook('onRequest', async (request, reply) => {
     const path = request.routeOptions.url ?? ''
     if (!OPEN_PATHS.has(path)) {
+      if (asksForCertificate) assertCertificate(request)
       const { name } = app.auth.caller(request)
       if (!ALWAYS.has(path)) assertServing()
       if (!OWN_CAP.has(path)) calls.takeFor(name, reply.raw)
@@ -104,6 +114,27 @@ export function createApp(
     )
   })
   return app
+}
+
+/**
+ * A caller without a certificate of `ca` is let in as far as the probes and refused everything else,
+ * since whoever probes, such as Kubernetes, has none to show.
+ */
+function httpsOf(tls: TlsIdentity | undefined): { https?: object } {
+  if (tls === undefined) return {}
+  const { ca, cert, key } = tls
+  const client = ca === undefined ? {} : { ca, requestCert: true, rejectUnauthorized: false }
+  return { https: { cert, key, ...client } }
+}
+
+/** @throws KnellError `client_certificate_needed` */
+function assertCertificate(request: FastifyRequest): void {
+  const { authorized, authorizationError } = request.raw.socket as TLSSocket
+  if (authorized) return
+  throw new KnellError(
+    'client_certificate_needed',
+    `This process serves only callers with a client certificate that its authority has signed (${String(authorizationError)}).`,
+  )
 }
 
 /**

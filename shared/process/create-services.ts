@@ -31,6 +31,7 @@ import { createRedis } from '../store/redis.ts'
 import { RuleStore } from '../store/rule-store.ts'
 import { ScheduleStore } from '../store/schedule-store.ts'
 import { Store } from '../store/store.ts'
+import { StoreLink } from '../store/store-link.ts'
 import { TokenStore } from '../store/token-store.ts'
 import { UpkeepStore } from '../store/upkeep-store.ts'
 
@@ -48,11 +49,11 @@ export interface Process extends Services {
 export function createServices(settings: Settings, log: Logger): Process {
   const { namespace, shards, tenants, beatMs, eventSigningKeys } = settings
   const names = namesOf(namespace)
-  const redis = createRedis(settings.redis, (error) =>
-    log.debug({ err: error }, 'store connection'),
-  )
+  const storeLink = new StoreLink(log)
+  const redis = createRedis(settings.redis, (error) => storeLink.failed(error))
+  redis.on('ready', () => storeLink.succeeded())
   const store = new Store(redis, { namespace, shards })
-  const broker = new Broker(settings.amqpUrl, `knell ${settings.kind}`)
+  const broker = new Broker(settings.amqpUrl, `knell ${settings.kind}`, settings.amqpTls)
   broker.use((link) => ensureExchanges(link, names))
   broker.on('up', () => log.info('RabbitMQ is connected'))
   broker.on('down', (error) => {
@@ -100,7 +101,7 @@ export function createServices(settings: Settings, log: Logger): Process {
     livesOf: (tenant) => livesOf({ feed, store }, tenantOf(settings, tenant)),
     log,
   })
-  const health = new Health(store, broker, log)
+  const health = new Health(store, broker, log, storeLink)
   addStoreCollectors(metrics, { store, broker, instances, tenants: [...tenants.keys()] })
   const upkeep = new UpkeepStore(store)
   const queueHealth = new QueueHealth({

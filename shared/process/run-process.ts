@@ -7,6 +7,7 @@ import { observeHttp } from '../metrics/observe-http.ts'
 import { createServices, type Process } from './create-services.ts'
 import { readVersion } from './read-version.ts'
 import { watchApiKeys } from './watch-api-keys.ts'
+import { watchTls } from './watch-tls.ts'
 
 /** How long a stop may take before the process ends all the same. */
 const STOP_MS = 10_000
@@ -54,11 +55,13 @@ export async function runProcess(
   shared.metrics.collectProcess()
   shared.metrics.set('knell_build_info', 1, { version: readVersion(), kind })
   observeHttp(app, shared.metrics)
+  const certificates = watchTls(settings, host.env, app.server, log)
   const parts = compose(app, shared)
   let stopping: Promise<void> | undefined
   const stop = (code: number): Promise<void> => {
     host.exitCode ??= code
     keys.stop()
+    certificates.stop()
     stopping ??= stopAll(app, shared, parts, log)
     const timer = setTimeout(() => {
       log.error('The stop took too long; ending now.')

@@ -84,7 +84,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   constructor(settings: Settled) {
     super()
     this.#settings = settings
-    this.#client = new PullClient(settings.pull, settings.apiKey)
+    this.#client = new PullClient(settings.pull, settings.apiKey, settings.tls.pull)
     const { service, tenants, observe, log } = settings
     const names = namesOf(settings.namespace)
     this.#presence = new Presence(settings.policy, observe)
@@ -100,6 +100,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     this.#issuers = new Issuers(settings.verify)
     this.#push = new Push({
       url: settings.amqp,
+      tls: settings.tls.amqp,
       service,
       names,
       tenants,
@@ -119,7 +120,11 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
         onProblem: (error) => this.#problem(error),
       },
     })
-    this.#control = new Broker(settings.amqp, `knell subscriber ${service} control`)
+    this.#control = new Broker(
+      settings.amqp,
+      `knell subscriber ${service} control`,
+      settings.tls.amqp,
+    )
     this.#control.on('problem', (error) => this.#problem(error))
     this.#acker = new Acker({
       publisher: new Publisher(this.#control),
@@ -132,9 +137,10 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       user: userOf(settings.amqp),
       onProblem: (error) => this.#problem(error),
     })
-    this.#ackClient = new PullClient(settings.pull, settings.apiKey)
+    this.#ackClient = new PullClient(settings.pull, settings.apiKey, settings.tls.pull)
     this.#handlers = new Handlers({
       amqp: settings.amqp,
+      tls: settings.tls.amqp,
       service,
       names,
       tenants,

@@ -7,7 +7,7 @@ import { checkout } from '../../shared/cli/checkout.ts'
 import { policiesOf } from '../../shared/cli/topology/policies.ts'
 import { createKeyRing, parseApiKeys, scopes } from '../../shared/config/api-keys.ts'
 import { settingsTable } from '../../shared/config/settings-table.ts'
-import type { DecisionCode, TokenErrorCode } from '../../shared/domain/decision.ts'
+import type { TokenErrorCode } from '../../shared/domain/decision.ts'
 import { parseEntry } from '../../shared/domain/entry.ts'
 import { errorCodes, type ErrorCode } from '../../shared/domain/errors.ts'
 import { namesOf } from '../../shared/domain/names.ts'
@@ -20,6 +20,7 @@ import { EventSigner } from '../../shared/signing/event-signer.ts'
 import { EventVerifier } from '../../shared/signing/event-verifier.ts'
 import { aclRulesOf } from '../../shared/store/acl.ts'
 import { reasons } from '../../shared/domain/reasons.ts'
+import { ownDecisionCodes } from '../support/decision-codes.ts'
 
 const read = (path: string): string => readFileSync(join(checkout, path), 'utf8')
 const pages = [
@@ -28,22 +29,6 @@ const pages = [
 ].filter((file) => file.endsWith('.md'))
 const httpApi = read('docs/http-api.md')
 const wire = read('docs/wire.md')
-
-/** The codes of decisions that are no errors as well. The compiler holds this list to the type, both ways. */
-const decisionCodes: Readonly<Record<Exclude<DecisionCode, TokenErrorCode>, true>> = {
-  active: true,
-  revoked: true,
-  held: true,
-  expired: true,
-  stale: true,
-  not_ready: true,
-  header_needed: true,
-  iat_required: true,
-  iat_in_future: true,
-  exp_required: true,
-  too_many_audiences: true,
-  unknown_issuer: true,
-}
 
 /** What stands under a heading, up to the next one of the same or a higher level. */
 function section(text: string, heading: string): string {
@@ -143,7 +128,7 @@ describe('the reference pages', () => {
     const rows = tableIn(section(httpApi, '## Decisions'))
     // The one code that a check and the verification of a token share.
     const shared: TokenErrorCode = 'token_too_long_lived'
-    expectSame(firstColumn(rows), [...Object.keys(decisionCodes), shared])
+    expectSame(firstColumn(rows), [...Object.keys(ownDecisionCodes), shared])
   })
 
   it('lists every scope, and no other', () => {

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { isKind, kindsOfLog, type Kind } from '../../domain/entry.ts'
 import { DEFAULT_TENANT, isService, isTenant } from '../../domain/tenant.ts'
+import { UsageError } from '../usage-error.ts'
 
 const actions = ['apply', 'check', 'permissions'] as const
 type Action = (typeof actions)[number]
@@ -16,11 +17,6 @@ export interface TopologyOptions {
   readonly action: Action
   readonly services: readonly ServiceOption[]
   readonly json: boolean
-}
-
-/** The command line is not one this command understands. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError'
 }
 
 const usage = `Usage: npm run topology -- <${actions.join('|')}> [--service <name>[:kind+kind][@tenant+tenant] ...] [--json]

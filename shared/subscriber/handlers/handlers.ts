@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { KnellError, isKnellError, toKnellError } from '../../domain/errors.ts'
 import type { Kind } from '../../domain/entry.ts'
 import { serviceNamesOf, type Names } from '../../domain/names.ts'
+import type { TlsClient } from '../../tls/tls-client.ts'
 import { readTrace } from '../../tracing/trace-text.ts'
 import { readBatch, type Batch, type BatchRules, type BodyCheck } from './batch.ts'
 import { HandledReporter, type Report } from './handled-reporter.ts'
@@ -27,6 +28,7 @@ const NOTHING: SettledCounts = { handled: 0, retried: 0, dead: 0, postponed: 0 }
 
 export interface HandlersOptions {
   readonly amqp: string
+  readonly tls?: TlsClient | undefined
   readonly service: string
   readonly names: Names
   readonly tenants: readonly string[]
@@ -59,7 +61,7 @@ export class Handlers {
 
   constructor(options: HandlersOptions) {
     this.#options = options
-    const { amqp: url, service, names, tenants, report } = options
+    const { amqp: url, tls, service, names, tenants, report } = options
     const onProblem = (error: unknown): void => this.#problem(error)
     this.#reporter = new HandledReporter({
       tenants,
@@ -71,7 +73,7 @@ export class Handlers {
       onProblem,
     })
     const repair = async (): Promise<void> => this.#queue?.repair()
-    this.#outbox = new Outbox({ url, service, names, repair, onProblem })
+    this.#outbox = new Outbox({ url, tls, service, names, repair, onProblem })
     this.#settler = new Settler({
       names,
       service,
@@ -129,11 +131,12 @@ export class Handlers {
   }
 
   async #start(): Promise<void> {
-    const { amqp: url, service, names, tenants, reassertMs = REASSERT_MS } = this.#options
+    const { amqp: url, tls, service, names, tenants, reassertMs = REASSERT_MS } = this.#options
     // Handlers that are given in one go are all there before the first event comes.
     await Promise.resolve()
     this.#queue = new ServiceQueue({
       url,
+      tls,
       service,
       names,
       tenants,
