@@ -30,7 +30,8 @@ describe('the commands in the docs', function () {
     system = createSystem()
     const notifier = await system.start('notifier')
     const poller = await system.start('poller')
-    await system.subscribe({ service: 'orders' })
+    const orders = await system.subscribe({ service: 'orders' })
+    await orders.handle(['revoked'], async () => Promise.resolve())
     env = {
       ...process.env,
       ...system.env,
