@@ -1,11 +1,10 @@
 import { Queue, Worker, type Job } from 'bullmq'
 import type { Logger } from 'pino'
+import { bullQueueNames } from '../shared/domain/names.ts'
 import type { Drained, Drainer } from '../shared/relay/drainer.ts'
 import type { Changed, DueChanges } from '../shared/relay/due-changes.ts'
 import type { RedisClient, Store } from '../shared/store/store.ts'
 import { thisMoment } from '../shared/store/store.ts'
-
-const EXPIRY_QUEUE = 'knell-expiry'
 
 /**
  * A BullMQ job each whole second of the store's clock, one across all notifiers, that drains
@@ -39,7 +38,7 @@ export class ExpiryTick {
     this.#dueChanges = options.dueChanges
     this.#log = options.log
     const prefix = this.#store.keys.bull
-    this.#queue = new Queue(EXPIRY_QUEUE, {
+    this.#queue = new Queue(bullQueueNames.expiry, {
       connection: options.queueRedis,
       prefix,
       defaultJobOptions: {
@@ -47,7 +46,7 @@ export class ExpiryTick {
         removeOnFail: { age: 3600, count: 300 },
       },
     })
-    this.#worker = new Worker(EXPIRY_QUEUE, (job) => this.#run(job), {
+    this.#worker = new Worker(bullQueueNames.expiry, (job) => this.#run(job), {
       connection: options.workerRedis,
       prefix,
       autorun: false,

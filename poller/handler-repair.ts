@@ -11,6 +11,7 @@ import type { EventSigner } from '../shared/signing/event-signer.ts'
 import type { Evidence, Hole, HoleStore, Outcome, Place } from '../shared/store/hole-store.ts'
 import { logsIn, type ServiceRecord } from '../shared/store/service-record.ts'
 import type { Store } from '../shared/store/store.ts'
+import { inPublishSpan } from '../shared/tracing/publish-span.ts'
 
 /** What one pass did about entries that services never handled. */
 export interface RepairReport {
@@ -238,6 +239,7 @@ export class HandlerRepair {
         body,
         signature: this.#signer?.sign(hole.done.size === 0 ? 'entry' : 'partial', body),
       },
+      hole,
     )
     return sent === 'routed' ? 'sent' : sent
   }
@@ -249,7 +251,7 @@ export class HandlerRepair {
     const about = { service, attempts, firstSeenAt, deadAt: job.at }
     const letters = deadLettersOf(hole.body, hole.done, about)
     const sent = await Promise.all(
-      letters.map((letter) => this.#publish(this.#names.dead, service, letter)),
+      letters.map((letter) => this.#publish(this.#names.dead, service, letter, hole)),
     )
     if (sent.includes(undefined)) return undefined
     if (sent.includes('unroutable')) return 'unroutable'
@@ -267,11 +269,14 @@ export class HandlerRepair {
     exchange: string,
     routingKey: string,
     { kind, key, body, signature }: Message,
+    hole: Hole,
   ): Promise<Sent | undefined> {
     try {
       const type = `knell.${kind}`
       const message = { exchange, routingKey, type, messageId: key, body, signature }
-      return await this.#publisher.publish(message)
+      return await inPublishSpan(message, hole, (trace) =>
+        this.#publisher.publish({ ...message, trace }),
+      )
     } catch (error) {
       this.#log.debug({ err: error, exchange, routingKey }, 'not confirmed')
       return undefined

@@ -3,8 +3,17 @@ import { z } from 'zod'
 import type { TenantSettings } from '../../shared/config/tenant-settings.ts'
 import { parseMatch, type Match } from '../../shared/domain/claims.ts'
 import { KnellError } from '../../shared/domain/errors.ts'
+import type { Asked } from '../../shared/http/audit.ts'
+import { isMass } from '../../shared/domain/reach.ts'
+import type { Takes } from '../../shared/http/calls/call.ts'
 import { Cap } from '../../shared/http/cap.ts'
-import { parseWith, reasonSchema, serviceSchema, tenantSchema } from '../../shared/http/schemas.ts'
+import {
+  matchSchema,
+  parseWith,
+  reasonSchema,
+  serviceSchema,
+  tenantSchema,
+} from '../../shared/http/schemas.ts'
 import type { Services } from '../../shared/http/services.ts'
 import type { Committed, HoldChange, RevokeChange } from '../../shared/store/changes.ts'
 import { livesOf, type Lives } from '../../shared/store/lives.ts'
@@ -24,14 +33,14 @@ const waitSchema = z.strictObject({
 })
 
 const revokeBody = z.strictObject({
-  match: z.unknown().optional(),
+  match: matchSchema.optional(),
   token: z.string().optional(),
   tenant: tenantSchema,
   issuedBefore: numericDateSchema.nullable().optional(),
   reason: reasonSchema,
   by: noteSchema,
   note: noteSchema,
-  except: z.unknown().optional(),
+  except: matchSchema.optional(),
   wait: waitSchema.optional(),
   hold: z
     .strictObject({ reviewBy: numericDateSchema, outcome: z.enum(['release', 'revoke']) })
@@ -40,11 +49,13 @@ const revokeBody = z.strictObject({
   dryRun: z.boolean().optional(),
 })
 
+/** What the calls of this file take. */
+export const revocationTakes: Takes = {
+  'POST /v1/revocations': { body: revokeBody },
+}
+
 type RevokeBody = z.infer<typeof revokeBody>
 type Named = { tenant?: string; token?: string }
-
-/** Claims that narrow a match to one user, session or token: revoking by them is not a mass revocation. */
-const NARROW = ['jti', 'sid', 'sub']
 
 /** `POST /v1/revocations`: revokes or holds, now or at a time, and waits for the enforcement where told to. */
 export function addRevocationRoutes(
@@ -52,14 +63,14 @@ export function addRevocationRoutes(
   services: Services,
   enforcement: Enforcement,
 ): void {
-  const { rules, schedules, metrics, log } = services
+  const { rules, schedules, audit, metrics, log } = services
   const waits = new Cap(app.limits.waitsPerKey, 'revocations that wait')
   app.addHook('preClose', async () => {
     enforcement.stop()
     await Promise.resolve()
   })
 
-  app.post('/v1/revocations', async (request, reply) => {
+  app.post('/v1/revocations', { config: { action: 'revoke' } }, async (request, reply) => {
     const body = parseWith(revokeBody, request.body, 'body')
     const { settings, match, verifiedExp } = aimOf(app, services, request, body)
     const { tenant } = settings
@@ -73,18 +84,21 @@ export function addRevocationRoutes(
       return dryAnswer(services, tenant, preview, { change, at })
     }
     const idempotency = idempotencyOf(app, request, tenant)
+    const key = app.auth.caller(request)
+    const act = audit.act(request, key, askedOf(body, change))
+    const more = { idempotency, act }
     const by = { tenant, reason: body.reason, by: body.by }
     if (at !== undefined) {
-      const { id, ...kept } = await schedules.schedule(tenant, at, change, idempotency)
+      const { id, ...kept } = await schedules.schedule(tenant, at, change, more)
       metrics.count('knell_revocations_accepted_total', { kind: 'scheduled' })
       log.info({ id, ...by, at }, 'scheduled')
       return reply.status(201).send({ id, scheduled: true, ...kept, match })
     }
-    if (wait !== undefined) waits.takeFor(app.auth.caller(request).name, reply.raw)
+    if (wait !== undefined) waits.takeFor(key.name, reply.raw)
     const committed =
       change.op === 'hold'
-        ? await rules.hold(tenant, change, idempotency)
-        : await rules.revoke(tenant, change, idempotency)
+        ? await rules.hold(tenant, change, more)
+        : await rules.revoke(tenant, change, more)
     const kind = change.op === 'hold' ? 'held' : 'revoked'
     metrics.count('knell_revocations_accepted_total', { kind })
     log.info({ id: committed.ids[0], ...by }, kind)
@@ -95,6 +109,22 @@ export function addRevocationRoutes(
     const enforced = await enforcement.wait(tenant, placeOf(match, committed), wait, gone.signal)
     return reply.status(201).send({ ...answer, enforced })
   })
+}
+
+/** What the audit trail keeps of what was asked. */
+function askedOf({ at, by, note }: RevokeBody, change: RevokeChange | HoldChange): Asked {
+  const details =
+    change.op === 'hold'
+      ? { hold: { reviewBy: change.reviewBy, outcome: change.outcome } }
+      : { issuedBefore: change.issuedBefore, except: change.except }
+  return {
+    action: at === undefined ? change.op : 'schedule',
+    by,
+    match: change.match,
+    reason: change.reason ?? 'other',
+    note,
+    details: { ...details, at },
+  }
 }
 
 /** What the caller learns of a revocation or hold that was made. */
@@ -121,9 +151,7 @@ function aimOf(
   const settings = app.auth.tenant(request, name, ...scopes)
   const doomed = body.token === undefined ? undefined : readDoomed(settings, body.token)
   const match: Match = doomed === undefined ? parseMatch(body.match) : { jti: doomed.jti }
-  // A rule that names `kid` makes checks without a header wait for one, so it is nobody's private matter.
-  const narrow = NARROW.some((claim) => claim in match) && !('kid' in match)
-  app.auth.require(request, narrow ? 'revocations:write' : 'revocations:mass')
+  app.auth.require(request, isMass(match) ? 'revocations:mass' : 'revocations:write')
   return { settings, match, verifiedExp: doomed?.verifiedExp }
 }
 

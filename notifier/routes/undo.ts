@@ -3,7 +3,9 @@ import { z } from 'zod'
 import type { TenantSettings } from '../../shared/config/tenant-settings.ts'
 import { parseMatch } from '../../shared/domain/claims.ts'
 import { KnellError } from '../../shared/domain/errors.ts'
-import { parseWith, tenantSchema } from '../../shared/http/schemas.ts'
+import type { Asked } from '../../shared/http/audit.ts'
+import type { Takes } from '../../shared/http/calls/call.ts'
+import { matchSchema, parseWith, tenantSchema } from '../../shared/http/schemas.ts'
 import type { Services } from '../../shared/http/services.ts'
 import type { Committed, ReleaseChange, RestoreChange } from '../../shared/store/changes.ts'
 import { livesOf } from '../../shared/store/lives.ts'
@@ -11,7 +13,7 @@ import { idempotencyOf, noteSchema } from '../change-request.ts'
 import { dryAnswer } from '../dry-run.ts'
 
 const common = {
-  match: z.unknown().optional(),
+  match: matchSchema.optional(),
   force: z.boolean().optional(),
   tenant: tenantSchema,
   by: noteSchema,
@@ -32,11 +34,17 @@ const restoreBody = z.strictObject({
     .optional(),
 })
 
+/** What the calls of this file take. */
+export const undoTakes: Takes = {
+  'POST /v1/revocations/release': { body: releaseBody },
+  'POST /v1/revocations/restore': { body: restoreBody },
+}
+
 /** `POST /v1/revocations/release` lifts a hold, `POST /v1/revocations/restore` cut-offs, or by id either. */
 export function addUndoRoutes(app: FastifyInstance, services: Services): void {
-  const { rules, metrics, log } = services
+  const { rules, audit, metrics, log } = services
 
-  app.post('/v1/revocations/release', async (request) => {
+  app.post('/v1/revocations/release', { config: { action: 'release' } }, async (request) => {
     const body = parseWith(releaseBody, request.body, 'body')
     const settings = app.auth.tenant(request, body.tenant, 'revocations:undo')
     const { tenant } = settings
@@ -50,13 +58,15 @@ export function addUndoRoutes(app: FastifyInstance, services: Services): void {
     if (body.dryRun === true) {
       return dryAnswer(services, tenant, await rules.preview(tenant, change), { change })
     }
-    const committed = await rules.release(tenant, change, idempotencyOf(app, request, tenant))
+    const act = audit.act(request, app.auth.caller(request), askedOf('release', body, change))
+    const idempotency = idempotencyOf(app, request, tenant)
+    const committed = await rules.release(tenant, change, { idempotency, act })
     metrics.count('knell_revocations_accepted_total', { kind: 'released' })
     log.info({ lifted: committed.ids, tenant, by: body.by }, 'released')
     return answerOf(committed)
   })
 
-  app.post('/v1/revocations/restore', async (request) => {
+  app.post('/v1/revocations/restore', { config: { action: 'restore' } }, async (request) => {
     const body = parseWith(restoreBody, request.body, 'body')
     // Two tenants may have given the same id.
     const { size } = services.settings.tenants
@@ -69,11 +79,23 @@ export function addUndoRoutes(app: FastifyInstance, services: Services): void {
     if (body.dryRun === true) {
       return dryAnswer(services, tenant, await rules.preview(tenant, change), { change })
     }
-    const committed = await rules.restore(tenant, change, idempotencyOf(app, request, tenant))
+    const act = audit.act(request, app.auth.caller(request), askedOf('restore', body, change))
+    const idempotency = idempotencyOf(app, request, tenant)
+    const committed = await rules.restore(tenant, change, { idempotency, act })
     metrics.count('knell_revocations_accepted_total', { kind: 'restored' })
     log.info({ lifted: committed.ids, tenant, by: body.by }, 'restored')
     return answerOf(committed)
   })
+}
+
+function askedOf(
+  action: 'release' | 'restore',
+  { by, note, force }: z.infer<typeof releaseBody>,
+  change: ReleaseChange | RestoreChange,
+): Asked {
+  const aim = 'match' in change ? { match: change.match } : {}
+  const details = { ...('match' in change ? {} : { id: change.id }), force }
+  return { action, by, note, ...aim, details }
 }
 
 function answerOf({ ids, match, shard, epoch, seq }: Committed): Record<string, unknown> {

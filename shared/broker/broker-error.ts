@@ -1,8 +1,13 @@
 import { isKnellError, KnellError } from '../domain/errors.ts'
+import { tlsProblemOf } from '../tls/tls-problem.ts'
 
 /** What RabbitMQ or the driver said, as a coded error that says what to do. */
 export function toBrokerError(error: unknown): KnellError {
   if (isKnellError(error)) return error
+  const tls = tlsProblemOf(error)
+  if (tls !== undefined) {
+    return new KnellError('tls_failed', `RabbitMQ ${tls}.`, { cause: error })
+  }
   const text = error instanceof Error ? error.message : String(error)
   const code = (error as { code?: unknown } | null)?.code
   if (code === 403 || text.includes('ACCESS-REFUSED') || text.includes('ACCESS_REFUSED')) {

@@ -8,6 +8,7 @@ import {
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import { KnellError } from '../domain/errors.ts'
+import { createTlsClient, type TlsClient } from '../tls/tls-client.ts'
 import { toBrokerError } from './broker-error.ts'
 
 const SETUP_TIMEOUT_MS = 15_000
@@ -40,16 +41,19 @@ interface BrokerEvents {
 export class Broker extends EventEmitter<BrokerEvents> {
   readonly #url: string
   readonly #name: string
+  readonly #tls: TlsClient | undefined
   readonly #setups: ((link: Link) => Promise<void>)[] = []
   #model: RecoveringChannelModel | undefined
   #up = false
   #closed = false
   #blocked = false
 
-  constructor(url: string, name: string) {
+  /** `tls` is used where the URL is `amqps://`; without it TLS is as Node does it. */
+  constructor(url: string, name: string, tls?: TlsClient) {
     super()
     this.#url = withHeartbeat(url)
     this.#name = name
+    this.#tls = this.#url.startsWith('amqps:') ? (tls ?? createTlsClient()) : undefined
   }
 
   get isUp(): boolean {
@@ -68,6 +72,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
   /** Begins connecting; returns at once, and never fails for a broker that is away. */
   async start(): Promise<void> {
     const model = await connect(this.#url, {
+      ...this.#tls?.options,
       timeout: 5000,
       noDelay: true,
       keepAlive: true,

@@ -6,7 +6,7 @@ import type { DeadEvent } from '../domain/handler-messages.ts'
 import { serviceNamesOf, type Names, type ServiceNames } from '../domain/names.ts'
 import type { Broker, Link } from './broker.ts'
 import { toBrokerError } from './broker-error.ts'
-import { readFound, signatureOf, type DeadLetter, type Found } from './found-letter.ts'
+import { keptHeadersOf, readFound, type DeadLetter, type Found } from './found-letter.ts'
 import { Publisher } from './publisher.ts'
 
 /** So many dead letters are looked through at most in one call: they are held while it lasts. */
@@ -140,7 +140,7 @@ export class DeadLetters {
           const answer = await this.#publisher.publish({
             exchange: this.#names.retry,
             routingKey: own.nowKey,
-            ...signatureOf(message),
+            ...keptHeadersOf(message),
             ...again,
           })
           if (answer === 'unroutable') {

@@ -8,6 +8,7 @@ import {
   type PoisonLetter,
 } from '../domain/handler-messages.ts'
 import { entryId, toPartialBody } from '../domain/partial-entry.ts'
+import { readTrace } from '../tracing/trace-text.ts'
 import type { Outgoing } from './publisher.ts'
 
 /** A whole message that RabbitMQ itself put among the dead letters: it was delivered too often, or its queue was full. */
@@ -76,8 +77,9 @@ function whyDropped({ properties }: GetMessage): string {
     : `RabbitMQ dropped it: ${death?.reason ?? 'no reason given'}.`
 }
 
-/** A message that goes back as it came keeps its signature. */
-export function signatureOf({ properties }: GetMessage): Pick<Outgoing, 'signature'> {
+/** A message that goes back as it came keeps its signature and its trace. */
+export function keptHeadersOf({ properties }: GetMessage): Pick<Outgoing, 'signature' | 'trace'> {
   const signature: unknown = properties.headers?.['knell-signature']
-  return typeof signature === 'string' ? { signature } : {}
+  const trace = readTrace(properties.headers)
+  return { ...(typeof signature === 'string' ? { signature } : {}), trace }
 }

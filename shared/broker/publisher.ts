@@ -2,6 +2,7 @@ import type { ConfirmChannel, Message } from 'amqplib'
 import { KnellError } from '../domain/errors.ts'
 import type { Broker, Link } from './broker.ts'
 import { SIGNATURE_HEADER } from '../signing/detached-jws.ts'
+import { traceHeaders, type TraceText } from '../tracing/trace-text.ts'
 import { toBrokerError } from './broker-error.ts'
 
 export interface Outgoing {
@@ -12,6 +13,8 @@ export interface Outgoing {
   readonly body: string
   /** A detached JWS over the body's bytes. */
   readonly signature?: string | undefined
+  /** Where its trace stands, for the headers `traceparent` and `tracestate`. */
+  readonly trace?: TraceText | undefined
   /** Persistent unless told otherwise: beats are worth nothing after a restart of the broker. */
   readonly transient?: boolean
   /** The RabbitMQ user it comes from; RabbitMQ refuses another than the one logged in. */
@@ -127,6 +130,7 @@ export class Publisher {
                 ...(message.signature === undefined
                   ? {}
                   : { [SIGNATURE_HEADER]: message.signature }),
+                ...traceHeaders(message.trace),
               },
               ...(message.messageId === undefined ? {} : { messageId: message.messageId }),
               ...(message.userId === undefined ? {} : { userId: message.userId }),

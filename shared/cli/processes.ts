@@ -1,4 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
+import http from 'node:http'
+import https from 'node:https'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -19,6 +21,8 @@ export interface SpawnOptions {
   readonly until?: '/readyz' | '/livez'
   /** Default 30 s. */
   readonly readyWithinMs?: number
+  /** How to speak to a process that serves HTTPS (`TLS_CERT`). */
+  readonly tls?: { readonly ca: string; readonly cert?: string; readonly key?: string }
   /** Called with each line the process writes. */
   readonly onLine?: (line: string) => void
 }
@@ -66,11 +70,12 @@ export async function spawnKnell(
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  const running = watch(child, kind, port, options.onLine)
+  const scheme = env['TLS_CERT'] ? 'https' : 'http'
+  const running = watch(child, kind, `${scheme}://127.0.0.1:${port}`, options.onLine)
   const until = options.until ?? '/readyz'
   const deadline = performance.now() + (options.readyWithinMs ?? READY_WITHIN_MS)
   while (child.exitCode === null && child.signalCode === null && performance.now() < deadline) {
-    if (await answers200(`${running.url}${until}`)) return running
+    if (await answers200(`${running.url}${until}`, options.tls)) return running
     await delay(PROBE_EVERY_MS)
   }
   const { code, signal } = await running.kill().then(() => running.exited)
@@ -84,7 +89,7 @@ export async function spawnKnell(
 function watch(
   child: ChildProcess,
   kind: KnellKind,
-  port: number,
+  url: string,
   onLine: SpawnOptions['onLine'],
 ): KnellProcess {
   const { pid = -1 } = child
@@ -110,8 +115,8 @@ function watch(
   }
   return {
     kind,
-    url: `http://127.0.0.1:${port}`,
-    port,
+    url,
+    port: Number(new URL(url).port),
     pid,
     output,
     exited,
@@ -129,14 +134,16 @@ function watch(
   }
 }
 
-async function answers200(url: string): Promise<boolean> {
-  try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(2_000) })
-    await response.body?.cancel()
-    return response.status === 200
-  } catch {
-    return false
-  }
+function answers200(url: string, tls: SpawnOptions['tls']): Promise<boolean> {
+  const { get } = url.startsWith('https:') ? https : http
+  return new Promise((resolve) => {
+    const asked = get(url, { ...tls, agent: false, timeout: 2_000 }, (response) => {
+      response.resume()
+      resolve(response.statusCode === 200)
+    })
+    asked.on('timeout', () => asked.destroy())
+    asked.on('error', () => resolve(false))
+  })
 }
 
 function pick(from: NodeJS.ProcessEnv, names: readonly string[]): NodeJS.ProcessEnv {

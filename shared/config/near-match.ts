@@ -25,13 +25,13 @@ function distance(a: string, b: string): number {
 /**
  * The name a mistyped one probably stands for, case aside, or undefined. A name may be off by one
  * character, a name of eight or more by two; names under five characters have no near match, for
- * so many words are close to them (`HOME` is no mistyped `HOST`).
+ * so many words are close to them (`HOME` is no mistyped `HOST`). `most` lowers these numbers.
  */
-export function nearMatch(text: string, names: Iterable<string>): string | undefined {
+export function nearMatch(text: string, names: Iterable<string>, most = 2): string | undefined {
   let best: string | undefined
   let least = Infinity
   for (const name of names) {
-    const allowed = name.length < 5 ? 0 : name.length < 8 ? 1 : 2
+    const allowed = Math.min(most, name.length < 5 ? 0 : name.length < 8 ? 1 : 2)
     if (allowed === 0 || Math.abs(name.length - text.length) > allowed) continue
     const off = distance(text.toLowerCase(), name.toLowerCase())
     if (off <= allowed && off < least) {

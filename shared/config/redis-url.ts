@@ -1,3 +1,4 @@
+import type { TlsClient } from '../tls/tls-client.ts'
 import { configInvalid } from './problems.ts'
 
 export interface RedisNode {
@@ -10,6 +11,8 @@ interface RedisLogin {
   readonly password?: string
   /** Whether to speak TLS (`rediss:`). */
   readonly tls: boolean
+  /** How. Absent: as Node does. It stands in no URL. */
+  readonly tlsClient?: TlsClient
 }
 
 /** Which Redis to open, in one of its three forms. */

@@ -17,6 +17,8 @@ export interface SettingRow {
   readonly expects: string
   /** Its value is never shown. */
   readonly secret?: true
+  /** Variables of others are so near to its name (`REDIS_PORT` to `REDIS_CERT`) that a mistyped one may be off by one character only. */
+  readonly near?: 1
 }
 
 const both: readonly ProcessKind[] = ['notifier', 'poller']
@@ -35,6 +37,84 @@ export const settingsTable: readonly SettingRow[] = [
     default: undefined,
     expects:
       'redis:// or rediss://, a comma-separated list of them (a cluster), or redis+sentinel://h1,h2/<master>/<db>',
+  },
+  {
+    name: 'RABBITMQ_MANAGEMENT_URL',
+    kinds: both,
+    default: undefined,
+    expects: 'http:// or https:// with a host',
+  },
+  {
+    name: 'RABBITMQ_PROMETHEUS_URL',
+    kinds: both,
+    default: undefined,
+    expects: 'http:// or https:// with a host',
+  },
+  {
+    name: 'AMQP_CA',
+    kinds: both,
+    default: undefined,
+    expects: 'certificates in PEM, or the path of a file with them',
+    near: 1,
+  },
+  {
+    name: 'AMQP_CERT',
+    kinds: both,
+    default: undefined,
+    expects: 'certificates in PEM, or the path of a file with them',
+    near: 1,
+  },
+  {
+    name: 'AMQP_KEY',
+    kinds: both,
+    default: undefined,
+    expects: 'the private key of AMQP_CERT in PEM, or the path of a file with it',
+    secret: true,
+    near: 1,
+  },
+  {
+    name: 'REDIS_CA',
+    kinds: both,
+    default: undefined,
+    expects: 'certificates in PEM, or the path of a file with them',
+    near: 1,
+  },
+  {
+    name: 'REDIS_CERT',
+    kinds: both,
+    default: undefined,
+    expects: 'certificates in PEM, or the path of a file with them',
+    near: 1,
+  },
+  {
+    name: 'REDIS_KEY',
+    kinds: both,
+    default: undefined,
+    expects: 'the private key of REDIS_CERT in PEM, or the path of a file with it',
+    secret: true,
+    near: 1,
+  },
+  {
+    name: 'TLS_CERT',
+    kinds: both,
+    default: undefined,
+    expects: 'certificates in PEM, or the path of a file with them',
+    near: 1,
+  },
+  {
+    name: 'TLS_KEY',
+    kinds: both,
+    default: undefined,
+    expects: 'the private key of TLS_CERT in PEM, or the path of a file with it',
+    secret: true,
+    near: 1,
+  },
+  {
+    name: 'TLS_CLIENT_CA',
+    kinds: both,
+    default: undefined,
+    expects: 'certificates in PEM, or the path of a file with them',
+    near: 1,
   },
   {
     name: 'HOST',
@@ -139,6 +219,24 @@ export const settingsTable: readonly SettingRow[] = [
     expects: 'a duration from 1s to 366d',
   },
   {
+    name: 'AUDIT_DAYS',
+    kinds: both,
+    default: '90',
+    expects: 'a whole number of days from 0 (no audit trail) to 3660',
+  },
+  {
+    name: 'AUDIT_MAX',
+    kinds: ['poller'],
+    default: '100000',
+    expects: 'a whole number from 100 to 100000000',
+  },
+  {
+    name: 'TRUST_PROXY',
+    kinds: both,
+    default: undefined,
+    expects: 'IP addresses or networks such as 10.0.0.0/8, parted by commas',
+  },
+  {
     name: 'BACKLOG_MAX',
     kinds: both,
     default: '10000',
@@ -156,5 +254,8 @@ export const settingsTable: readonly SettingRow[] = [
     default: DEFAULT_NAMESPACE,
     expects: '1 to 20 of a-z, 0-9 and -, a letter first',
   },
+  { name: 'OPS', kinds: ['notifier'], default: '1', expects: '0 or 1' },
+  { name: 'OPS_SESSION', kinds: ['notifier'], default: '8h', expects: 'a duration from 1s to 30d' },
+  { name: 'OPS_IDLE', kinds: ['notifier'], default: '1h', expects: 'a duration from 1s to 30d' },
   { name: 'STORE_STRICT', kinds: both, default: '0', expects: '0 or 1' },
 ]

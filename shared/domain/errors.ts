@@ -9,6 +9,7 @@ export type ErrorCode =
   | 'unknown_tenant'
   | 'unauthorized'
   | 'forbidden'
+  | 'certificate_needed'
   | 'idempotency_conflict'
   | 'too_many_requests'
   | 'token_malformed'
@@ -58,6 +59,7 @@ export type ErrorCode =
   | 'feed_trimmed'
   | 'shutting_down'
   | 'config_invalid'
+  | 'tls_failed'
   | 'pull_failed'
   | 'internal'
 
@@ -83,6 +85,7 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   unknown_tenant: { status: 404, retryable: false },
   unauthorized: { status: 401, retryable: false },
   forbidden: { status: 403, retryable: false },
+  certificate_needed: { status: 403, retryable: false },
   idempotency_conflict: { status: 422, retryable: false },
   too_many_requests: { status: 429, retryable: true },
   // Tokens
@@ -139,6 +142,7 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   // The process
   shutting_down: { status: 503, retryable: true },
   config_invalid: { status: 500, retryable: false },
+  tls_failed: { status: 503, retryable: true },
   pull_failed: { status: 503, retryable: true },
   internal: { status: 500, retryable: false },
 }

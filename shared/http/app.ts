@@ -1,4 +1,10 @@
-import Fastify, { type FastifyBodyParser, type FastifyError, type FastifyInstance } from 'fastify'
+import Fastify, {
+  type FastifyBodyParser,
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyRequest,
+} from 'fastify'
+import type { TLSSocket } from 'node:tls'
 import type { Logger } from 'pino'
 import { isKnellError, KnellError } from '../domain/errors.ts'
 import { createAuth, type Auth } from './auth.ts'
@@ -6,10 +12,12 @@ import { Cap } from './cap.ts'
 import { LIMITS, type Limits } from './limits.ts'
 import type { KeyRing } from '../config/api-keys.ts'
 import type { Settings } from '../config/settings.ts'
+import type { TlsIdentity } from '../tls/tls-identity.ts'
+import { failCall, traceCalls } from './trace-calls.ts'
 
 const BODY_LIMIT = 262_144
-/** Probes have no key. */
-const OPEN_PATHS: ReadonlySet<string> = new Set(['/livez', '/readyz'])
+/** Probes have no certificate. */
+const PROBES: ReadonlySet<string> = new Set(['/livez', '/readyz'])
 /** Calls that say how things are, whatever the store says. */
 const ALWAYS: ReadonlySet<string> = new Set(['/metrics', '/v1/overview'])
 /** Calls that may last long have limits of their own. */
@@ -19,6 +27,12 @@ declare module 'fastify' {
   interface FastifyInstance {
     readonly auth: Auth
     readonly limits: Limits
+    /** Every call that has been added, as `GET /v1/feed`. */
+    readonly calls: readonly string[]
+  }
+  interface FastifyContextConfig {
+    /** Served to anybody, and before the store has been seen: probes, and pages without data. */
+    readonly isOpen?: boolean
   }
 }
 
@@ -41,6 +55,7 @@ export function createApp(
   limits: Limits = LIMITS,
 ): FastifyInstance {
   const app = Fastify({
+    ...httpsOf(settings.serverTls),
     bodyLimit: BODY_LIMIT,
     // A bulk upload takes as long as it takes; what says nothing for a while is cut off all the same.
     requestTimeout: 0,
@@ -48,6 +63,7 @@ export function createApp(
     keepAliveTimeout: 30_000,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
+    trustProxy: settings.trustProxy.length > 0 ? [...settings.trustProxy] : false,
     routerOptions: { maxParamLength: 200 },
     clientErrorHandler(error, socket) {
       const detail = 'The request is not well-formed HTTP, or did not come in time.'
@@ -63,23 +79,28 @@ export function createApp(
     },
     genReqId: () => crypto.randomUUID(),
   })
+  const asksForCertificate = settings.serverTls?.ca !== undefined
   app.removeContentTypeParser('text/plain')
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readJson(app))
   app.decorate('auth', createAuth(settings, keys, limits))
   app.decorate('limits', limits)
+  app.decorate('calls', collectCalls(app))
   const calls = new Cap(limits.callsPerKey, 'calls')
   // Before any body is read, so that a stranger cannot make us wait for one.
   app.addHook('onRequest', async (request, reply) => {
     const path = request.routeOptions.url ?? ''
-    if (!OPEN_PATHS.has(path)) {
+    if (asksForCertificate && !PROBES.has(path)) assertCertificate(request)
+    if (request.routeOptions.config.isOpen !== true) {
+      await app.auth.identify(request)
       const { name } = app.auth.caller(request)
       if (!ALWAYS.has(path)) assertServing()
       if (!OWN_CAP.has(path)) calls.takeFor(name, reply.raw)
     }
-    await Promise.resolve()
   })
+  traceCalls(app)
   app.setErrorHandler((error: FastifyError | KnellError, request, reply) => {
     const known = toKnellError(error)
+    failCall(request, known)
     if (known.status >= 500) {
       log[known.code === 'internal' ? 'error' : 'warn'](
         { err: error, requestId: request.id },
@@ -100,6 +121,36 @@ export function createApp(
     )
   })
   return app
+}
+
+/** Fastify adds a HEAD for each GET, which is no call of its own. */
+function collectCalls(app: FastifyInstance): readonly string[] {
+  const calls: string[] = []
+  app.addHook('onRoute', ({ method, url }) => {
+    for (const each of [method].flat()) if (each !== 'HEAD') calls.push(`${each} ${url}`)
+  })
+  return calls
+}
+
+/**
+ * A caller without a certificate of `ca` is let in as far as the probes and refused everything else,
+ * since whoever probes, such as Kubernetes, has none to show.
+ */
+function httpsOf(tls: TlsIdentity | undefined): { https?: object } {
+  if (tls === undefined) return {}
+  const { ca, cert, key } = tls
+  const client = ca === undefined ? {} : { ca, requestCert: true, rejectUnauthorized: false }
+  return { https: { cert, key, ...client } }
+}
+
+/** @throws KnellError `certificate_needed` */
+function assertCertificate(request: FastifyRequest): void {
+  const { authorized, authorizationError } = request.raw.socket as TLSSocket
+  if (authorized) return
+  throw new KnellError(
+    'certificate_needed',
+    `This process serves only callers with a client certificate that its authority has signed (${String(authorizationError)}).`,
+  )
 }
 
 /**

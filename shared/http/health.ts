@@ -18,6 +18,7 @@ export interface HealthReport {
 export class Health {
   readonly #store: Store
   readonly #broker: Broker
+  readonly #link: { readonly problem: string | undefined } | undefined
   readonly #loop: Loop
   #storeProblem: string | undefined = 'The store has not answered yet.'
   #brokerProblem: string | undefined = 'RabbitMQ has not answered yet.'
@@ -25,9 +26,16 @@ export class Health {
   #stopping = false
   #fits = false
 
-  constructor(store: Store, broker: Broker, log: Logger) {
+  /** `link` knows more than a command that was not answered. */
+  constructor(
+    store: Store,
+    broker: Broker,
+    log: Logger,
+    link?: { readonly problem: string | undefined },
+  ) {
     this.#store = store
     this.#broker = broker
+    this.#link = link
     this.#loop = new Loop('health', 1000, () => this.runOnce(), log)
     broker.on('up', () => {
       this.#brokerProblem = undefined
@@ -83,7 +91,7 @@ export class Health {
       this.#storeProblem = undefined
       this.#fits = true
     } catch (error) {
-      this.#storeProblem = error instanceof Error ? error.message : String(error)
+      this.#storeProblem = this.#link?.problem ?? messageOf(error)
       if (isKnellError(error, 'store_mismatch')) this.#fits = false
     }
   }
@@ -118,4 +126,8 @@ export class Health {
       },
     }
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

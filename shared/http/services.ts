@@ -4,6 +4,7 @@ import type { Settings } from '../config/settings.ts'
 import type { TenantSettings } from '../config/tenant-settings.ts'
 import { KnellError } from '../domain/errors.ts'
 import { DEFAULT_TENANT } from '../domain/tenant.ts'
+import type { QueueHealth } from '../queues/queue-health.ts'
 import type { AckEar } from '../relay/ack-ear.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { Relay } from '../relay/relay.ts'
@@ -13,12 +14,15 @@ import type { HandlerStore } from '../store/handler-store.ts'
 import type { InstanceStore } from '../store/instance-store.ts'
 import type { Seen } from '../store/population.ts'
 import type { RuleStore } from '../store/rule-store.ts'
+import type { AuditStore } from '../store/audit-store.ts'
 import type { ScheduleStore } from '../store/schedule-store.ts'
 import type { SharedRead } from '../store/shared-read.ts'
 import type { Store } from '../store/store.ts'
 import type { TokenStore } from '../store/token-store.ts'
 import type { Totals } from '../store/totals.ts'
 import type { UpkeepStore } from '../store/upkeep-store.ts'
+import type { Audit } from './audit.ts'
+import type { AuditTraffic } from './audit-traffic.ts'
 import type { FeedWatch } from './feed-watch.ts'
 import type { Health } from './health.ts'
 
@@ -32,12 +36,16 @@ export interface Services {
   readonly tokens: TokenStore
   readonly feed: FeedStore
   readonly handlers: HandlerStore
+  readonly audit: Audit
+  readonly auditTraffic: AuditTraffic
+  readonly auditStore: AuditStore
   readonly upkeep: UpkeepStore
   readonly instances: InstanceStore
   readonly acks: AckEar
   readonly relay: Relay
   readonly broker: Broker
   readonly health: Health
+  readonly queueHealth: QueueHealth
   readonly watch: FeedWatch
   readonly metrics: Metrics
   /** What the store holds, and who listens: read once for all who ask at the same time. */

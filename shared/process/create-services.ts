@@ -6,12 +6,18 @@ import { DEFAULT_MAX_TOKENS } from '../config/tenant-settings.ts'
 import type { Settings } from '../config/settings.ts'
 import { isKnellError, KnellError } from '../domain/errors.ts'
 import { namesOf, type Names } from '../domain/names.ts'
+import { Audit } from '../http/audit.ts'
+import { AuditTraffic } from '../http/audit-traffic.ts'
 import { FeedWatch } from '../http/feed-watch.ts'
 import { Health } from '../http/health.ts'
 import { tenantOf, type Services } from '../http/services.ts'
 import { Metrics } from '../metrics/metrics.ts'
 import { observePublished } from '../metrics/observe-published.ts'
 import { addStoreCollectors } from '../metrics/store-collectors.ts'
+import { openBullQueues } from '../queues/bull-queues.ts'
+import { addQueueCollector } from '../queues/queue-collector.ts'
+import { QueueHealth } from '../queues/queue-health.ts'
+import { RabbitReader } from '../queues/rabbit-reader.ts'
 import { AckEar } from '../relay/ack-ear.ts'
 import { AskPace } from '../relay/ask-pace.ts'
 import { DueChanges } from '../relay/due-changes.ts'
@@ -19,6 +25,7 @@ import { Relay } from '../relay/relay.ts'
 import { publicJwks } from '../signing/event-keys.ts'
 import { EventSigner } from '../signing/event-signer.ts'
 import { assertFacts, seedMaxTokenTtl, storeWarnings } from '../store/facts.ts'
+import { AuditStore } from '../store/audit-store.ts'
 import { FeedStore } from '../store/feed-store.ts'
 import { HandlerStore } from '../store/handler-store.ts'
 import { InstanceStore } from '../store/instance-store.ts'
@@ -30,6 +37,7 @@ import type { StoredEntry } from '../store/rule-commit.ts'
 import { SharedRead } from '../store/shared-read.ts'
 import { ScheduleStore } from '../store/schedule-store.ts'
 import { Store } from '../store/store.ts'
+import { StoreLink } from '../store/store-link.ts'
 import { readTotals } from '../store/totals.ts'
 import { TokenStore } from '../store/token-store.ts'
 import { UpkeepStore } from '../store/upkeep-store.ts'
@@ -54,11 +62,11 @@ export interface Process extends Services {
 export function createServices(settings: Settings, log: Logger): Process {
   const { namespace, shards, tenants, beatMs, eventSigningKeys } = settings
   const names = namesOf(namespace)
-  const redis = createRedis(settings.redis, (error) =>
-    log.debug({ err: error }, 'store connection'),
-  )
+  const storeLink = new StoreLink(settings.redis, log)
+  const redis = createRedis(settings.redis, (error) => storeLink.failed(error))
+  redis.on('ready', () => storeLink.succeeded())
   const store = new Store(redis, { namespace, shards })
-  const broker = new Broker(settings.amqpUrl, `knell ${settings.kind}`)
+  const broker = new Broker(settings.amqpUrl, `knell ${settings.kind}`, settings.amqpTls)
   broker.use((link) => ensureExchanges(link, names))
   broker.on('up', () => log.info('RabbitMQ is connected'))
   broker.on('down', (error) => {
@@ -103,17 +111,38 @@ export function createServices(settings: Settings, log: Logger): Process {
     log,
   })
   const schedules = new ScheduleStore(store, rules)
+  const auditStore = new AuditStore(store)
+  const audit = new Audit(auditStore, settings.auditDays)
+  const auditTraffic = new AuditTraffic(auditStore, settings.auditDays, log)
   const dueChanges = new DueChanges({
     store,
     schedules,
+    audit,
     tenants: [...tenants.keys()],
     livesOf: (tenant) => livesOf({ feed, store }, tenantOf(settings, tenant)),
     log,
   })
-  const health = new Health(store, broker, log)
+  const health = new Health(store, broker, log, storeLink)
   const totals = new SharedRead(() => readTotals(store, [...tenants.keys()]))
   const population = new SharedRead(() => readPopulation(store, instances, [...tenants.keys()]))
   addStoreCollectors(metrics, { store, broker, totals, population, tenants: tenants.size })
+  const upkeep = new UpkeepStore(store)
+  const queueHealth = new QueueHealth({
+    store,
+    handlers,
+    upkeep,
+    bullQueues: openBullQueues(store, (err) => log.debug({ err }, 'BullMQ')),
+    rabbit: new RabbitReader({
+      broker,
+      names,
+      management: settings.management,
+      prometheus: settings.prometheus,
+    }),
+    tenants: [...tenants.keys()],
+    backlogMax: settings.backlogMax,
+    probed: () => health.report(),
+  })
+  addQueueCollector(metrics, queueHealth)
   return {
     settings,
     log,
@@ -128,12 +157,16 @@ export function createServices(settings: Settings, log: Logger): Process {
     })),
     feed,
     handlers,
-    upkeep: new UpkeepStore(store),
+    audit,
+    auditTraffic,
+    auditStore,
+    upkeep,
     instances,
     acks,
     relay,
     broker,
     health,
+    queueHealth,
     watch,
     metrics,
     totals,

@@ -1,10 +1,16 @@
 import pLimit from 'p-limit'
 import type { Logger } from 'pino'
+import type { AuditAct } from '../domain/audit-record.ts'
 import { isKnellError } from '../domain/errors.ts'
 import { noteDue, takeDue, type DueShard } from '../store/due-index.ts'
 import type { Lives } from '../store/lives.ts'
 import type { ScheduleStore } from '../store/schedule-store.ts'
 import type { Store } from '../store/store.ts'
+
+/** Makes the text under which what Knell does by itself is audited; undefined where nothing is. */
+export interface OwnActs {
+  ownAct(act: Omit<AuditAct, 'who' | 'from'>, via: 'tick' | 'sweep'): string | undefined
+}
 
 export interface Changed {
   /** Holds whose `reviewBy` had come and that are over. */
@@ -27,6 +33,7 @@ const SHARDS_AT_ONCE = 16
 export class DueChanges {
   readonly #store: Store
   readonly #schedules: ScheduleStore
+  readonly #audit: OwnActs | undefined
   readonly #tenants: ReadonlySet<string>
   readonly #livesOf: (tenant: string) => Promise<Lives>
   readonly #log: Logger
@@ -34,6 +41,7 @@ export class DueChanges {
   constructor(options: {
     store: Store
     schedules: ScheduleStore
+    audit?: OwnActs
     tenants: readonly string[]
     /** The longest token life and the skew of a tenant, as they are now. */
     livesOf: (tenant: string) => Promise<Lives>
@@ -41,6 +49,7 @@ export class DueChanges {
   }) {
     this.#store = options.store
     this.#schedules = options.schedules
+    this.#audit = options.audit
     this.#tenants = new Set(options.tenants)
     this.#livesOf = options.livesOf
     this.#log = options.log
@@ -61,7 +70,7 @@ export class DueChanges {
     // Several at a time, so that one tenant's many keep no other's waiting.
     await pLimit(SHARDS_AT_ONCE).map(known, async ({ tenant, shard }) => {
       try {
-        await this.#runShard(tenant, shard, graceMs, changed)
+        await this.#runShard(tenant, shard, graceMs, changed, where === 'noted' ? 'tick' : 'sweep')
       } catch (error) {
         this.#log.warn(
           { err: error, tenant, shard },
@@ -78,7 +87,13 @@ export class DueChanges {
     return [...this.#tenants].flatMap((tenant) => shards.map((shard) => ({ tenant, shard })))
   }
 
-  async #runShard(tenant: string, shard: number, graceMs: number, changed: Changed): Promise<void> {
+  async #runShard(
+    tenant: string,
+    shard: number,
+    graceMs: number,
+    changed: Changed,
+    via: 'tick' | 'sweep',
+  ): Promise<void> {
     for (;;) {
       const { holds, schedules, next } = await this.#schedules.due(tenant, shard, graceMs)
       if (holds.length + schedules.length === 0) {
@@ -88,11 +103,20 @@ export class DueChanges {
       const lives = await this.#livesOf(tenant)
       await Promise.all([
         ...schedules.map(async (due) => {
-          const done = this.#schedules.fire(tenant, shard, due, lives)
+          const { id: cause, match, reason } = due
+          const act = {
+            action: 'scheduled-fired',
+            match,
+            cause,
+            ...(reason === undefined ? {} : { reason }),
+          } as const
+          const text = this.#audit?.ownAct(act, via)
+          const done = this.#schedules.fire(tenant, shard, due, lives, text)
           if (await this.#made(done, { tenant, id: due.id }, changed)) changed.schedules += 1
         }),
         ...holds.map(async (match) => {
-          const done = this.#schedules.outcome(tenant, shard, match, lives)
+          const text = this.#audit?.ownAct({ action: 'hold-ended', match }, via)
+          const done = this.#schedules.outcome(tenant, shard, match, lives, text)
           if (await this.#made(done, { tenant, shard }, changed)) changed.holds += 1
         }),
       ])

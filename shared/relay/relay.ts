@@ -10,6 +10,7 @@ import type { FeedStore, UnsentPlace } from '../store/feed-store.ts'
 import { GroupCommit } from '../store/group-commit.ts'
 import type { EventSigner } from '../signing/event-signer.ts'
 import type { StoredEntry } from '../store/rule-commit.ts'
+import { inPublishSpan } from '../tracing/publish-span.ts'
 import { Loop } from './loop.ts'
 import { rotateAll } from './rotate.ts'
 
@@ -236,14 +237,17 @@ export class Relay {
     const kind = kindIn(body)
     const started = performance.now()
     try {
-      const sent = await this.#publishers[log].publish({
+      const message = {
         exchange: this.#names[log],
         routingKey: `${tenant}.${kind}`,
         type: `knell.${kind}`,
         messageId: formatPlace(entry),
         body,
         signature: this.#signer?.sign('entry', body),
-      })
+      }
+      const sent = await inPublishSpan(message, entry, (trace) =>
+        this.#publishers[log].publish({ ...message, trace }),
+      )
       this.stats.published += 1
       if (sent === 'unroutable') this.stats.unroutable += 1
       this.#onPublished(kind, sent, performance.now() - started)

@@ -195,9 +195,11 @@ export class FeedStore {
       [idleMs, limit, 4 * MAX_BYTES],
     )
     const entries: StoredEntry[] = []
-    for (let i = 0; i + 1 < found.length; i += 2) {
-      const position = parsePosition(String(found[i]))
-      entries.push({ tenant, log, shard, position, body: String(found[i + 1]) })
+    for (let i = 0; i + 2 < found.length; i += 3) {
+      const [id, body, trace] = found.slice(i, i + 3).map(String)
+      const position = parsePosition(id ?? '')
+      const kept = { tenant, log, shard, position, body: body ?? '' }
+      entries.push(trace ? { ...kept, trace } : kept)
     }
     return entries
   }

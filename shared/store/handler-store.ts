@@ -193,6 +193,14 @@ export class HandlerStore {
     return Object.entries(found).map(([service, text]) => recordOf(service, text))
   }
 
+  /** The services of these tenants that have handlers, each named once. Plain reads. @throws KnellError `store_*` */
+  async names(tenants: readonly string[]): Promise<string[]> {
+    const found = await this.#store.readAll(
+      tenants.map((tenant) => ['hkeys', this.#store.keys.shard(tenant, 0).services]),
+    )
+    return [...new Set(found.flatMap((names) => (Array.isArray(names) ? names.map(String) : [])))]
+  }
+
   /** How far services are in one shard, in one call. */
   async state(
     tenant: string,

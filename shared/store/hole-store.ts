@@ -1,6 +1,7 @@
 import { formatPosition, parsePosition, type Log, type Position } from '../domain/position.ts'
 import { shortOf, type ServiceRecord } from './service-record.ts'
 import type { Store } from './store.ts'
+import type { TraceText } from '../tracing/trace-text.ts'
 
 /** One log of one shard, of one service. */
 export interface Place {
@@ -39,6 +40,8 @@ export interface Hole {
   /** Indexes of events that are done. */
   readonly done: ReadonlySet<number>
   readonly body: string
+  /** Where its trace stands. */
+  readonly trace?: TraceText
 }
 
 export type Outcome = 'sent' | 'unroutable' | 'closed'
@@ -110,14 +113,15 @@ export class HoleStore {
       baseMs,
     ])
     const holes: Hole[] = []
-    for (let i = 0; i + 4 < found.length; i += 5) {
-      const [position, tries, firstSeenAt, done, body] = found.slice(i, i + 5).map(String)
+    for (let i = 0; i + 5 < found.length; i += 6) {
+      const [position, tries, firstSeenAt, done, body, trace] = found.slice(i, i + 6).map(String)
       holes.push({
         position: parsePosition(position ?? ''),
         tries: Number(tries),
         firstSeenAt: Number(firstSeenAt),
         done: new Set(done ? done.split(',').map(Number) : []),
         body: body ?? '',
+        ...(trace ? { trace } : {}),
       })
     }
     return { looked: Number(looked), lost: Number(lost), holes }

@@ -26,6 +26,10 @@ export interface ShardKeys {
   readonly unsent: Readonly<Record<Log, string>>
   /** Sorted set: the non-empty seconds of the wheel. */
   readonly wheel: string
+  /** Stream: what was done to this shard, by whom and why. */
+  readonly audit: string
+  /** Stream in shard 0: what callers can cause without limit, such as refused attempts. Bounded for itself, so that it pushes no record of a change out. */
+  readonly traffic: string
   /** Sorted set in shard 0: shapes in use, by `until`. */
   readonly shapes: string
   /** Hash in shard 0: `<service> <instance>` → what is known of it from its joining on. */
@@ -58,6 +62,13 @@ export interface KeySpace {
   readonly due: string
   /** Sorted set: reports of sweeps by time. */
   readonly sweeps: string
+  /** Hash: a session of the dashboard, by the digest of what its cookie holds. */
+  session(digest: string): string
+  /** Counter: the sweeps that have begun. */
+  readonly sweepsBegun: string
+  /** Streams as a shard's, of what concerns no single tenant. */
+  readonly audit: string
+  readonly traffic: string
   /** The prefix of every BullMQ key. */
   readonly bull: string
 }
@@ -69,6 +80,10 @@ export function keySpaceOf(namespace: string): KeySpace {
     facts: `${namespace}:{store}:facts`,
     due: `${namespace}:{store}:due`,
     sweeps: `${namespace}:{store}:sweeps`,
+    session: (digest) => `${namespace}:{store}:ops:${digest}`,
+    sweepsBegun: `${namespace}:{store}:sweeps:begun`,
+    audit: `${namespace}:{store}:audit`,
+    traffic: `${namespace}:{store}:traffic`,
     bull: `{${namespace}}`,
     shard(tenant, shard) {
       const tag = `${tenant}.${shard}`
@@ -89,6 +104,8 @@ export function keySpaceOf(namespace: string): KeySpace {
           feed: { revocations: `${base}feed:r`, expiries: `${base}feed:e` },
           unsent: { revocations: `${base}unsent:r`, expiries: `${base}unsent:e` },
           wheel: `${base}wheel`,
+          audit: `${base}audit`,
+          traffic: `${base}traffic`,
           shapes: `${base}shapes`,
           instances: `${base}instances`,
           applied: `${base}applied`,

@@ -1,5 +1,7 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
+import { isIP } from 'node:net'
 import type { RedisTarget } from '../config/redis-url.ts'
+import { createTlsClient } from '../tls/tls-client.ts'
 import type { RedisClient } from './store.ts'
 
 /** Longer than any script takes, shorter than a caller waits. A frozen server answers nothing at all without it. */
@@ -9,7 +11,7 @@ function optionsOf(target: RedisTarget): RedisOptions {
   return {
     ...(target.username === undefined ? {} : { username: target.username }),
     ...(target.password === undefined ? {} : { password: target.password }),
-    ...(target.tls ? { tls: {} } : {}),
+    ...tlsOf(target),
     ...('db' in target ? { db: target.db } : {}),
     connectTimeout: 5000,
     enableReadyCheck: true,
@@ -18,6 +20,18 @@ function optionsOf(target: RedisTarget): RedisOptions {
     retryStrategy: (times) =>
       Math.min(50 * 2 ** Math.min(times, 6), 2000) * (0.75 + Math.random() / 2),
   }
+}
+
+/** TLS all the way: ioredis would ask the Sentinels by TLS and then speak to the primary in plain. */
+function tlsOf(target: RedisTarget): RedisOptions {
+  if (!target.tls) return {}
+  const { options } = target.tlsClient ?? createTlsClient()
+  if (target.kind === 'sentinel') {
+    return { tls: options, sentinelTLS: options, enableTLSForSentinelMode: true }
+  }
+  // Proxies find the server by this name.
+  const named = target.kind === 'single' && isIP(target.node.host) === 0
+  return { tls: named ? { ...options, servername: target.node.host } : options }
 }
 
 // oxlint-disable-next-line typescript/no-explicit-any -- ioredis's own option types contradict each other under exactOptionalPropertyTypes.
@@ -37,10 +51,16 @@ function open(target: RedisTarget, options: any): RedisClient {
         redisOptions: options,
         clusterRetryStrategy: (times) => Math.min(100 * times, 2000),
         slotsRefreshTimeout: 3000,
+        // Certificates are for the names that the nodes are given by, not for the addresses behind them.
+        ...(target.tls ? { dnsLookup: keepName } : {}),
         // The queue of a cluster client knows no time limit; without it a command fails at once, and its caller tries again.
         enableOfflineQueue: options.maxRetriesPerRequest === null,
       })
   }
+}
+
+function keepName(name: string, done: (error: null, address: string) => void): void {
+  done(null, name)
 }
 
 /**

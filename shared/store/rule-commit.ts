@@ -1,13 +1,22 @@
+import { context, ROOT_CONTEXT, type Context } from '@opentelemetry/api'
 import { randomUUID } from 'node:crypto'
 import { KnellError, isKnellError, type ErrorCode, errorCodes } from '../domain/errors.ts'
 import { termOf, type Log, type Position } from '../domain/position.ts'
+import { inSpan, textOf } from '../tracing/spans.ts'
+import {
+  joinTraces,
+  seqOfAnswer,
+  tellCommit,
+  type EntryTrace,
+  type TracedCommit,
+} from './commit-trace.ts'
 import { GroupCommit } from './group-commit.ts'
 import { splitAt } from './stored-rule.ts'
 import type { Store } from './store.ts'
 import { toStoreError } from './store-error.ts'
 
-/** An entry as the store keeps it: the body that travels unchanged all the way. */
-export interface StoredEntry {
+/** An entry as the store keeps it: the body that travels unchanged all the way, and beside it where its trace stands. */
+export interface StoredEntry extends EntryTrace {
   readonly tenant: string
   readonly log: Log
   readonly shard: number
@@ -36,6 +45,16 @@ export type WireChange = Readonly<Record<string, unknown>>
 interface Grouped {
   readonly change: WireChange
   readonly idempotency: Idempotency | undefined
+  readonly act: string
+  readonly traced: TracedCommit
+  readonly within: Context
+}
+
+/** What goes with a change. */
+export interface Accompanied {
+  readonly idempotency?: Idempotency | undefined
+  /** The text of its `AuditAct`: committed with it, in one step. Absent: it is not audited. */
+  readonly act?: string | undefined
 }
 
 /** An idempotency key as the store knows it: bound to API key, tenant and body. */
@@ -60,7 +79,7 @@ const MAX_GROUP = 500
 /** Tries of one commit end before the store would refuse it as too old. */
 const MAX_TRY_MS = 10_000
 /** The keys of the script that come before the idempotency records. */
-const FIXED_KEYS = 11
+const FIXED_KEYS = 12
 
 /** The one door for changes: calls that arrive while a write is in flight join the next one, per tenant and shard. */
 export class RuleCommit {
@@ -85,7 +104,7 @@ export class RuleCommit {
     tenant: string,
     shard: number,
     change: WireChange,
-    idempotency?: Idempotency,
+    { idempotency, act = '' }: Accompanied = {},
   ): Promise<string> {
     const key = `${tenant}.${shard}`
     if (idempotency !== undefined) await this.#claimKey(tenant, idempotency)
@@ -93,11 +112,20 @@ export class RuleCommit {
     if (group === undefined) {
       group = new GroupCommit<Grouped, string>({
         maxItems: MAX_GROUP,
-        write: (group) => this.#write(tenant, shard, group),
+        // What a tracer of the store sees belongs to the first of the group, not to whoever found the store idle.
+        write: (group) =>
+          context.with(group[0]?.within ?? ROOT_CONTEXT, () => this.#write(tenant, shard, group)),
       })
       this.#groups.set(key, group)
     }
-    return accepted(await group.add({ change, idempotency }))
+    const joined = group
+    const attributes = { 'knell.tenant': tenant, 'knell.shard': shard }
+    return inSpan('commit', { attributes }, async (span, within) => {
+      const traced = { span, text: textOf(within) }
+      const answer = accepted(await joined.add({ change, idempotency, act, traced, within }))
+      tellCommit(span, answer)
+      return answer
+    })
   }
 
   /** What a change would do, found by the same script, which writes nothing but the shard's clock. @throws KnellError as `commit` */
@@ -128,6 +156,7 @@ export class RuleCommit {
       keys.holds,
       keys.schedules,
       keys.scheduled,
+      keys.audit,
     ]
   }
 
@@ -142,13 +171,18 @@ export class RuleCommit {
     const isAsked = group.some(({ change }) => change['ack'] === true)
     // An ack of the last entry is one of all before it.
     const asking = !isAsked && this.#asksFor(tenant) ? group.length - 1 : -1
-    const changes = group.map(({ change, idempotency }, i) => {
-      const asks = i === asking ? { ack: true } : {}
-      if (idempotency === undefined) return { ...change, ...asks }
+    const changes = group.map(({ change, idempotency, traced: { text } }, i) => {
+      const sent = {
+        ...change,
+        ...(i === asking ? { ack: true } : {}),
+        ...(text === undefined ? {} : { w: text }),
+      }
+      if (idempotency === undefined) return sent
       names.push(keys.idempotency(idempotency.key))
-      return { ...change, ...asks, k: names.length - FIXED_KEYS, h: idempotency.body }
+      return { ...sent, k: names.length - FIXED_KEYS, h: idempotency.body }
     })
-    const args = [tenant, shard, first, JSON.stringify(changes)]
+    const acts = group.map(({ act }) => act)
+    const args = [tenant, shard, first, JSON.stringify(changes), '', ...acts]
     const reply = await retrying(() => this.#store.run('commit', names, args))
     const [word, , epoch, result] = reply.map(String)
     if (word === 'commit_too_old') {
@@ -162,8 +196,9 @@ export class RuleCommit {
       log: 'revocations',
       shard,
     })
-    if (entries.length > 0) this.#onCommitted(entries)
-    return String(result).split('\n')
+    const answers = String(result).split('\n')
+    if (entries.length > 0) this.#onCommitted(withTraces(entries, group, answers))
+    return answers
   }
 
   /** Binds an idempotency key to its body for all shards; the answer itself is kept where the rule lives. */
@@ -177,6 +212,20 @@ export class RuleCommit {
     }
     if (known !== null && known !== body) throw refusalOf('!idempotency_conflict')
   }
+}
+
+/** Entries with the traces of the commits they came of. */
+function withTraces(
+  entries: readonly StoredEntry[],
+  group: readonly Grouped[],
+  answers: readonly string[],
+): StoredEntry[] {
+  if (group.every(({ traced }) => traced.text === undefined)) return [...entries]
+  const seqs = answers.map(seqOfAnswer)
+  return entries.map((entry) => {
+    const own = group.filter((_, i) => seqs[i] === entry.position.seq)
+    return { ...entry, ...joinTraces(own.map(({ traced }) => traced)) }
+  })
 }
 
 function accepted(answer: string): string {

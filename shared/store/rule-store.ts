@@ -14,7 +14,7 @@ import {
   type RevokeChange,
 } from './changes.ts'
 import { noteDue } from './due-index.ts'
-import { RuleCommit, type Idempotency, type StoredEntry } from './rule-commit.ts'
+import { RuleCommit, type Accompanied, type StoredEntry } from './rule-commit.ts'
 import { admitShape, assertShape } from './shapes.ts'
 import { parseStoredRule, type KeptCutoff, type StoredRule } from './stored-rule.ts'
 import type { Store } from './store.ts'
@@ -48,47 +48,35 @@ export class RuleStore {
   }
 
   /** @throws KnellError `issued_before_in_future`, `too_many_cutoffs`, `too_many_shapes`, `rule_too_large`, `store_*` */
-  async revoke(
-    tenant: string,
-    change: RevokeChange,
-    idempotency?: Idempotency,
-  ): Promise<Committed> {
+  async revoke(tenant: string, change: RevokeChange, more?: Accompanied): Promise<Committed> {
     const shard = shardOfMatch(change.match, this.#store.shards)
     await admitShape(this.#store, tenant, change)
-    return toRevoked(shard, await this.commits.commit(tenant, shard, toWire(change), idempotency))
+    return toRevoked(shard, await this.commits.commit(tenant, shard, toWire(change), more))
   }
 
   /**
    * Holds a match; one that is held already joins: the later `reviewBy`, `revoke` over `release`.
    * @throws KnellError `time_out_of_range`, `too_many_shapes`, `rule_too_large`, `store_*`
    */
-  async hold(tenant: string, change: HoldChange, idempotency?: Idempotency): Promise<Committed> {
+  async hold(tenant: string, change: HoldChange, more?: Accompanied): Promise<Committed> {
     const shard = shardOfMatch(change.match, this.#store.shards)
     await admitShape(this.#store, tenant, change, change.reviewBy)
-    const answer = await this.commits.commit(tenant, shard, toWire(change), idempotency)
+    const answer = await this.commits.commit(tenant, shard, toWire(change), more)
     const held = toHeld(shard, answer)
     await noteDue(this.#store, tenant, shard, held.reviewBy ?? change.reviewBy)
     return held
   }
 
   /** Lifts the hold of a match; cut-offs stay. @throws KnellError `unknown_revocation`, `store_*` */
-  async release(
-    tenant: string,
-    change: ReleaseChange,
-    idempotency?: Idempotency,
-  ): Promise<Committed> {
+  async release(tenant: string, change: ReleaseChange, more?: Accompanied): Promise<Committed> {
     const shard = shardOfMatch(change.match, this.#store.shards)
-    return toLifted(shard, await this.commits.commit(tenant, shard, toWire(change), idempotency))
+    return toLifted(shard, await this.commits.commit(tenant, shard, toWire(change), more))
   }
 
   /** By match it lifts all cut-offs, and no hold; by id what has that id. @throws KnellError `unknown_revocation`, `store_*` */
-  async restore(
-    tenant: string,
-    change: RestoreChange,
-    idempotency?: Idempotency,
-  ): Promise<Committed> {
+  async restore(tenant: string, change: RestoreChange, more?: Accompanied): Promise<Committed> {
     const shard = this.#shardOf(change)
-    return toLifted(shard, await this.commits.commit(tenant, shard, toWire(change), idempotency))
+    return toLifted(shard, await this.commits.commit(tenant, shard, toWire(change), more))
   }
 
   /** What a change would do. Writes nothing but the shard's clock. @throws KnellError as the change itself would */

@@ -12,7 +12,7 @@ import {
 } from './changes.ts'
 import { noteDue, type DueShard } from './due-index.ts'
 import type { Lives } from './lives.ts'
-import type { Idempotency, RuleCommit } from './rule-commit.ts'
+import type { Accompanied, RuleCommit } from './rule-commit.ts'
 import { parseWire, type RulePreview, type RuleStore } from './rule-store.ts'
 import { admitShape, assertShape } from './shapes.ts'
 import type { Store } from './store.ts'
@@ -42,6 +42,7 @@ export interface ScheduleCursor {
 interface DueSchedule {
   readonly id: string
   readonly match: Match
+  readonly reason?: Reason
 }
 
 /** What is due in one shard, and when something next will be. */
@@ -70,12 +71,12 @@ export class ScheduleStore {
     tenant: string,
     at: number,
     change: RevokeChange | HoldChange,
-    idempotency?: Idempotency,
+    more?: Accompanied,
   ): Promise<{ id: string; at: number; shard: number }> {
     const shard = shardOfMatch(change.match, this.#store.shards)
     await admitShape(this.#store, tenant, change, change.op === 'hold' ? change.reviewBy : at)
     const wire = toScheduleWire(shard, at, change)
-    const answer = await this.#commits.commit(tenant, shard, wire, idempotency)
+    const answer = await this.#commits.commit(tenant, shard, wire, more)
     const [id, time] = answer.split(' ')
     await noteDue(this.#store, tenant, shard, Number(time))
     return { id: String(id), at: Number(time), shard }
@@ -100,12 +101,12 @@ export class ScheduleStore {
   }
 
   /** Drops a schedule that has not been made. @throws KnellError `unknown_schedule`, `store_*` */
-  async cancel(tenant: string, id: string): Promise<Schedule> {
+  async cancel(tenant: string, id: string, act?: string): Promise<Schedule> {
     const shard = Number(id.slice(1).split('-')[0])
     if (shard >= this.#store.shards) {
       throw new KnellError('unknown_schedule', 'No schedule with this id is waiting.')
     }
-    const text = await this.#commits.commit(tenant, shard, { op: 'cancel', id })
+    const text = await this.#commits.commit(tenant, shard, { op: 'cancel', id }, { act })
     return parseSchedule(id, text)
   }
 
@@ -171,8 +172,8 @@ export class ScheduleStore {
     const held = Number(holds)
     const schedules: DueSchedule[] = []
     for (let i = held; i + 1 < rest.length; i += 2) {
-      const { id, match } = parseSchedule(String(rest[i]), String(rest[i + 1]))
-      schedules.push({ id, match })
+      const { id, match, reason } = parseSchedule(String(rest[i]), String(rest[i + 1]))
+      schedules.push({ id, match, ...(reason === undefined ? {} : { reason }) })
     }
     return {
       holds: rest.slice(0, held).map((text) => JSON.parse(String(text)) as Match),
@@ -182,11 +183,17 @@ export class ScheduleStore {
   }
 
   /** Ends a hold whose `reviewBy` has come. Answers whether there was one. @throws KnellError `too_many_cutoffs`, `rule_too_large`, `store_*` */
-  async outcome(tenant: string, shard: number, match: Match, lives: Lives): Promise<boolean> {
+  async outcome(
+    tenant: string,
+    shard: number,
+    match: Match,
+    lives: Lives,
+    act?: string,
+  ): Promise<boolean> {
     await this.#admit(tenant, match, lives)
     const { ttlSeconds: ttl, skewSeconds: skew } = lives
     const change = { op: 'outcome', m: matchKey(match), t: cutoffKindOf(match), ttl, skew }
-    return (await this.#commits.commit(tenant, shard, change)) !== '-'
+    return (await this.#commits.commit(tenant, shard, change, { act })) !== '-'
   }
 
   /** Makes a scheduled change whose time has come. Answers whether it was there. @throws KnellError `too_many_cutoffs`, `rule_too_large`, `store_*` */
@@ -195,10 +202,12 @@ export class ScheduleStore {
     shard: number,
     { id, match }: { readonly id: string; readonly match: Match },
     lives: Lives,
+    act?: string,
   ): Promise<boolean> {
     await this.#admit(tenant, match, lives)
     const { ttlSeconds: ttl, skewSeconds: skew } = lives
-    return (await this.#commits.commit(tenant, shard, { op: 'fire', id, ttl, skew })) !== '-'
+    const change = { op: 'fire', id, ttl, skew }
+    return (await this.#commits.commit(tenant, shard, change, { act })) !== '-'
   }
 
   /** The shape was admitted when the change was made or kept; this keeps it for as long as the rule now lives. */

@@ -1,12 +1,14 @@
 import type { Beat, Tail } from '../domain/beat.ts'
 import { positionOf, WIRE_VERSION, type Entry, type RevocationKind } from '../domain/entry.ts'
 import type { KnellError } from '../domain/errors.ts'
+import type { Arrival } from '../domain/log-tracker.ts'
 import { formatPosition, logs, type Log, type Position } from '../domain/position.ts'
 import { elapsed, type StoreClock, type Moment } from '../domain/store-clock.ts'
 import { View, type Applied, type FeedPage, type Standing } from '../domain/view.ts'
 import type { EventVerifier } from '../signing/event-verifier.ts'
 import { parseFeedPage, type RuleLine } from './messages.ts'
 import type { Rule } from '../domain/rule.ts'
+import { inPullSpan } from './apply-span.ts'
 import { Asked } from './asked.ts'
 import type { Presence, TenantPresence } from './presence.ts'
 import type { PullClient } from './pull-client.ts'
@@ -163,19 +165,21 @@ export class Follower {
     return this.#pulse.isSilent
   }
 
-  onEntry(entry: Entry): void {
+  /** Returns what became of it: how it arrived, or `waits` where it is not applied yet, or is not to be. */
+  onEntry(entry: Entry): Arrival | 'waits' {
     if (entry.log === 'expiries' && this.#expiries !== 'on') {
       // It is not known yet whether this lies before or after the tail this listener starts at.
       if (this.#expiries === 'starting' && this.#early.length < 10_000) this.#early.push(entry)
-      return
+      return 'waits'
     }
-    if (this.#verifier !== undefined && !this.#admits(entry)) return
+    if (this.#verifier !== undefined && !this.#admits(entry)) return 'waits'
     if (entry.ack === true) this.#asked.add(entry.shard, entry)
     const applied = this.view.apply(entry)
     this.#noteNews()
     if (this.#verifier !== undefined && applied.arrival === 'known') this.#events.onReplayed()
     this.#applied(entry, applied)
     this.#answer()
+    return applied.arrival
   }
 
   /** Whether a signed entry may be applied now: not before the first snapshot, and not as a copy of long ago. */
@@ -304,18 +308,24 @@ export class Follower {
     const after = this.view.positions(log).map(formatPosition).join(',')
     const { page, invalid } = await this.#fetchPage(log, after, waitMs, signal)
     if (invalid > 0) this.#events.onInvalid(invalid)
+    const standing = inPullSpan(page, () => this.#applyPage(page))
+    this.#answer()
+    return { page, standing }
+  }
+
+  #applyPage(page: FeedPage): Standing {
+    const { log, entries } = page
     const { standing, applied } = this.view.applyPage(page)
     this.#noteNews()
-    this.#events.onPull(log, page.entries.length)
-    for (const [i, entry] of page.entries.entries()) {
+    this.#events.onPull(log, entries.length)
+    for (const [i, entry] of entries.entries()) {
       const one = applied[i]
       if (one !== undefined && (one.rules.length > 0 || one.expiries.length > 0)) {
         this.#events.onApplied(entry, one, 'entry')
       }
       if (entry.ack === true && log === 'revocations') this.#asked.add(entry.shard, entry)
     }
-    this.#answer()
-    return { page, standing }
+    return standing
   }
 
   async #fetchPage(

@@ -4,6 +4,8 @@ import type { VerifyOptions } from '../tokens/verifier.ts'
 import { isKnellError } from '../domain/errors.ts'
 import { readPinnedKeys, type EventKeyInput } from '../signing/event-keys.ts'
 import { EventVerifier } from '../signing/event-verifier.ts'
+import { settleTls, type TlsOptions } from './tls-options.ts'
+import type { TlsClient } from '../tls/tls-client.ts'
 import { problemsOfPolicy, type Policy, type WhenStale } from './policy.ts'
 
 /** Where a subscriber tells what it does; a pino logger fits. */
@@ -20,6 +22,11 @@ export interface ConnectOptions {
   readonly amqp: string
   /** Base URLs of notifiers and pollers, tried in order. */
   readonly pull: readonly string[]
+  /**
+   * Certificates for `amqps://` and `https://`. Certificate and host name of a server are always
+   * verified. Default: whom Node trusts, and no certificate of our own.
+   */
+  readonly tls?: TlsOptions
   /** The secret of an API key with the scope `feed:read`. */
   readonly apiKey: string
   /** The tenants to follow. Default: `default`. */
@@ -49,6 +56,7 @@ export interface Settled {
   readonly service: string
   readonly amqp: string
   readonly pull: readonly URL[]
+  readonly tls: { readonly amqp?: TlsClient; readonly pull?: TlsClient }
   readonly apiKey: string
   readonly tenants: readonly string[]
   readonly verify: ReadonlyMap<string, VerifyOptions>
@@ -63,6 +71,7 @@ const KNOWN: readonly (keyof ConnectOptions)[] = [
   'service',
   'amqp',
   'pull',
+  'tls',
   'apiKey',
   'tenants',
   'verify',
@@ -112,6 +121,13 @@ export function settle(options: ConnectOptions): Settled {
   expect(tenants.length > 0 && tenants.every(isTenant), 'tenants must be a list of tenant names')
   problems.push(...problemsOfPolicy({ maxStaleness, whenStale }))
   expect(['enforce', 'observe'].includes(mode), "mode must be 'enforce' or 'observe'")
+  const tls = settleTls(given.tls, problems)
+  if (tls.amqp && given.amqp?.startsWith('amqp:')) {
+    problems.push('tls.amqp needs an amqps:// URL in amqp')
+  }
+  if (tls.pull && pull.some(({ protocol }) => protocol === 'http:')) {
+    problems.push('tls.pull needs https:// URLs in pull')
+  }
   const verify = verifyByTenant(given.verify, tenants, problems)
   const namespace = given.namespace ?? DEFAULT_NAMESPACE
   const verifier = eventVerifier(given.eventKeys, namespace, problems)
@@ -122,6 +138,7 @@ export function settle(options: ConnectOptions): Settled {
     service: options.service,
     amqp: options.amqp,
     pull,
+    tls,
     apiKey: options.apiKey,
     tenants: [...new Set(tenants)],
     verify,

@@ -2,6 +2,8 @@ import http from 'node:http'
 import https from 'node:https'
 import type { IncomingMessage } from 'node:http'
 import { KnellError } from '../domain/errors.ts'
+import { createTlsClient, type TlsClient } from '../tls/tls-client.ts'
+import { tlsProblemOf } from '../tls/tls-problem.ts'
 
 const CONNECT_TIMEOUT_MS = 3000
 /** An answer that stops coming for this long is given up. */
@@ -24,15 +26,20 @@ export interface PullRequest {
 export class PullClient {
   readonly #urls: readonly URL[]
   readonly #apiKey: string
-  readonly #agents = {
-    http: new http.Agent({ keepAlive: true }),
-    https: new https.Agent({ keepAlive: true }),
-  }
+  readonly #agents: { readonly http: http.Agent; readonly https: https.Agent | undefined }
   #current = 0
 
-  constructor(urls: readonly URL[], apiKey: string) {
+  /** `tls` is used for `https://` URLs; without it TLS is as Node does it. */
+  constructor(urls: readonly URL[], apiKey: string, tls?: TlsClient) {
     this.#urls = urls
     this.#apiKey = apiKey
+    const isSecure = urls.some(({ protocol }) => protocol === 'https:')
+    this.#agents = {
+      http: new http.Agent({ keepAlive: true }),
+      https: isSecure
+        ? new https.Agent({ keepAlive: true, ...(tls ?? createTlsClient()).options })
+        : undefined,
+    }
   }
 
   /** Turns to the next URL: the present one answered, but not well enough. */
@@ -117,7 +124,7 @@ export class PullClient {
 
   close(): void {
     this.#agents.http.destroy()
-    this.#agents.https.destroy()
+    this.#agents.https?.destroy()
   }
 }
 
@@ -150,7 +157,9 @@ async function refusalOf(response: IncomingMessage): Promise<Refusal> {
 }
 
 function toPullError(error: unknown): KnellError {
-  const why = error instanceof Error ? error.message : String(error)
+  const tls = tlsProblemOf(error)
+  const said = error instanceof Error ? error.message : String(error)
+  const why = tls === undefined ? said : `the server ${tls}.`
   return new KnellError('pull_failed', `No pull URL gave a usable answer: ${why}`, {
     cause: error,
     ...(error instanceof Refusal ? { details: { status: error.status } } : {}),

@@ -6,12 +6,15 @@ import { isRecord, parseEntry, parseJson, type Entry } from '../domain/entry.ts'
 import { KnellError } from '../domain/errors.ts'
 import { beatKey, type Names } from '../domain/names.ts'
 import type { EventVerifier } from '../signing/event-verifier.ts'
+import type { TlsClient } from '../tls/tls-client.ts'
+import { readTrace, type TraceText } from '../tracing/trace-text.ts'
 import { Gate, MAX_MESSAGE_BYTES } from './gate.ts'
 
 export interface PushEvents {
   onUp(): void
   onDown(): void
-  onEntry(entry: Entry): void
+  /** `trace`: where its trace stands, as the message says. */
+  onEntry(entry: Entry, trace: TraceText | undefined): void
   onBeat(beat: Beat): void
   /** A message that follows no contract; it is dropped. */
   onInvalid(error: unknown): void
@@ -34,6 +37,7 @@ export class Push {
 
   constructor(options: {
     url: string
+    tls?: TlsClient | undefined
     service: string
     names: Names
     tenants: readonly string[]
@@ -44,7 +48,7 @@ export class Push {
     this.#tenants = options.tenants
     this.#events = options.events
     this.#gate = new Gate(options.names, options.verifier)
-    this.#broker = new Broker(options.url, `knell subscriber ${options.service}`)
+    this.#broker = new Broker(options.url, `knell subscriber ${options.service}`, options.tls)
     this.#broker.use((link) => this.#setup(link))
     this.#broker.on('up', () => options.events.onUp())
     this.#broker.on('down', () => {
@@ -134,7 +138,7 @@ export class Push {
     const astray = said && this.#gate.refusesWay(message, said)
     if (astray !== undefined) this.#events.onRefused(astray)
     else if (beat !== undefined) this.#events.onBeat(beat)
-    else if (entry !== undefined) this.#events.onEntry(entry)
+    else if (entry !== undefined) this.#events.onEntry(entry, readTrace(message.properties.headers))
   }
 }
 

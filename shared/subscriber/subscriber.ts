@@ -12,6 +12,7 @@ import type { View } from '../domain/view.ts'
 import { Broker } from '../broker/broker.ts'
 import { Publisher } from '../broker/publisher.ts'
 import { Acker } from './acker.ts'
+import { inApplySpan } from './apply-span.ts'
 import { Asker } from './asker.ts'
 import { Checker } from './checker.ts'
 import type {
@@ -84,7 +85,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   constructor(settings: Settled) {
     super()
     this.#settings = settings
-    this.#client = new PullClient(settings.pull, settings.apiKey)
+    this.#client = new PullClient(settings.pull, settings.apiKey, settings.tls.pull)
     const { service, tenants, observe, log } = settings
     const names = namesOf(settings.namespace)
     this.#presence = new Presence(settings.policy, observe)
@@ -100,6 +101,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     this.#issuers = new Issuers(settings.verify)
     this.#push = new Push({
       url: settings.amqp,
+      tls: settings.tls.amqp,
       service,
       names,
       tenants,
@@ -107,9 +109,11 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       events: {
         onUp: () => this.#pushChanged('up'),
         onDown: () => this.#pushChanged('down'),
-        onEntry: (entry) => {
+        onEntry: (entry, trace) => {
           this.#counts.pushed += 1
-          this.#followed(entry.tenant)?.onEntry(entry)
+          const follower = this.#followed(entry.tenant)
+          if (follower === undefined) return
+          inApplySpan(names[entry.log], entry, trace, () => follower.onEntry(entry))
         },
         onBeat: (beat) => this.#followed(beat.tenant)?.onBeat(beat),
         onRefused: (error) => this.#refusals.refuse(error),
@@ -117,7 +121,11 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
         onProblem: (error) => this.#problem(error),
       },
     })
-    this.#control = new Broker(settings.amqp, `knell subscriber ${service} control`)
+    this.#control = new Broker(
+      settings.amqp,
+      `knell subscriber ${service} control`,
+      settings.tls.amqp,
+    )
     this.#control.on('problem', (error) => this.#problem(error))
     this.#acker = new Acker({
       publisher: new Publisher(this.#control),
@@ -130,9 +138,10 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       user: userOf(settings.amqp),
       onProblem: (error) => this.#problem(error),
     })
-    this.#ackClient = new PullClient(settings.pull, settings.apiKey)
+    this.#ackClient = new PullClient(settings.pull, settings.apiKey, settings.tls.pull)
     this.#handlers = new Handlers({
       amqp: settings.amqp,
+      tls: settings.tls.amqp,
       service,
       names,
       tenants,

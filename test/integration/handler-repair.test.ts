@@ -11,6 +11,8 @@ import { namesOf, serviceNamesOf, type Names } from '../../shared/domain/names.t
 import { Relay } from '../../shared/relay/relay.ts'
 import { HandlerStore } from '../../shared/store/handler-store.ts'
 import { HoleStore, type Patience } from '../../shared/store/hole-store.ts'
+import { toWire } from '../../shared/store/changes.ts'
+import type { StoredEntry } from '../../shared/store/rule-commit.ts'
 import { InstanceStore } from '../../shared/store/instance-store.ts'
 import { UpkeepStore } from '../../shared/store/upkeep-store.ts'
 import { eventually } from '../support/eventually.ts'
@@ -34,6 +36,7 @@ interface Delivery {
   readonly type: unknown
   readonly seq: number
   readonly body: Record<string, unknown>
+  readonly trace: unknown
 }
 
 /** A service's queue and what it brings, played by the test. */
@@ -136,7 +139,8 @@ describe('the repair of handlers', () => {
       const body = parseJson(message.content.toString('utf8')) as Record<string, unknown>
       const { seq } = parseEntry(body)
       const { type, messageId: id } = message.properties as { type: unknown; messageId: unknown }
-      const delivery = { routingKey: message.fields.routingKey, type, id, seq, body }
+      const trace: unknown = message.properties.headers?.['traceparent']
+      const delivery = { routingKey: message.fields.routingKey, type, id, seq, body, trace }
       if (!played.lose(delivery)) played.got.push(delivery)
       channel.ack(message)
     })
@@ -215,6 +219,22 @@ describe('the repair of handlers', () => {
 
   const received = (played: Played, number: number) =>
     eventually(() => played.got.length >= number, { what: `${number} deliveries` })
+
+  it('sends an entry again with the trace that lies beside it', async () => {
+    const orders = await play('orders')
+    const repair = await openRepair()
+    orders.lose = ({ routingKey }) => routingKey === 'default.revoked'
+    const trace = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00'
+    const match = { sub: 'traced' }
+    const change = toWire({ op: 'revoke', match, ttlSeconds: 3600, skewSeconds: 0 })
+    await test.rules.commits.commit(TENANT, 0, { ...change, w: trace })
+    const [entry] = await test.feed.claimUnsent(TENANT, 'revocations', 0, 0, 1)
+    expect(entry).to.include({ trace })
+    expect(await relay.sendAll([entry as StoredEntry])).to.equal(1)
+    await eventually(async () => (await repair.runOnce()).resentEntries === 1)
+    await received(orders, 1)
+    expect(orders.got[0]).to.include({ routingKey: 'orders.resend', trace })
+  })
 
   it('sends a dropped message again, once, to that service alone and as it was', async () => {
     const [orders, mail] = [await play('orders'), await play('mail')]

@@ -328,7 +328,7 @@ describe('many tenants on one store and one broker', function () {
       await test.rules.revoke(
         tenant,
         { op: 'revoke', match: { dept: 5 }, ttlSeconds: 3600, skewSeconds: 0 },
-        { key: 'abc', body: 'def' },
+        { idempotency: { key: 'abc', body: 'def' } },
       )
       await test.tokens.register(tenant, { jti: 'j', exp: Math.floor(Date.now() / 1000) + 600 })
       await test.feed.claimUnsent(tenant, 'revocations', 0, 0, 1)

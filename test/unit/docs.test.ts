@@ -7,7 +7,7 @@ import { checkout } from '../../shared/cli/checkout.ts'
 import { policiesOf } from '../../shared/cli/topology/policies.ts'
 import { createKeyRing, parseApiKeys, scopes } from '../../shared/config/api-keys.ts'
 import { settingsTable } from '../../shared/config/settings-table.ts'
-import type { DecisionCode, TokenErrorCode } from '../../shared/domain/decision.ts'
+import type { TokenErrorCode } from '../../shared/domain/decision.ts'
 import { parseEntry } from '../../shared/domain/entry.ts'
 import { errorCodes, type ErrorCode } from '../../shared/domain/errors.ts'
 import { namesOf } from '../../shared/domain/names.ts'
@@ -19,31 +19,13 @@ import { readPinnedKeys, readSigningKeys } from '../../shared/signing/event-keys
 import { EventSigner } from '../../shared/signing/event-signer.ts'
 import { EventVerifier } from '../../shared/signing/event-verifier.ts'
 import { aclRulesOf } from '../../shared/store/acl.ts'
+import { blocksIn, docPages as pages } from '../support/doc-blocks.ts'
 import { reasons } from '../../shared/domain/reasons.ts'
+import { ownDecisionCodes } from '../support/decision-codes.ts'
 
 const read = (path: string): string => readFileSync(join(checkout, path), 'utf8')
-const pages = [
-  ...readdirSync(checkout),
-  ...readdirSync(join(checkout, 'docs'), { recursive: true }).map((file) => `docs/${String(file)}`),
-].filter((file) => file.endsWith('.md'))
 const httpApi = read('docs/http-api.md')
 const wire = read('docs/wire.md')
-
-/** The codes of decisions that are no errors as well. The compiler holds this list to the type, both ways. */
-const decisionCodes: Readonly<Record<Exclude<DecisionCode, TokenErrorCode>, true>> = {
-  active: true,
-  revoked: true,
-  held: true,
-  expired: true,
-  stale: true,
-  not_ready: true,
-  header_needed: true,
-  iat_required: true,
-  iat_in_future: true,
-  exp_required: true,
-  too_many_audiences: true,
-  unknown_issuer: true,
-}
 
 /** What stands under a heading, up to the next one of the same or a higher level. */
 function section(text: string, heading: string): string {
@@ -143,7 +125,7 @@ describe('the reference pages', () => {
     const rows = tableIn(section(httpApi, '## Decisions'))
     // The one code that a check and the verification of a token share.
     const shared: TokenErrorCode = 'token_too_long_lived'
-    expectSame(firstColumn(rows), [...Object.keys(decisionCodes), shared])
+    expectSame(firstColumn(rows), [...Object.keys(ownDecisionCodes), shared])
   })
 
   it('lists every scope, and no other', () => {
@@ -283,6 +265,19 @@ describe('the docs', () => {
           anchorOf(heading),
         )
         expect(anchors, `${page} → ${link}`).to.include(anchor)
+      }
+    })
+  }
+
+  for (const page of pages) {
+    it(`say how each command and program of ${page} is tried`, () => {
+      for (const { line, mark, language } of blocksIn(page)) {
+        const place = `${page}:${line} (${language})`
+        expect(mark, `the comment above ${place}`).to.match(
+          /^(run|example: [\w.-]+|tested by (\S+)|not run: \w.+)$/,
+        )
+        const test = /^tested by (\S+)$/.exec(mark ?? '')?.[1]
+        if (test !== undefined) expect(existsSync(join(checkout, test)), place).to.equal(true)
       }
     })
   }

@@ -1,16 +1,12 @@
 import { parseArgs } from 'node:util'
 import { nearMatch } from '../../config/near-match.ts'
+import { UsageError } from '../usage-error.ts'
 
 export interface BenchOptions {
   /** In the order they were named in. */
   readonly cases: readonly string[]
   readonly json: boolean
   readonly quick: boolean
-}
-
-/** The command line is not one this command understands. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError'
 }
 
 /** Reads `[cases] [--json] [--quick]`; no case at all means every one. @throws UsageError */

@@ -13,6 +13,8 @@ export interface RabbitOptions {
   readonly dir?: string
   /** Further arguments to Erlang, such as `['-rabbit vm_memory_high_watermark 0.1']`. No spaces inside a term. */
   readonly args?: readonly string[]
+  /** Lines of a `rabbitmq.conf`. Reading one makes the start slower. */
+  readonly config?: readonly string[]
   /** The AMQP port; without it a free one. */
   readonly port?: number
   /** Plug-ins to enable; none by default, as each costs time at the start. */
@@ -35,6 +37,7 @@ export async function startRabbit(options: RabbitOptions = {}): Promise<PrivateE
         join(dir.path, 'enabled_plugins'),
         `[${(options.plugins ?? []).join(',')}].\n`,
       )
+      if (options.config) await writeFile(configOf(dir.path), `${options.config.join('\n')}\n`)
       return {
         name: 'rabbitmq',
         url: `amqp://guest:guest@127.0.0.1:${port}`,
@@ -62,6 +65,11 @@ function nodeOf(dir: string | undefined): string {
   return dir === undefined ? `knell-${randomBytes(4).toString('hex')}` : 'knell-kept'
 }
 
+/** The file that is read if it is there. */
+function configOf(dir: string): string {
+  return join(dir, 'rabbitmq.conf')
+}
+
 function environment(
   dir: string,
   node: string,
@@ -84,8 +92,8 @@ function environment(
     RABBITMQ_PID_FILE: join(dir, 'pid'),
     RABBITMQ_ENABLED_PLUGINS_FILE: join(dir, 'enabled_plugins'),
     RABBITMQ_GENERATED_CONFIG_DIR: join(dir, 'config'),
-    // No file of the machine's own RabbitMQ is read; without one the slow config compiler is not run either.
-    RABBITMQ_CONFIG_FILE: `${none}.config`,
+    // No file of the machine's own RabbitMQ is read; where there is none the slow config compiler is not run either.
+    RABBITMQ_CONFIG_FILE: configOf(dir),
     RABBITMQ_CONFIG_FILES: `${none}.d`,
     RABBITMQ_ADVANCED_CONFIG_FILE: `${none}-advanced.config`,
     RABBITMQ_CONF_ENV_FILE: `${none}.env`,

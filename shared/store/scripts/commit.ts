@@ -1,3 +1,4 @@
+import { auditLib } from './audit.ts'
 import { holdPart } from './commit/hold.ts'
 import { revokePart } from './commit/revoke.ts'
 import { rulesPart } from './commit/rules.ts'
@@ -7,11 +8,13 @@ import { undoPart } from './commit/undo.ts'
 /**
  * Commits a group of changes to rules: merges each into its rule, appends the entries, notes them
  * unsent. KEYS: meta, rules, until, ids, feed, unsent, commit record, kids, holds, schedules, their
- * times, idempotency records. ARGV: random, tenant, shard, store time of the first try (ms), changes
- * as JSON, `dry` where nothing is to be written.
+ * times, audit, idempotency records. ARGV: random, tenant, shard, store time of the first try (ms),
+ * changes as JSON, `dry` where nothing is to be written, then the text of each change's audit act, empty
+ * where it has none.
  *
  * A change has an `op`, and of these what it needs: m (canonical text of the match), t (which default
- * cut-off), r (reason), ttl, skew, id, ack (somebody waits to hear that it was applied).
+ * cut-off), r (reason), ttl, skew, id, ack (somebody waits to hear that it was applied), w (where its trace
+ * stands: kept beside the entry, in the field `t`, for whoever publishes it).
  * - `revoke`: b (explicit cut-off, -1 for "any iat"), x (text of `except`), jx (verified `exp`).
  * - `hold`: rb (reviewBy), o (outcome).
  * - `restore` by m or id, `release` by m. By match a restore also lifts whatever earlier terms held,
@@ -28,7 +31,10 @@ import { undoPart } from './commit/undo.ts'
  * <match>` for `restore`, `release` and `outcome`, `<id> <at>` for `schedule`, what was kept for
  * `cancel`, `-` where nothing is due, or `!<code>`. The answers are kept for a minute under the
  * commit's id, so that a repeat has one effect. A change with `k` (a number) and `h` has an
- * idempotency record in KEYS[11 + k]: the same `h` gets the answer of the first try, another is refused.
+ * idempotency record in KEYS[12 + k]: the same `h` gets the answer of the first try, another is refused.
+ *
+ * The audit record of a change is its act and its answer, written in the same step; a repeat, and what
+ * is refused to a caller, writes none. Of what Knell does by itself a refusal is recorded once, not at each try.
  *
  * A dry run takes one change, computes all and writes nothing: after the answer come the wire texts of
  * the rule before and after, each empty where there is none.
@@ -42,7 +48,8 @@ if s.now - first > 30000 then return { 'commit_too_old', int(s.now), s.epoch, ''
 local changes = cjson.decode(ARGV[5])
 local MAX_AHEAD, MAX_SCHEDULES, AGAIN = 31622400, 10000, 60
 local again, planned, gone, late = {}, {}, {}, {}
-${rulesPart}${revokePart}${undoPart}${holdPart}${schedulePart}
+local quiet, extra = false, ''
+${auditLib}${rulesPart}${revokePart}${undoPart}${holdPart}${schedulePart}
 local function answerTo(change)
   if change.op == 'revoke' then return revoke(change, s.sec) end
   if change.op == 'hold' then return hold(change, s.sec) end
@@ -54,10 +61,13 @@ local function answerTo(change)
   return fire(change)
 end
 
-local answers, records = {}, {}
+local function isRecorded(w) return string.find(string.sub(w, 55, 55), '[13579bdf]') end
+local answers, records, acts = {}, {}, {}
 for i, change in ipairs(changes) do
   local answer
-  local key = change.k and KEYS[11 + change.k]
+  local act, before = ARGV[6 + i] or '', published
+  local key = change.k and KEYS[12 + change.k]
+  quiet, extra = false, ''
   local known = key and (records[key] or redis.call('GET', key))
   if known then
     local hash, first_ = string.match(known, '^(%w+) (.*)$')
@@ -65,6 +75,17 @@ for i, change in ipairs(changes) do
   else
     answer = answerTo(change)
     if change.ack and current then current.ack = true end
+    if change.w and current and string.match(answer, '^(%d+) ') == int(current.seq) then
+      -- The first that is recorded leads, else the first.
+      if not current.w or not isRecorded(current.w) and isRecorded(change.w) then current.w = change.w end
+    end
+  end
+  if act ~= '' and not known and not quiet and (answer ~= '-' or extra ~= '') then
+    local own = change.op == 'fire' or change.op == 'outcome'
+    if own or string.sub(answer, 1, 1) ~= '!' then
+      local same = published == before and change.op ~= 'schedule' and change.op ~= 'cancel'
+      acts[#acts + 1] = { 'a', act, 'o', answer, 'x', extra, 'n', same and '1' or '' }
+    end
   end
   if key and not known and string.sub(answer, 1, 1) ~= '!' then records[key] = change.h .. ' ' .. answer end
   answers[i] = answer
@@ -82,7 +103,8 @@ for i, entry in ipairs(entries) do
 end
 for i, entry in ipairs(entries) do
   local id = int(s.term) .. '-' .. int(entry.seq)
-  redis.call('XADD', KEYS[5], id, 'b', bodies[i])
+  if entry.w then redis.call('XADD', KEYS[5], id, 'b', bodies[i], 't', entry.w)
+  else redis.call('XADD', KEYS[5], id, 'b', bodies[i]) end
   redis.call('ZADD', KEYS[6], int(s.now), id)
   reply[#reply + 1] = int(entry.seq)
   reply[#reply + 1] = bodies[i]
@@ -116,6 +138,7 @@ for _, one in ipairs(late) do
   redis.call('HSET', KEYS[10], one[1], one[2])
   redis.call('ZADD', KEYS[11], int(s.sec + AGAIN), one[1])
 end
+for _, act in ipairs(acts) do addRecord(KEYS[12], unpack(act)) end
 for key, record in pairs(records) do redis.call('SET', key, record, 'PX', 600000, 'NX') end
 redis.call('HSET', META, 'rev', int(seq))
 redis.call('SET', KEYS[7], result, 'PX', 60000)

@@ -63,8 +63,8 @@ return reply
 
 /**
  * Claims unsent entries that nobody has tried to send for a while, oldest first. KEYS: meta, feed,
- * unsent. ARGV: random, ms since the last try, most entries, most bytes. Answers the store time, then per entry its position and
- * body. Claiming moves the time of the last try, so that others leave it alone; a note whose entry is gone from the feed is dropped.
+ * unsent. ARGV: random, ms since the last try, most entries, most bytes. Answers the store time, then per entry its position,
+ * body and trace (empty where it has none). Claiming moves the time of the last try, so that others leave it alone; a note whose entry is gone from the feed is dropped.
  */
 export const claimUnsent = `
 local s = open()
@@ -79,6 +79,7 @@ for _, id in ipairs(ids) do
     redis.call('ZADD', KEYS[3], 'XX', int(s.now), id)
     reply[#reply + 1] = id
     reply[#reply + 1] = body
+    reply[#reply + 1] = found[1][2][4] or ''
   else
     redis.call('ZREM', KEYS[3], id)
   end

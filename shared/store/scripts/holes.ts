@@ -163,7 +163,7 @@ return { word, int(lost), #opened }
  * id, log, 1 where the queue is empty, time of the newest entry done anywhere, ms of margin after a
  * retry, ms of the loan, most holes, most bytes, ms until one that may still be
  * in the queue is looked at again. Answers how many holes were looked at, how many had gone from the feed, then per
- * hole position, tries, when it was first seen, the indexes that are done, and the body.
+ * hole position, tries, when it was first seen, the indexes that are done, the body, and the trace (empty where it has none).
  *
  * A hole was confirmed by RabbitMQ before it was first seen, so what was committed after that is
  * queued behind it, and behind what was sent again before. If such an entry is done, the hole's message has passed the queue.
@@ -196,7 +196,7 @@ for _, pos in ipairs(due) do
     redis.call('ZADD', KEYS[5], int(s.now + loan), pos)
     local body = found[1][2][2]
     bytes = bytes + #body
-    for _, item in ipairs({ pos, int(r.a), int(r.f), r.d, body }) do reply[#reply + 1] = item end
+    for _, item in ipairs({ pos, int(r.a), int(r.f), r.d, body, found[1][2][4] or '' }) do reply[#reply + 1] = item end
   end
 end
 reply[1], reply[2] = looked, lost

@@ -1,5 +1,6 @@
 import { MAX_ENTRY_BYTES, parseJson, type Entry } from '../../domain/entry.ts'
 import { KnellError } from '../../domain/errors.ts'
+import type { TraceText } from '../../tracing/trace-text.ts'
 import { isRetryMessage, parseRetryMessage } from '../../domain/handler-messages.ts'
 import { eventKey, parsePartialEntry, type PartialEntry } from '../../domain/partial-entry.ts'
 
@@ -30,6 +31,8 @@ export interface Batch {
   /** The text of the entry, byte for byte as it was signed. */
   readonly body: string
   readonly signature?: string
+  /** Where its trace stands; each try of each event is a part of it. */
+  readonly trace?: TraceText | undefined
 }
 
 /** Judges the text of an entry, or of some events of one, and its signature before anything in it is believed. Throws for one that is not to be. */

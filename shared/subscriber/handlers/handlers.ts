@@ -1,10 +1,14 @@
+import { context, type Context } from '@opentelemetry/api'
 import { setTimeout as delay } from 'node:timers/promises'
 import { KnellError, isKnellError, toKnellError } from '../../domain/errors.ts'
 import type { Kind } from '../../domain/entry.ts'
-import type { Names } from '../../domain/names.ts'
 import type { HandledCounts } from '../events.ts'
+import { serviceNamesOf, type Names } from '../../domain/names.ts'
+import type { TlsClient } from '../../tls/tls-client.ts'
+import { readTrace } from '../../tracing/trace-text.ts'
 import { readBatch, type Batch, type BatchRules, type BodyCheck } from './batch.ts'
 import { HandledReporter, type Report } from './handled-reporter.ts'
+import { inProcessSpan } from './handler-spans.ts'
 import { settleHandle, type HandleOptions, type Handling } from './options.ts'
 import { Outbox } from './outbox.ts'
 import { ServiceQueue, type Delivery } from './service-queue.ts'
@@ -25,6 +29,7 @@ const NOTHING: HandledCounts = { handled: 0, retried: 0, dead: 0, postponed: 0 }
 
 export interface HandlersOptions {
   readonly amqp: string
+  readonly tls?: TlsClient | undefined
   readonly service: string
   readonly names: Names
   readonly tenants: readonly string[]
@@ -60,7 +65,7 @@ export class Handlers {
 
   constructor(options: HandlersOptions) {
     this.#options = options
-    const { amqp: url, service, names, tenants, report, onRan } = options
+    const { amqp: url, tls, service, names, tenants, report, onRan } = options
     this.#worker = new Worker(onRan)
     const onProblem = (error: unknown): void => this.#problem(error)
     this.#reporter = new HandledReporter({
@@ -73,7 +78,7 @@ export class Handlers {
       onProblem,
     })
     const repair = async (): Promise<void> => this.#queue?.repair()
-    this.#outbox = new Outbox({ url, service, names, repair, onProblem })
+    this.#outbox = new Outbox({ url, tls, service, names, repair, onProblem })
     this.#settler = new Settler({
       names,
       service,
@@ -131,11 +136,12 @@ export class Handlers {
   }
 
   async #start(): Promise<void> {
-    const { amqp: url, service, names, tenants, reassertMs = REASSERT_MS } = this.#options
+    const { amqp: url, tls, service, names, tenants, reassertMs = REASSERT_MS } = this.#options
     // Handlers that are given in one go are all there before the first event comes.
     await Promise.resolve()
     this.#queue = new ServiceQueue({
       url,
+      tls,
       service,
       names,
       tenants,
@@ -210,7 +216,8 @@ export class Handlers {
     try {
       const signature = delivery.headers['knell-signature']
       const text = typeof signature === 'string' ? signature : undefined
-      batch = readBatch(delivery.content, text, Date.now(), this.rules)
+      const read = readBatch(delivery.content, text, Date.now(), this.rules)
+      batch = { ...read, trace: readTrace(delivery.headers) }
     } catch (error) {
       this.#problem(error)
       const isWanted = (): boolean => delivery.isAlive
@@ -221,7 +228,10 @@ export class Handlers {
       } else delivery.requeue()
       return
     }
-    const counts = await this.#work(batch, delivery, { again: false })
+    const { queue } = serviceNamesOf(this.#options.names, this.#options.service)
+    const counts = await inProcessSpan(queue, batch, (within) =>
+      this.#work(batch, delivery, { again: false, within }),
+    )
     if (counts === undefined) delivery.requeue()
     else delivery.ack()
   }
@@ -230,7 +240,7 @@ export class Handlers {
   async #work(
     batch: Batch,
     owner: Owner,
-    { again }: { again: boolean },
+    how: { again: boolean; within: Context },
   ): Promise<HandledCounts | undefined> {
     const maxAttempts = this.#worker.maxAttempts(batch.entry.kind)
     const notAfter = performance.now() + HOLD_MS
@@ -239,7 +249,7 @@ export class Handlers {
     const tried = await Promise.all(
       batch.items.map(
         async (item) =>
-          [item, await this.#worker.run(batch, item, owner, { notAfter, again })] as const,
+          [item, await this.#worker.run(batch, item, owner, { ...how, notAfter })] as const,
       ),
     )
     clearTimeout(timer)
@@ -255,7 +265,8 @@ export class Handlers {
   async runAgain(batch: Batch): Promise<HandledCounts | undefined> {
     this.#assertOpen()
     if (!this.#worker.has(batch.entry.kind)) return NOTHING
-    const work = this.#work(batch, { isAlive: true, isPassing: true }, { again: true })
+    const how = { again: true, within: context.active() }
+    const work = this.#work(batch, { isAlive: true, isPassing: true }, how)
     this.#track(work)
     return work
   }

@@ -3,6 +3,7 @@ import { Publisher, type Outgoing } from '../../broker/publisher.ts'
 import { ensureExchanges } from '../../broker/topology.ts'
 import { KnellError } from '../../domain/errors.ts'
 import type { Names } from '../../domain/names.ts'
+import type { TlsClient } from '../../tls/tls-client.ts'
 
 const FIRST_PAUSE_MS = 250
 const MAX_PAUSE_MS = 5000
@@ -21,6 +22,7 @@ export class Outbox {
 
   constructor(options: {
     url: string
+    tls?: TlsClient | undefined
     service: string
     names: Names
     /** Declares queues and bindings anew: what was published found none. */
@@ -29,7 +31,11 @@ export class Outbox {
   }) {
     this.#repair = options.repair
     this.#onProblem = options.onProblem
-    this.#broker = new Broker(options.url, `knell handlers ${options.service}, publishing`)
+    this.#broker = new Broker(
+      options.url,
+      `knell handlers ${options.service}, publishing`,
+      options.tls,
+    )
     this.#broker.use((link) => ensureExchanges(link, options.names))
     this.#broker.on('problem', (error) => options.onProblem(error))
     this.#publisher = new Publisher(this.#broker)

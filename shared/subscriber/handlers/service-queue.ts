@@ -5,6 +5,7 @@ import { ensureService, serviceTopologyOf } from '../../broker/service-topology.
 import type { Kind } from '../../domain/entry.ts'
 import { KnellError } from '../../domain/errors.ts'
 import { serviceNamesOf, type Names } from '../../domain/names.ts'
+import type { TlsClient } from '../../tls/tls-client.ts'
 
 const CLOSE_CHANNEL_MS = 2000
 
@@ -44,6 +45,7 @@ export class ServiceQueue {
 
   constructor(options: {
     url: string
+    tls?: TlsClient | undefined
     service: string
     names: Names
     tenants: readonly string[]
@@ -63,7 +65,7 @@ export class ServiceQueue {
     this.#reassertMs = options.reassertMs
     this.#onDelivery = options.onDelivery
     this.#onProblem = options.onProblem
-    this.#broker = new Broker(options.url, `knell handlers ${options.service}`)
+    this.#broker = new Broker(options.url, `knell handlers ${options.service}`, options.tls)
     this.#broker.use((link) => this.#setup(link))
     this.#broker.on('up', () => options.onUp())
     this.#broker.on('down', () => {

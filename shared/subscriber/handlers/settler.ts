@@ -17,6 +17,7 @@ import {
 } from '../../domain/names.ts'
 import { entryId } from '../../domain/partial-entry.ts'
 import type { HandledCounts } from '../events.ts'
+import type { TraceText } from '../../tracing/trace-text.ts'
 import type { Batch, Item } from './batch.ts'
 import type { HandledReporter } from './handled-reporter.ts'
 import type { Outbox } from './outbox.ts'
@@ -143,7 +144,7 @@ export class Settler {
   }
 
   #retry(
-    { entry, body, signature, firstSeenAt }: Batch,
+    { entry, body, signature, firstSeenAt, trace }: Batch,
     items: readonly Item[],
     { attempt, passes }: { attempt: number; passes: number },
     routingKey: string,
@@ -166,6 +167,7 @@ export class Settler {
       type: 'knell.retry',
       messageId: entryId(entry),
       body: JSON.stringify(message),
+      trace,
     }
   }
 
@@ -177,7 +179,7 @@ export class Settler {
       firstSeenAt: batch.firstSeenAt,
       deadAt: Date.now(),
     })
-    return this.#toDead(key, letter)
+    return this.#toDead(key, letter, batch.trace)
   }
 
   /** Puts bytes that nothing explains among the dead letters. Returns whether they lie there. */
@@ -196,13 +198,14 @@ export class Settler {
     return this.#outbox.deliver(this.#toDead(letter.key, letter), isWanted)
   }
 
-  #toDead(messageId: string, letter: DeadEvent | PoisonLetter): Outgoing {
+  #toDead(messageId: string, letter: DeadEvent | PoisonLetter, trace?: TraceText): Outgoing {
     return {
       exchange: this.#names.dead,
       routingKey: this.#own.deadKey,
       type: 'knell.dead',
       messageId,
       body: JSON.stringify(letter),
+      trace,
     }
   }
 }

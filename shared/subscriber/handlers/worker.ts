@@ -1,7 +1,9 @@
+import type { Context } from '@opentelemetry/api'
 import pLimit, { type LimitFunction } from 'p-limit'
 import type { Kind } from '../../domain/entry.ts'
 import { KnellError } from '../../domain/errors.ts'
 import type { Batch, Item } from './batch.ts'
+import { inHandleSpan } from './handler-spans.ts'
 import type { HandleOptions, HandlerContext } from './options.ts'
 
 /** What became of one event. */
@@ -88,12 +90,13 @@ export class Worker {
   /**
    * Runs one event, or finds that it runs already. Never rejects. One that has not begun at
    * `notAfter` (monotonic ms) is postponed. With `again` it runs though it was handled here before.
+   * Its span is a child of what is active in `within`.
    */
   async run(
     batch: Batch,
     item: Item,
     owner: Owner,
-    options: { notAfter: number; again?: boolean },
+    options: { notAfter: number; within: Context; again?: boolean },
   ): Promise<Outcome> {
     if (options.again !== true && this.#handled.has(item.key)) return HANDLED
     const known = this.#running.get(item.key)
@@ -105,7 +108,7 @@ export class Worker {
     const registration = this.#byKind.get(batch.entry.kind)
     const limit = registration === undefined ? undefined : this.#limits.get(registration)
     if (registration === undefined || limit === undefined) return { what: 'unhandled' }
-    const outcome = this.#queue(registration, limit, batch, item, options.notAfter)
+    const outcome = this.#queue(registration, limit, batch, item, options)
     this.#running.set(item.key, { owner, outcome })
     const done = await outcome
     this.#running.delete(item.key)
@@ -127,7 +130,7 @@ export class Worker {
     limit: LimitFunction,
     batch: Batch,
     item: Item,
-    notAfter: number,
+    { notAfter, within }: { notAfter: number; within: Context },
   ): Promise<Outcome> {
     return new Promise((resolve) => {
       if (this.#closing) return resolve(POSTPONED)
@@ -136,7 +139,7 @@ export class Worker {
       void limit(async () => {
         this.#waiting.delete(giveUp)
         if (this.#closing || performance.now() > notAfter) return giveUp()
-        resolve(await this.#call(registration, batch, item))
+        resolve(await inHandleSpan(batch, within, () => this.#call(registration, batch, item)))
       })
       return undefined
     })

@@ -402,22 +402,24 @@ describe('the rules of the store', () => {
   })
 
   it('gives one effect per idempotency key, and refuses another body under it', async () => {
-    const key = { key: 'k1', body: 'b1' }
+    const idempotency = { key: 'k1', body: 'b1' }
     const first = await test.rules.revoke(
       TENANT,
       revokeOf({ sub: 'a' }, { issuedBefore: now - 9 }),
-      key,
+      { idempotency },
     )
     await test.rules.restore(TENANT, { op: 'restore', match: { sub: 'a' }, ttlSeconds: 3600 })
     const again = await test.rules.revoke(
       TENANT,
       revokeOf({ sub: 'a' }, { issuedBefore: now - 9 }),
-      key,
+      { idempotency },
     )
     expect(again).to.deep.equal(first)
     expect(test.entries).to.have.length(2)
     for (const sub of ['b', 'c', 'd', 'e']) {
-      const work = test.rules.revoke(TENANT, revokeOf({ sub }), { key: 'k1', body: 'b2' })
+      const work = test.rules.revoke(TENANT, revokeOf({ sub }), {
+        idempotency: { key: 'k1', body: 'b2' },
+      })
       expect(await codeOf(work)).to.equal('idempotency_conflict')
     }
   })

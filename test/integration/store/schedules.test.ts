@@ -150,7 +150,7 @@ describe('schedules in the store', () => {
 
   it('have one effect per idempotency key', async () => {
     const at = (await now()) + 10
-    const key = { key: 'k1', body: 'b1' }
+    const key = { idempotency: { key: 'k1', body: 'b1' } }
     const first = await test.schedules.schedule(TENANT, at, revokeOf({ sub: 'a' }), key)
     const again = await test.schedules.schedule(TENANT, at, revokeOf({ sub: 'a' }), key)
     expect(again).to.deep.equal(first)

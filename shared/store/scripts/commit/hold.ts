@@ -55,7 +55,13 @@ local function outcome(change)
     again[change.m] = h and h.b or false
     return '-'
   end
-  if h.o == 'release' then return lift(rule) end
+  extra = '{"holdId":"' .. h.i .. '","reviewBy":' .. int(h.b) .. ',"outcome":"' .. h.o .. '"}'
+  quiet = tonumber(redis.call('ZSCORE', KEYS[9], change.m) or h.b) ~= h.b
+  if h.o == 'release' then
+    local answer = lift(rule)
+    quiet = quiet and string.sub(answer, 1, 1) == '!'
+    return answer
+  end
   local old = copyOf(rule)
   local cut = defaultOf(change, h.b)
   local until_ = untilOf(change, h.b, cut)
@@ -75,6 +81,7 @@ local function outcome(change)
     return '!rule_too_large'
   end
   if added then newIds[#newIds + 1] = { added.i, change.m } end
+  quiet = false
   return liftedText(rule, { h.i })
 end
 `

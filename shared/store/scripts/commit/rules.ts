@@ -6,7 +6,7 @@
  */
 export const rulesPart: string = `
 local LEEWAY, MAX_CUTOFFS, MAX_FOLDED, MAX_LIFTED, MAX_LIFTED_HOLDS, MAX_EVENT, MAX_BODY = 60, 16, 800, 800, 16, 60000, 60000
-local rules, order, entries, newIds = {}, {}, {}, {}
+local rules, order, entries, newIds, published = {}, {}, {}, {}, 0
 
 local function load(m)
   local known = rules[m]
@@ -143,6 +143,7 @@ local function publish(rule, old, kind, give)
     end
   end
   current.events[#current.events + 1] = wire
+  published = published + 1
   current.size = current.size + #wire + 1
   rule.epoch, rule.seq, rule.wire, rule.rest, rule.dirty, rule.isNew = s.epoch, int(at), wire, restOf(rule, wired), true, false
   return at, idHere()

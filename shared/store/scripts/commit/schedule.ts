@@ -42,15 +42,17 @@ local function fire(change)
   if c.op == 'hold' and c.rb <= s.sec then
     -- The whole hold was slept through: only its outcome is left.
     if c.o == 'revoke' then answer = revoke({ op = 'revoke', m = c.m, t = c.t, r = c.r, ttl = c.ttl, skew = c.skew }, c.rb, change.id)
-    else answer = '-' end
+    else answer, extra = '-', '{"slept":true}' end
   else
     local default = defaultOf(c, at)
     if default and c.b and c.b > default then c.b = default end
     answer = applied(c, at, change.id)
   end
   if string.sub(answer, 1, 1) == '!' then
+    local code = string.match(answer, '^!([%w_]+)')
+    quiet = string.match(text, ',"problem":"([%w_]+)"}$') == code
     local bare = string.gsub(text, ',"problem":"[%w_]+"}$', '}')
-    late[#late + 1] = { change.id, string.sub(bare, 1, -2) .. ',"problem":"' .. string.match(answer, '^!([%w_]+)') .. '"}' }
+    late[#late + 1] = { change.id, string.sub(bare, 1, -2) .. ',"problem":"' .. code .. '"}' }
   else
     gone[change.id] = true
   end

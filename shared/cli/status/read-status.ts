@@ -1,0 +1,96 @@
+import type { HealthReport } from '../../http/health.ts'
+import { ApiProblem, type ApiClient } from '../client/api-client.ts'
+
+/** An instance, as `GET /v1/subscribers` shows it. */
+export interface SubscriberShown {
+  readonly service: string
+  readonly instance: string
+  readonly state: string
+  readonly lastSeenMs: number
+  readonly staleMs: number | null
+  readonly maxStalenessMs: number | null
+  readonly behind: number | null
+  readonly user?: string
+  readonly key?: string
+}
+
+export interface Subscribers {
+  readonly tenant: string
+  readonly at: number
+  readonly subscribers: readonly SubscriberShown[]
+  readonly handlers: readonly { readonly service: string; readonly [member: string]: unknown }[]
+}
+
+/** What one sweep did; the counts are named as `GET /v1/sweeps` names them. */
+export interface SweepReport {
+  readonly at: number
+  readonly trigger: string
+  readonly durationMs: number
+  readonly [count: string]: unknown
+}
+
+/** Everything that `knell status` shows. What the process does not offer, or the key may not see, is absent. */
+export interface Status {
+  readonly url: string
+  readonly health: HealthReport
+  readonly overview?: Readonly<Record<string, unknown>>
+  readonly subscribers?: Subscribers
+  readonly queues?: Readonly<Record<string, unknown>>
+  readonly sweep?: SweepReport
+  /** What could not be read, and why. */
+  readonly missing: Readonly<Record<string, string>>
+}
+
+export async function readStatus(client: ApiClient): Promise<Status> {
+  const { url, tenant } = client.connection
+  const missing: Record<string, string> = {}
+  const read = async <T>(
+    name: string,
+    path: string,
+    query = {},
+  ): Promise<Partial<Record<string, T>>> => {
+    try {
+      const found = await client.optional<T>(path, { query })
+      if (found !== undefined) return { [name]: found }
+      missing[name] = 'this process does not offer it'
+    } catch (error) {
+      if (!(error instanceof ApiProblem)) throw error
+      missing[name] = error.message
+    }
+    return {}
+  }
+  const health = await readHealth(client)
+  const [overview, subscribers, queues, sweeps] = await Promise.all([
+    read<Status['overview']>('overview', '/v1/overview'),
+    read<Subscribers>('subscribers', '/v1/subscribers', { tenant }),
+    read<Status['queues']>('queues', '/v1/queues'),
+    read<{ sweeps: SweepReport[] }>('sweeps', '/v1/sweeps', { limit: 1 }),
+  ])
+  const sweep = sweeps['sweeps']?.sweeps[0]
+  return {
+    url: url.origin,
+    health,
+    ...overview,
+    ...subscribers,
+    ...queues,
+    ...(sweep === undefined ? {} : { sweep }),
+    missing,
+  }
+}
+
+/** Health needs no key, and is told with a 503 as well. */
+export async function readHealth(client: ApiClient): Promise<HealthReport> {
+  const response = await client.open('/readyz')
+  const text = await response.text()
+  try {
+    const report = JSON.parse(text) as HealthReport
+    if (typeof report.status === 'string' && 'store' in report) return report
+  } catch {
+    // Told below.
+  }
+  throw new ApiProblem(
+    response.status,
+    `${client.connection.url.origin} answers /readyz with ${response.status} and nothing of Knell's. Is that a notifier?`,
+    { status: response.status, code: 'foreign_answer' },
+  )
+}

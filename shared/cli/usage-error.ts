@@ -1,0 +1,4 @@
+/** The command line is not one this command understands. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}

@@ -1,0 +1,93 @@
+import type { Match } from './claims.ts'
+
+/** Everything that is audited. */
+export const auditActions = [
+  'revoke',
+  'hold',
+  'release',
+  'restore',
+  'schedule',
+  'unschedule',
+  'hold-ended',
+  'scheduled-fired',
+  'max-token-ttl',
+  'remove-subscriber',
+  'replay',
+  'sweep',
+  'register',
+  'login',
+  'authenticate',
+] as const
+
+export type AuditAction = (typeof auditActions)[number]
+
+/** By which way an act came: a caller says `cli` or `ops` itself, the tick and the sweep are Knell's own. */
+export const auditVias = ['api', 'cli', 'ops', 'tick', 'sweep'] as const
+
+export type AuditVia = (typeof auditVias)[number]
+
+/** What is known of an act before it is done: who asks for what, and from where. Never a token or a secret. */
+export interface AuditAct {
+  readonly action: AuditAction
+  /** The name of the API key; null where Knell acts by itself, or where nobody is known. `by` is what the caller said. */
+  readonly who: { readonly key: string | null; readonly by?: string }
+  readonly from: { readonly address: string | null; readonly via: AuditVia }
+  readonly match?: Match
+  readonly reason?: string
+  readonly note?: string
+  /** The id of the hold or schedule that Knell acts upon by itself. */
+  readonly cause?: string
+  /** What else was asked for, by the names of the call's own members. */
+  readonly details?: Readonly<Record<string, unknown>>
+}
+
+/** How it ended. `code` where it was refused. */
+export interface AuditResult {
+  readonly ok: boolean
+  readonly code?: string
+  /** False where it was accepted and added nothing, since it had been so already. */
+  readonly changed?: boolean
+  readonly [member: string]: unknown
+}
+
+export interface AuditRecord extends AuditAct {
+  /** Unique within its tenant. */
+  readonly id: string
+  /** The store's time, in ms. */
+  readonly at: number
+  /** Null where it concerns no single tenant. */
+  readonly tenant: string | null
+  readonly result: AuditResult
+}
+
+/** What of an audit trail is asked for; what is absent lets everything through. */
+export interface AuditFilter {
+  readonly actions?: ReadonlySet<string> | undefined
+  /** The name of an API key, or what a caller said in `by`. */
+  readonly who?: string | undefined
+  /** Claims that the match must name with these values, as texts. */
+  readonly claims?: Readonly<Record<string, string>> | undefined
+}
+
+export function isWanted(record: AuditRecord, { actions, who, claims }: AuditFilter): boolean {
+  if (actions !== undefined && !actions.has(record.action)) return false
+  if (who !== undefined && record.who.key !== who && record.who.by !== who) return false
+  return Object.entries(claims ?? {}).every(([name, value]) => {
+    const claim = record.match?.[name]
+    return claim !== undefined && String(claim) === value
+  })
+}
+
+/** Three parts of base64url of which the first begins as `{"` does: a JWT (RFC 7519), or what is left of one. */
+const JWT = /eyJ[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*){1,4}/g
+
+/**
+ * An act as the text that is kept. Callers write what they like into `by`, `note` and a match, so
+ * whatever looks like a JWT, and the secret with which the caller came, is replaced.
+ */
+export function toAuditText(act: AuditAct | AuditResult, secret?: string): string {
+  let text = JSON.stringify(act)
+  if (text.includes('eyJ')) text = text.replaceAll(JWT, '[token]')
+  if (secret === undefined || secret === '') return text
+  return text.replaceAll(JSON.stringify(secret).slice(1, -1), '[secret]')
+}

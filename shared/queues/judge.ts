@@ -1,0 +1,258 @@
+import type { Log } from '../domain/position.ts'
+import type { Offer, QueueCount } from './queue-count.ts'
+import type { NamedQueue } from './queue-names.ts'
+
+export type Verdict = 'ok' | 'degraded' | 'failing'
+
+/** What the verdict rests on. All times are in ms. */
+export interface QueueFacts {
+  /** Why the store does not answer; undefined where it does. */
+  readonly storeProblem: string | undefined
+  readonly broker: {
+    readonly isUp: boolean
+    readonly isBlocked: boolean
+    readonly problem: string | undefined
+  }
+  readonly alarms: readonly string[]
+  readonly offered: Readonly<Record<string, Offer>>
+  readonly counts: readonly QueueCount[]
+  readonly missing: readonly NamedQueue[]
+  /** Queues of known services of which nothing could be learned. */
+  readonly unknown: readonly NamedQueue[]
+  /** The services with handlers that the store knows. */
+  readonly services: readonly string[]
+  readonly jobs: readonly JobFacts[]
+  readonly logs: readonly LogFacts[]
+  /** Undefined where no sweep of the last day is known. */
+  readonly sweep: SweepFacts | undefined
+  /** Unsent expiries of a shard above which draining pauses. */
+  readonly backlogMax: number
+}
+
+export interface JobFacts {
+  readonly queue: string
+  readonly counts: Readonly<Record<string, number>>
+  /** How long ago the last job failed; undefined where none has. */
+  readonly lastFailedAgoMs: number | undefined
+}
+
+export interface LogFacts {
+  readonly log: Log
+  readonly unsent: number
+  /** The most unsent entries of one shard. */
+  readonly mostUnsent: number
+  /** How long the oldest of them has waited. */
+  readonly oldestUnsentMs: number | undefined
+}
+
+export interface SweepFacts {
+  /** How long ago the last sweep that reported began. */
+  readonly agoMs: number
+  /** How far sweeps usually lie apart; undefined where only one is known. */
+  readonly everyMs: number | undefined
+}
+
+export type PartName = 'store' | 'rabbitmq' | 'queues' | 'bullmq' | 'relay' | 'sweep'
+
+export interface Part {
+  readonly part: PartName
+  readonly verdict: Verdict
+  /** The worst, in words. */
+  readonly reason: string
+  /** Everything that was found, the worst first; none where all is well. */
+  readonly reasons: readonly string[]
+}
+
+export interface Judgement {
+  readonly verdict: Verdict
+  readonly reason: string
+  readonly parts: readonly Part[]
+}
+
+/** The numbers at which a verdict changes. */
+export const THRESHOLDS = {
+  unsentDegradedMs: 10_000,
+  unsentFailingMs: 60_000,
+  sweepDegradedMs: 60_000,
+  sweepFailingMs: 180_000,
+  /** Times the usual distance of sweeps, where that is more. */
+  sweepDegradedTimes: 2,
+  sweepFailingTimes: 3,
+  backlogMessages: 10_000,
+  retryMessages: 1000,
+  waitingJobs: 60,
+  failedJobMs: 900_000,
+} as const
+
+const ORDER: readonly Verdict[] = ['ok', 'degraded', 'failing']
+const MAX_REASONS = 20
+
+interface Finding {
+  readonly verdict: Verdict
+  readonly reason: string
+}
+
+const degraded = (reason: string): Finding => ({ verdict: 'degraded', reason })
+const failing = (reason: string): Finding => ({ verdict: 'failing', reason })
+
+/**
+ * How the queues are. `failing`: a service may hear late, or nobody repairs what is lost: somebody
+ * should get up. `degraded`: somebody should look. Never better than `/readyz`: without the store
+ * all is failing, without RabbitMQ at least degraded.
+ */
+export function judgeQueues(facts: QueueFacts): Judgement {
+  const parts = [
+    partOf('store', judgeStore(facts), 'The store answers.'),
+    partOf('rabbitmq', judgeBroker(facts), 'RabbitMQ is connected and has no alarm that is told.'),
+    partOf(
+      'queues',
+      judgeCounts(facts),
+      'Every queue that is known is consumed, and nothing was given up.',
+    ),
+    partOf('bullmq', facts.jobs.flatMap(judgeJobs), 'No job waits for long or has just failed.'),
+    partOf(
+      'relay',
+      facts.logs.flatMap((log) => judgeLog(log, facts)),
+      'Nothing waits for RabbitMQ for long.',
+    ),
+    partOf('sweep', judgeSweep(facts), 'Sweeps run.'),
+  ]
+  const worst = parts.reduce((found, part) => (isWorse(part, found) ? part : found))
+  const reason = worst.verdict === 'ok' ? 'Everything that can be seen is well.' : worst.reason
+  return { verdict: worst.verdict, reason, parts }
+}
+
+function isWorse(a: { verdict: Verdict }, b: { verdict: Verdict }): boolean {
+  return ORDER.indexOf(a.verdict) > ORDER.indexOf(b.verdict)
+}
+
+function partOf(part: PartName, findings: readonly Finding[], well: string): Part {
+  const sorted = [...findings].sort((a, b) => ORDER.indexOf(b.verdict) - ORDER.indexOf(a.verdict))
+  const [worst = { verdict: 'ok', reason: well } satisfies Finding] = sorted
+  const reasons = sorted.slice(0, MAX_REASONS).map(({ reason }) => reason)
+  return { part, ...worst, reasons }
+}
+
+function judgeStore({ storeProblem }: QueueFacts): Finding[] {
+  return storeProblem === undefined ? [] : [failing(`the store does not answer: ${storeProblem}`)]
+}
+
+function judgeBroker({ broker, alarms, offered }: QueueFacts): Finding[] {
+  const findings: Finding[] = []
+  if (!broker.isUp) {
+    const why = broker.problem === undefined ? '' : `: ${broker.problem}`
+    findings.push(degraded(`RabbitMQ is not connected${why}; services poll meanwhile`))
+  }
+  if (broker.isBlocked) {
+    findings.push(degraded('RabbitMQ has blocked this connection: it takes no messages'))
+  }
+  for (const alarm of alarms) {
+    findings.push(degraded(`RabbitMQ has an alarm (${alarm}): it takes no messages`))
+  }
+  for (const [name, { state, reason }] of Object.entries(offered)) {
+    if (state === 'failed') findings.push(degraded(`RabbitMQ’s ${name} cannot be read: ${reason}`))
+  }
+  return findings
+}
+
+function judgeCounts({ counts, missing, unknown, services, broker }: QueueFacts): Finding[] {
+  const known = new Set(services)
+  const findings: Finding[] = []
+  const retries = new Map<string, number>()
+  for (const { name, service, kind, messages, consumers } of counts) {
+    const isKnown = known.has(service)
+    if (kind === 'dead') {
+      if (messages > 0) findings.push(degraded(deadReason(messages, service)))
+    } else if (kind === 'retry') {
+      retries.set(service, (retries.get(service) ?? 0) + messages)
+    } else if (consumers === 0 && messages > 0) {
+      const why = isKnown ? '' : '; the store knows no such service, so delete the queue'
+      findings.push(degraded(`no consumer on ${name} with ${counted(messages, 'message')}${why}`))
+    } else if (messages >= THRESHOLDS.backlogMessages) {
+      const many = counted(messages, 'message')
+      findings.push(degraded(`${many} wait in ${name}: its handlers are slower than its events`))
+    }
+  }
+  for (const [service, messages] of retries) {
+    if (messages < THRESHOLDS.retryMessages) continue
+    findings.push(
+      degraded(
+        `${counted(messages, 'event')} of ${service} wait for another try: its handlers fail`,
+      ),
+    )
+  }
+  for (const { name, kind } of missing) {
+    if (kind !== 'service') continue
+    findings.push(degraded(`the queue ${name} is gone; an instance with handlers makes it anew`))
+  }
+  // What RabbitMQ does not answer while it is away or blocks has been said.
+  const silent =
+    broker.isUp && !broker.isBlocked ? unknown.filter(({ kind }) => kind !== 'retry') : []
+  for (const { name } of silent)
+    findings.push(degraded(`RabbitMQ does not say how full ${name} is`))
+  return findings
+}
+
+function deadReason(messages: number, service: string): string {
+  const them = messages === 1 ? 'it' : 'them'
+  return `${counted(messages, 'dead letter')} of ${service}; replay or drop ${them}`
+}
+
+function judgeJobs({ queue, counts, lastFailedAgoMs }: JobFacts): Finding[] {
+  const findings: Finding[] = []
+  const waiting = counts['waiting'] ?? 0
+  const failed = counts['failed'] ?? 0
+  if (failed > 0 && lastFailedAgoMs !== undefined && lastFailedAgoMs < THRESHOLDS.failedJobMs) {
+    const ago = `the last ${seconds(lastFailedAgoMs)} ago`
+    findings.push(degraded(`${counted(failed, 'failed job')} in ${queue}, ${ago}`))
+  }
+  if (waiting >= THRESHOLDS.waitingJobs) {
+    findings.push(degraded(`${counted(waiting, 'job')} wait in ${queue}: nobody works on them`))
+  }
+  return findings
+}
+
+function judgeLog(
+  { log, unsent, mostUnsent, oldestUnsentMs }: LogFacts,
+  { broker, alarms, backlogMax }: QueueFacts,
+): Finding[] {
+  const findings: Finding[] = []
+  if (oldestUnsentMs !== undefined && oldestUnsentMs >= THRESHOLDS.unsentDegradedMs) {
+    const why = !broker.isUp
+      ? 'RabbitMQ is not connected'
+      : broker.isBlocked || alarms.length > 0
+        ? 'RabbitMQ is blocked'
+        : 'RabbitMQ confirms nothing, or no relay runs'
+    const reason = `the oldest unsent entry of ${log} waits for ${seconds(oldestUnsentMs)}: ${why}`
+    const isFailing = oldestUnsentMs >= THRESHOLDS.unsentFailingMs
+    findings.push(isFailing ? failing(reason) : degraded(reason))
+  }
+  if (log === 'expiries' && mostUnsent > backlogMax) {
+    findings.push(
+      degraded(
+        `${counted(unsent, 'entry', 'entries')} of expiries are unsent: further ones wait in the wheel`,
+      ),
+    )
+  }
+  return findings
+}
+
+function judgeSweep({ sweep, storeProblem }: QueueFacts): Finding[] {
+  if (storeProblem !== undefined) return []
+  if (sweep === undefined)
+    return [degraded('no sweep has been reported in the last day; is a poller running?')]
+  const { agoMs, everyMs = 0 } = sweep
+  const { sweepDegradedMs, sweepDegradedTimes, sweepFailingMs, sweepFailingTimes } = THRESHOLDS
+  const reason = `the last sweep was ${seconds(agoMs)} ago: what the push path misses is not repaired`
+  if (agoMs > Math.max(sweepFailingMs, sweepFailingTimes * everyMs)) return [failing(reason)]
+  if (agoMs > Math.max(sweepDegradedMs, sweepDegradedTimes * everyMs)) return [degraded(reason)]
+  return []
+}
+
+function counted(count: number, one: string, many = `${one}s`): string {
+  return `${count.toLocaleString('en')} ${count === 1 ? one : many}`
+}
+
+function seconds(ms: number): string {
+  return `${Math.round(ms / 1000).toLocaleString('en')} s`
+}
