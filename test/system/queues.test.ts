@@ -7,6 +7,8 @@ import type { QueueReport } from '../../shared/queues/queue-health.ts'
 import { startRedis } from '../../shared/cli/engines/private-redis.ts'
 import { openAmqp } from '../support/amqp.ts'
 import { engineUrl } from '../support/store.ts'
+import { readSamples } from '../../shared/queues/samples.ts'
+import { foreignMetrics } from '../support/foreign-metrics.ts'
 import { eventually } from '../support/eventually.ts'
 import { scrape } from '../support/metrics.ts'
 import { startMonitoredRabbit } from '../support/monitored-rabbit.ts'
@@ -52,6 +54,7 @@ describe('GET /v1/queues', function () {
 
   describe('with the management API and the Prometheus plugin', () => {
     let rabbit: PrivateEngine
+    let prometheus: string
     let system: TestSystem
     let notifier: KnellProcess
     let poller: KnellProcess
@@ -59,6 +62,7 @@ describe('GET /v1/queues', function () {
     before(async () => {
       const monitored = await startMonitoredRabbit()
       rabbit = monitored.rabbit
+      prometheus = monitored.prometheus
       system = createSystem({ AMQP_URL: rabbit.url })
       notifier = await system.start('notifier', { RABBITMQ_MANAGEMENT_URL: monitored.management })
       poller = await system.start('poller', { RABBITMQ_PROMETHEUS_URL: monitored.prometheus })
@@ -138,6 +142,15 @@ describe('GET /v1/queues', function () {
         const completed = { queue: 'knell-expiry', state: 'completed' }
         expect(found.value('bullmq_job_count', completed)).to.be.greaterThan(0)
       }
+    })
+
+    it('is beside a RabbitMQ that has the metrics which rules and dashboard take from it', async () => {
+      const response = await fetch(`${prometheus}/metrics`, { headers: { connection: 'close' } })
+      const found = new Set(readSamples(await response.text()).map(({ name }) => name))
+      const wanted = Object.entries(foreignMetrics).flatMap(([name, by]) =>
+        by === 'rabbitmq' ? [name] : [],
+      )
+      expect([...found]).to.include.members(wanted)
     })
 
     it('is for keys of all tenants that may read what operators read', async () => {
