@@ -118,8 +118,8 @@ function proxies(text: string): string[] | undefined {
   return isGood ? found : undefined
 }
 
-/** What was found, as it may be shown: no secret, no credentials of a URL, nothing long. */
-function show(row: SettingRow, text: string): string {
+/** A value of a setting, as it may be shown: no secret, no credentials of a URL, nothing long. */
+export function showSetting(row: SettingRow, text: string): string {
   if (row.secret) return 'a text (not shown)'
   if (!row.name.endsWith('_URL')) return JSON.stringify(text.slice(0, 80))
   // What is no URL at all may be a password in the wrong place.
@@ -176,7 +176,7 @@ export function loadSettings(
       why = `: ${problemsOf(error).join('; ')}`
     }
     if (parsed === undefined) {
-      const found = text === undefined ? 'nothing' : show(row, text)
+      const found = text === undefined ? 'nothing' : showSetting(row, text)
       problems.push(`${name}: expected ${row.expects}, found ${found}${why}`)
     }
     return parsed as T

@@ -19,7 +19,7 @@ const BODY_LIMIT = 262_144
 /** Probes have no key. */
 const OPEN_PATHS: ReadonlySet<string> = new Set(['/livez', '/readyz'])
 /** Calls that say how things are, whatever the store says. */
-const ALWAYS: ReadonlySet<string> = new Set(['/metrics'])
+const ALWAYS: ReadonlySet<string> = new Set(['/metrics', '/v1/overview'])
 /** Calls that may last long have limits of their own. */
 const OWN_CAP: ReadonlySet<string> = new Set(['/v1/feed', '/v1/snapshot'])
 
@@ -27,6 +27,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     readonly auth: Auth
     readonly limits: Limits
+    /** Every call that has been added, as `GET /v1/feed`. */
+    readonly calls: readonly string[]
   }
 }
 
@@ -78,6 +80,7 @@ export function createApp(
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readJson(app))
   app.decorate('auth', createAuth(settings, keys, limits))
   app.decorate('limits', limits)
+  app.decorate('calls', collectCalls(app))
   const calls = new Cap(limits.callsPerKey, 'calls')
   // Before any body is read, so that a stranger cannot make us wait for one.
   app.addHook('onRequest', async (request, reply) => {
@@ -114,6 +117,15 @@ export function createApp(
     )
   })
   return app
+}
+
+/** Fastify adds a HEAD for each GET, which is no call of its own. */
+function collectCalls(app: FastifyInstance): readonly string[] {
+  const calls: string[] = []
+  app.addHook('onRoute', ({ method, url }) => {
+    for (const each of [method].flat()) if (each !== 'HEAD') calls.push(`${each} ${url}`)
+  })
+  return calls
 }
 
 /**

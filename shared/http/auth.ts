@@ -18,6 +18,10 @@ export interface Auth {
     tenant: string | undefined,
     ...scopes: NamedScope[]
   ): TenantSettings
+  /** Who calls, where that is known by now. */
+  known(request: FastifyRequest): ApiKey | undefined
+  /** The tenant that the call was about, whether or not the caller may use it. */
+  tenantAsked(request: FastifyRequest): string | undefined
   /** @throws KnellError `unauthorized`, `forbidden` */
   require(request: FastifyRequest, ...scopes: NamedScope[]): ApiKey
 }
@@ -34,6 +38,7 @@ const ANYBODY: ApiKey = {
 /** Bearer authentication (RFC 6750, section 2.1) against the configured API keys. */
 export function createAuth(settings: Settings, keys: () => KeyRing | 'open', limits: Limits): Auth {
   const known = new WeakMap<FastifyRequest, ApiKey>()
+  const asked = new WeakMap<FastifyRequest, string>()
   const failures = new Failures(limits.failures, limits.failuresWindowMs)
   const caller = (request: FastifyRequest): ApiKey => {
     const ring = keys()
@@ -70,11 +75,14 @@ export function createAuth(settings: Settings, keys: () => KeyRing | 'open', lim
   }
   return {
     caller,
+    known: (request) => (keys() === 'open' ? ANYBODY : known.get(request)),
+    tenantAsked: (request) => asked.get(request),
     require,
     tenant(request, tenant, ...scopes) {
+      const name = tenant ?? 'default'
+      asked.set(request, name)
       const key = require(request, ...scopes)
       // A key learns nothing of tenants it may not use, not even which exist.
-      const name = tenant ?? 'default'
       if (!key.mayUse(name)) {
         throw new KnellError('forbidden', `The API key "${key.name}" is not for this tenant.`)
       }

@@ -1,6 +1,7 @@
 import { kindsOfLog } from '../domain/entry.ts'
 import { bullQueueNames } from '../domain/names.ts'
 import { logs } from '../domain/position.ts'
+import { recoveredKinds } from './recovered.ts'
 
 /** Who exposes a metric: a process of Knell, or a consuming service that mounts `knell/metrics`. */
 export type MetricPlace = 'notifier' | 'poller' | 'service'
@@ -16,6 +17,8 @@ export type MetricName =
   | 'knell_events_returned_total'
   | 'knell_events_nacked_total'
   | 'knell_publish_confirm_seconds'
+  | 'knell_push_seconds'
+  | 'knell_revocation_enforced_seconds'
   | 'knell_feed_tail'
   | 'knell_outbox_depth'
   | 'knell_outbox_oldest_age_seconds'
@@ -50,21 +53,6 @@ export interface MetricRow {
   /** Upper bounds of a histogram's buckets, in the unit of its name. */
   readonly buckets?: readonly number[]
 }
-
-/** What the sweep can catch, by the word that the metric has for it. */
-export type Recovered =
-  'tokens' | 'expiring' | 'holds' | 'schedules' | 'entries' | 'resent' | 'closed' | 'lost'
-
-export const recoveredKinds: readonly Recovered[] = [
-  'tokens',
-  'expiring',
-  'holds',
-  'schedules',
-  'entries',
-  'resent',
-  'closed',
-  'lost',
-]
 
 const both: readonly MetricPlace[] = ['notifier', 'poller']
 const log: readonly string[] = logs
@@ -144,6 +132,18 @@ export const metricsTable: Readonly<Record<MetricName, MetricRow>> = {
     type: 'histogram',
     help: 'Time from publishing an entry to its confirm.',
     where: both,
+    buckets: LATENCY,
+  },
+  knell_push_seconds: {
+    type: 'histogram',
+    help: 'Time from the commit of an entry of revocations, by whichever process, until this notifier heard it back from RabbitMQ.',
+    where: ['notifier'],
+    buckets: LATENCY,
+  },
+  knell_revocation_enforced_seconds: {
+    type: 'histogram',
+    help: 'Time from the commit of an entry of revocations until every live instance had said to have applied it. Of entries that asked for acks: one per beat interval and notifier, and each that somebody waited for.',
+    where: ['notifier'],
     buckets: LATENCY,
   },
   knell_feed_tail: {

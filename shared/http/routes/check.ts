@@ -15,6 +15,7 @@ import { RuleTable } from '../../domain/rule-table.ts'
 import { shardOfMatch } from '../../domain/shard.ts'
 import { WIRE_VERSION } from '../../domain/entry.ts'
 import { tokenDigestOf } from '../../signing/digest.ts'
+import type { Takes } from '../calls/call.ts'
 import { nonceSchema, parseWith, tenantSchema } from '../schemas.ts'
 import type { Services } from '../services.ts'
 
@@ -24,6 +25,11 @@ const checkBody = z.strictObject({
   tenant: tenantSchema,
   nonce: nonceSchema,
 })
+
+/** What the calls of this file take. */
+export const checkTakes: Takes = {
+  'POST /v1/check': { body: checkBody },
+}
 
 /** `POST /v1/check`: the decision of the store itself, for callers without a view. */
 export function addCheckRoute(app: FastifyInstance, services: Services): void {

@@ -1,10 +1,16 @@
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import { KnellError } from '../../domain/errors.ts'
+import type { Takes } from '../calls/call.ts'
 import { countSchema, parseWith } from '../schemas.ts'
 import type { Services } from '../services.ts'
 
 const sweepsQuery = z.strictObject({ limit: countSchema(1, 1000, 50) })
+
+/** What the calls of this file take. */
+export const opsTakes: Takes = {
+  'GET /v1/sweeps': { query: sweepsQuery },
+}
 
 /** Health for probes, and what the sweeps caught. */
 export function addOpsRoutes(app: FastifyInstance, { upkeep, health }: Services): void {

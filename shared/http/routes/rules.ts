@@ -4,6 +4,7 @@ import { parseMatch, type Match } from '../../domain/claims.ts'
 import { KnellError } from '../../domain/errors.ts'
 import { shardOfMatch } from '../../domain/shard.ts'
 import { parseStoredRule, type StoredRule } from '../../store/stored-rule.ts'
+import type { Takes } from '../calls/call.ts'
 import { countSchema, parseWith, tenantSchema } from '../schemas.ts'
 import type { Services } from '../services.ts'
 
@@ -16,6 +17,11 @@ const pageQuery = z.looseObject({
     .optional(),
   limit: countSchema(1, 1000, 100),
 })
+
+/** What the calls of this file take. */
+export const ruleTakes: Takes = {
+  'GET /v1/revocations': { query: pageQuery },
+}
 
 /** `GET /v1/revocations`: the rule of a match (`?sub=alice`, or `?match={"n":5}` for other than strings), or a page of live ones. */
 export function addRuleRoutes(app: FastifyInstance, services: Services): void {

@@ -15,7 +15,7 @@ import { prelude } from './prelude.ts'
 import { dueChanges, listSchedules } from './schedules.ts'
 import { drain, due, register } from './tokens.ts'
 import { ack, forget, join, listInstances } from './instances.ts'
-import { admitShape, pruneRules, replaceTtl, seedTtl, trimFeed } from './upkeep.ts'
+import { admitShape, pruneRules, replaceTtl, seedTtl, trimAudit, trimFeed } from './upkeep.ts'
 
 export type ScriptName =
   | 'commit'
@@ -29,6 +29,7 @@ export type ScriptName =
   | 'claimUnsent'
   | 'pruneRules'
   | 'trimFeed'
+  | 'trimAudit'
   | 'admitShape'
   | 'seedTtl'
   | 'replaceTtl'
@@ -62,6 +63,7 @@ const bodies: Readonly<Record<ScriptName, string>> = {
   claimUnsent,
   pruneRules,
   trimFeed,
+  trimAudit,
   admitShape,
   seedTtl,
   replaceTtl,
