@@ -1,9 +1,11 @@
 import { expect } from 'chai'
+import type { Command } from 'commander'
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parse } from 'yaml'
 import { checkout } from '../../shared/cli/checkout.ts'
+import { createProgram } from '../../shared/cli/program.ts'
 import { runCommand } from '../../shared/cli/engines/run-command.ts'
 import { metricsTable, type MetricName } from '../../shared/metrics/metrics-table.ts'
 import { foreignMetrics } from '../support/foreign-metrics.ts'
@@ -162,6 +164,29 @@ describe('what Prometheus and Grafana are given', function () {
         for (const part of ['Means', 'Felt', 'Look', 'Fix', 'Over']) {
           expect(text, String(text.split('\n')[0])).to.include(`**${part}.**`)
         }
+      }
+    })
+
+    it('have runbooks that name only commands and options that there are', () => {
+      const page = readFileSync(join(checkout, 'docs/runbooks.md'), 'utf8')
+      const lines = [...page.matchAll(/(?:^|`)knell ([a-z][^`\n#]*)/gm)].map(
+        ([, line = '']) => line,
+      )
+      expect(lines.length).to.be.greaterThan(20)
+      for (const line of lines) {
+        const words = line.trim().split(/\s+/)
+        let command: Command = createProgram()
+        for (const word of words) {
+          const next = command.commands.find((each) => each.name() === word)
+          if (next === undefined) break
+          command = next
+        }
+        expect(command.parent, `knell ${line}`).to.not.equal(null)
+        const options = [command, ...command.commands].flatMap((each) => each.options)
+        const known = options.map(({ long }) => long)
+        expect(known, `knell ${line}`).to.include.members(
+          words.filter((word) => word.startsWith('--')),
+        )
       }
     })
 
