@@ -94,7 +94,7 @@ export class QueueHealth {
     const rabbit = await this.#rabbit.read()
     const { broker, store } = this.#probed()
     const { clock } = this.#store
-    const at = clock.isSet ? clock.earliest(thisMoment()) : Date.now()
+    const at = clock.isSet ? Math.floor(clock.earliest(thisMoment())) : Date.now()
     const since = (from: number): number => Math.max(0, at - from)
     const feed = stored.logs.map(({ oldestUnsentAt, ...log }): FeedState => {
       return { ...log, oldestUnsentMs: oldestUnsentAt === undefined ? null : since(oldestUnsentAt) }
