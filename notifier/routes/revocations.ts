@@ -70,7 +70,7 @@ export function addRevocationRoutes(
     await Promise.resolve()
   })
 
-  app.post('/v1/revocations', async (request, reply) => {
+  app.post('/v1/revocations', { config: { action: 'revoke' } }, async (request, reply) => {
     const body = parseWith(revokeBody, request.body, 'body')
     const { settings, match, verifiedExp } = aimOf(app, services, request, body)
     const { tenant } = settings

@@ -38,7 +38,7 @@ export function addScheduleRoutes(app: FastifyInstance, { schedules, audit, log 
     return { schedules: found, ...(next === undefined ? {} : { next: `${next.at}.${next.id}` }) }
   })
 
-  app.delete('/v1/schedules', async (request) => {
+  app.delete('/v1/schedules', { config: { action: 'unschedule' } }, async (request) => {
     const { tenant: named, id } = parseWith(cancelQuery, request.query, 'query')
     const { tenant } = app.auth.tenant(request, named, 'revocations:undo')
     const asked = { action: 'unschedule', details: { id } } as const

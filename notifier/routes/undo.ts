@@ -44,7 +44,7 @@ export const undoTakes: Takes = {
 export function addUndoRoutes(app: FastifyInstance, services: Services): void {
   const { rules, audit, metrics, log } = services
 
-  app.post('/v1/revocations/release', async (request) => {
+  app.post('/v1/revocations/release', { config: { action: 'release' } }, async (request) => {
     const body = parseWith(releaseBody, request.body, 'body')
     const settings = app.auth.tenant(request, body.tenant, 'revocations:undo')
     const { tenant } = settings
@@ -66,7 +66,7 @@ export function addUndoRoutes(app: FastifyInstance, services: Services): void {
     return answerOf(committed)
   })
 
-  app.post('/v1/revocations/restore', async (request) => {
+  app.post('/v1/revocations/restore', { config: { action: 'restore' } }, async (request) => {
     const body = parseWith(restoreBody, request.body, 'body')
     // Two tenants may have given the same id.
     const { size } = services.settings.tenants

@@ -31,7 +31,7 @@ export const subscriberTakes: Takes = {
 
 /** `POST /v1/acks`, and who listens: `GET` and `DELETE /v1/subscribers`. */
 export function addSubscriberRoutes(app: FastifyInstance, services: Services): void {
-  const { feed, instances, handlers, acks, log } = services
+  const { feed, instances, handlers, acks, audit, log } = services
 
   app.post('/v1/acks', { bodyLimit: BODY_LIMIT }, async (request) => {
     const key = app.auth.require(request, 'feed:read')
@@ -82,13 +82,16 @@ export function addSubscriberRoutes(app: FastifyInstance, services: Services): v
     }
   })
 
-  app.delete('/v1/subscribers', async (request) => {
+  app.delete('/v1/subscribers', { config: { action: 'remove-subscriber' } }, async (request) => {
     const query = parseWith(removeQuery, request.query, 'query')
     const { tenant } = app.auth.tenant(request, query.tenant, 'ops:write')
     const removed = await instances.remove(tenant, query.service, query.instance)
     const { service, instance } = query
     // Without an instance the service itself goes: nothing is owed to its handlers any more.
     const ended = instance === undefined && (await handlers.remove(tenant, service))
+    const asked = { action: 'remove-subscriber', details: { service, instance } } as const
+    const result = { ok: true, removed, handlersEnded: ended }
+    await audit.record(request, app.auth.caller(request), tenant, asked, result)
     log.info({ tenant, service, instance, removed, ended }, 'a subscriber was removed')
     return { removed, ...(ended ? { handlersEnded: true } : {}) }
   })
