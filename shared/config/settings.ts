@@ -54,6 +54,12 @@ export interface Settings {
   readonly logLevel: LogLevel
   /** The first part of every Redis key and AMQP name. */
   readonly namespace: string
+  /** Whether the notifier serves the dashboard. */
+  readonly isOpsOn: boolean
+  /** A session of the dashboard ends after so long, whatever happens. */
+  readonly opsSessionMs: number
+  /** A session ends when nobody has done anything for so long. */
+  readonly opsIdleMs: number
   /** Whether a store that may lose what it acknowledged keeps the process from starting. */
   readonly storeStrict: boolean
 }
@@ -130,8 +136,11 @@ export function showSetting(row: SettingRow, text: string): string {
   return JSON.stringify(scheme + masked.slice(0, 80))
 }
 
+function isNear(name: string): boolean {
+  return settingsTable.some((row) => row.name === name && row.near !== undefined)
+}
+
 function nearest(name: string, missing: readonly string[]): string | undefined {
-  const isNear = (one: string): boolean => settingsTable.some((row) => row.name === one && row.near)
   const [close, others] = [missing.filter(isNear), missing.filter((one) => !isNear(one))]
   return nearMatch(name, others) ?? nearMatch(name, close, 1)
 }
@@ -240,6 +249,9 @@ export function loadSettings(
       'NAMESPACE',
       matching((text) => NAMESPACE.test(text)),
     ),
+    isOpsOn: read('OPS', oneOf(['0', '1'])) === '1',
+    opsSessionMs: read('OPS_SESSION', duration(1000, 30 * 24 * HOUR_MS)),
+    opsIdleMs: read('OPS_IDLE', duration(1000, 30 * 24 * HOUR_MS)),
     storeStrict: read('STORE_STRICT', oneOf(['0', '1'])) === '1',
   }
   // Keys may come from either variable, or from neither where authentication is off.

@@ -22,6 +22,7 @@ import type { TokenStore } from '../store/token-store.ts'
 import type { Totals } from '../store/totals.ts'
 import type { UpkeepStore } from '../store/upkeep-store.ts'
 import type { Audit } from './audit.ts'
+import type { AuditTraffic } from './audit-traffic.ts'
 import type { FeedWatch } from './feed-watch.ts'
 import type { Health } from './health.ts'
 
@@ -36,6 +37,7 @@ export interface Services {
   readonly feed: FeedStore
   readonly handlers: HandlerStore
   readonly audit: Audit
+  readonly auditTraffic: AuditTraffic
   readonly auditStore: AuditStore
   readonly upkeep: UpkeepStore
   readonly instances: InstanceStore

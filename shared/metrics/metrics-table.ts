@@ -1,4 +1,5 @@
 import { kindsOfLog } from '../domain/entry.ts'
+import { bullQueueNames } from '../domain/names.ts'
 import { logs } from '../domain/position.ts'
 import { recoveredKinds } from './recovered.ts'
 
@@ -35,6 +36,10 @@ export type MetricName =
   | 'knell_store_persistence_ok'
   | 'knell_store_memory_bytes'
   | 'knell_store_max_memory_bytes'
+  | 'knell_queue_messages'
+  | 'knell_queue_consumers'
+  | 'knell_dead_letters'
+  | 'bullmq_job_count'
   | 'knell_subscriber_instances'
   | 'knell_subscriber_staleness_seconds'
   | 'knell_subscriber_lag_entries'
@@ -53,6 +58,8 @@ const both: readonly MetricPlace[] = ['notifier', 'poller']
 const log: readonly string[] = logs
 const types = Object.values(kindsOfLog).flatMap((kinds) => kinds.map((kind) => `knell.${kind}`))
 const service = 'the services that subscribe; past 100 of them the rest are one, `_other`'
+
+const queue = 'seven for each service with handlers, of the first 70 services by name'
 
 /** From half a millisecond to a minute: what is fast is told apart as well as what is late. */
 const LATENCY: readonly number[] = [
@@ -113,6 +120,7 @@ export const metricsTable: Readonly<Record<MetricName, MetricRow>> = {
   knell_events_returned_total: {
     type: 'counter',
     help: 'Confirmed entries for which no queue was bound.',
+    labels: { type: types },
     where: both,
   },
   knell_events_nacked_total: {
@@ -226,6 +234,30 @@ export const metricsTable: Readonly<Record<MetricName, MetricRow>> = {
   knell_store_max_memory_bytes: {
     type: 'gauge',
     help: 'Memory that Redis may use, over all primaries; 0 where there is no limit.',
+    where: both,
+  },
+  knell_queue_messages: {
+    type: 'gauge',
+    help: 'Messages in a queue of RabbitMQ that belongs to a service with handlers; where only AMQP tells of it, without those that consumers hold.',
+    labels: { queue },
+    where: both,
+  },
+  knell_queue_consumers: {
+    type: 'gauge',
+    help: 'Consumers of a queue of RabbitMQ that belongs to a service with handlers.',
+    labels: { queue },
+    where: both,
+  },
+  knell_dead_letters: {
+    type: 'gauge',
+    help: 'Events that the handlers of a service gave up and nobody has replayed or dropped.',
+    labels: { service: 'the services of knell_queue_messages' },
+    where: both,
+  },
+  bullmq_job_count: {
+    type: 'gauge',
+    help: 'Jobs in a queue of BullMQ, by state.',
+    labels: { queue: Object.values(bullQueueNames), state: 'the states of BullMQ' },
     where: both,
   },
   knell_subscriber_instances: {

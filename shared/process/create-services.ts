@@ -7,6 +7,7 @@ import type { Settings } from '../config/settings.ts'
 import { isKnellError, KnellError } from '../domain/errors.ts'
 import { namesOf, type Names } from '../domain/names.ts'
 import { Audit } from '../http/audit.ts'
+import { AuditTraffic } from '../http/audit-traffic.ts'
 import { FeedWatch } from '../http/feed-watch.ts'
 import { Health } from '../http/health.ts'
 import { tenantOf, type Services } from '../http/services.ts'
@@ -14,6 +15,7 @@ import { Metrics } from '../metrics/metrics.ts'
 import { observePublished } from '../metrics/observe-published.ts'
 import { addStoreCollectors } from '../metrics/store-collectors.ts'
 import { openBullQueues } from '../queues/bull-queues.ts'
+import { addQueueCollector } from '../queues/queue-collector.ts'
 import { QueueHealth } from '../queues/queue-health.ts'
 import { RabbitReader } from '../queues/rabbit-reader.ts'
 import { AckEar } from '../relay/ack-ear.ts'
@@ -28,7 +30,6 @@ import { FeedStore } from '../store/feed-store.ts'
 import { HandlerStore } from '../store/handler-store.ts'
 import { InstanceStore } from '../store/instance-store.ts'
 import { livesOf } from '../store/lives.ts'
-import { OutboxStore } from '../store/outbox-store.ts'
 import { readPopulation } from '../store/population.ts'
 import { createRedis } from '../store/redis.ts'
 import { RuleStore } from '../store/rule-store.ts'
@@ -61,7 +62,7 @@ export interface Process extends Services {
 export function createServices(settings: Settings, log: Logger): Process {
   const { namespace, shards, tenants, beatMs, eventSigningKeys } = settings
   const names = namesOf(namespace)
-  const storeLink = new StoreLink(log)
+  const storeLink = new StoreLink(settings.redis, log)
   const redis = createRedis(settings.redis, (error) => storeLink.failed(error))
   redis.on('ready', () => storeLink.succeeded())
   const store = new Store(redis, { namespace, shards })
@@ -112,6 +113,7 @@ export function createServices(settings: Settings, log: Logger): Process {
   const schedules = new ScheduleStore(store, rules)
   const auditStore = new AuditStore(store)
   const audit = new Audit(auditStore, settings.auditDays)
+  const auditTraffic = new AuditTraffic(auditStore, settings.auditDays, log)
   const dueChanges = new DueChanges({
     store,
     schedules,
@@ -129,7 +131,6 @@ export function createServices(settings: Settings, log: Logger): Process {
     store,
     handlers,
     upkeep,
-    outbox: new OutboxStore(store),
     bullQueues: openBullQueues(store, (err) => log.debug({ err }, 'BullMQ')),
     rabbit: new RabbitReader({
       broker,
@@ -141,6 +142,7 @@ export function createServices(settings: Settings, log: Logger): Process {
     backlogMax: settings.backlogMax,
     probed: () => health.report(),
   })
+  addQueueCollector(metrics, queueHealth)
   return {
     settings,
     log,
@@ -156,6 +158,7 @@ export function createServices(settings: Settings, log: Logger): Process {
     feed,
     handlers,
     audit,
+    auditTraffic,
     auditStore,
     upkeep,
     instances,

@@ -56,6 +56,7 @@ export async function runProcess(
   shared.metrics.set('knell_build_info', 1, { version: readVersion(), kind })
   observeHttp(app, shared.metrics)
   const certificates = watchTls(settings, host.env, app.server, log)
+  shared.auditTraffic.watch(app, (tenant) => settings.tenants.has(tenant))
   const parts = compose(app, shared)
   let stopping: Promise<void> | undefined
   const stop = (code: number): Promise<void> => {
@@ -77,6 +78,7 @@ export async function runProcess(
     shared.health.start()
     const url = await app.listen({ host: settings.host, port: settings.port })
     log.info({ url }, 'listening')
+    log.debug({ calls: app.calls }, 'serving')
   } catch (error) {
     log.fatal({ err: error }, 'cannot start')
     await stop(1)
@@ -104,6 +106,7 @@ async function stopAll(
   log.debug('no call is under way any more')
   await parts.stop()
   log.debug('the background parts have stopped')
+  await shared.auditTraffic.stop()
   await shared.relay.stop()
   await shared.health.stop()
   await shared.broker.close()

@@ -13,6 +13,8 @@ export interface UpkeepPlace {
   readonly shard: number
   /** Rules past their `until`. */
   readonly dead: boolean
+  /** Audit streams: which of the shard's two there are. */
+  readonly audit: readonly ('audit' | 'traffic')[]
   /** The logs that hold entries. */
   readonly logs: readonly Log[]
   /** Entries that RabbitMQ has not confirmed. */
@@ -34,23 +36,30 @@ export class UpkeepStore {
     const before = String(Math.floor(now / 1000))
     const counts = await this.#store.readAll(
       places.flatMap(({ tenant, shard }): [string, ...string[]][] => {
-        const { until, feed, unsent } = this.#store.keys.shard(tenant, shard)
+        const { until, feed, unsent, audit, traffic } = this.#store.keys.shard(tenant, shard)
         return [
           ['zcount', until, '-inf', `(${before}`],
           ['exists', feed.revocations],
           ['exists', feed.expiries],
           ['zcard', unsent.revocations],
           ['zcard', unsent.expiries],
+          ['exists', audit],
+          ['exists', traffic],
         ]
       }),
     )
     return places.map((place, i) => {
-      const [dead, revocations, expiries, ...unsent] = counts.slice(5 * i, 5 * i + 5).map(Number)
+      const [dead, revocations, expiries, revUnsent, expUnsent, audit, traffic] = counts
+        .slice(7 * i, 7 * i + 7)
+        .map(Number)
       return {
         ...place,
         dead: dead !== 0,
         logs: logs.filter((log) => (log === 'revocations' ? revocations : expiries) !== 0),
-        unsent: unsent.reduce((sum, count) => sum + (count || 0), 0),
+        audit: (['audit', 'traffic'] as const).filter(
+          (stream) => (stream === 'audit' ? audit : traffic) !== 0,
+        ),
+        unsent: (revUnsent || 0) + (expUnsent || 0),
       }
     })
   }
@@ -86,6 +95,24 @@ export class UpkeepStore {
       )
       return Number(gone)
     })
+  }
+
+  /** Notes that a sweep begins; answers its number. @throws KnellError `store_*` */
+  async beginSweep(): Promise<number> {
+    try {
+      return await this.#store.redis.incr(this.#store.keys.sweepsBegun)
+    } catch (error) {
+      throw toStoreError(error)
+    }
+  }
+
+  /** How many sweeps have begun. @throws KnellError `store_*` */
+  async sweepsBegun(): Promise<number> {
+    try {
+      return Number((await this.#store.redis.get(this.#store.keys.sweepsBegun)) ?? 0)
+    } catch (error) {
+      throw toStoreError(error)
+    }
   }
 
   /** Keeps a sweep's report for a day. */
