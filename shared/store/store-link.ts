@@ -61,7 +61,8 @@ export class StoreLink {
     // Redis says that it wants a certificate and hangs up; what we have sent meanwhile often makes that a reset.
     const { code } = error as { code?: unknown }
     const { tls: isTls, tlsClient } = this.#target
-    const mayBeCertificate = isTls && tlsClient?.hasCertificate !== true && this.#problem === undefined
+    const mayBeCertificate =
+      isTls && tlsClient?.hasCertificate !== true && this.#problem === undefined
     return mayBeCertificate && (code === 'ECONNRESET' || code === 'EPIPE')
       ? `The store breaks TLS off (${code}); it may want a client certificate.`
       : undefined

@@ -3,7 +3,14 @@ import { parseRedisUrl } from '../../shared/config/redis-url.ts'
 import { createRedis } from '../../shared/store/redis.ts'
 import { eventually } from '../support/eventually.ts'
 import { startSentinels, type Sentinels } from '../support/sentinels.ts'
-import { call, createSystem, dies, oldToken, type Answer, type TestSystem } from '../support/system.ts'
+import {
+  call,
+  createSystem,
+  dies,
+  oldToken,
+  type Answer,
+  type TestSystem,
+} from '../support/system.ts'
 
 /** What Redis says about itself, by name. */
 async function infoOf(url: string): Promise<ReadonlyMap<string, string>> {

@@ -1,7 +1,11 @@
 import { expect } from 'chai'
 import { writeFileSync } from 'node:fs'
 import { loadSettings, type Env } from '../../../shared/config/settings.ts'
-import { openCertificates, type Certificate, type Certificates } from '../../support/certificates.ts'
+import {
+  openCertificates,
+  type Certificate,
+  type Certificates,
+} from '../../support/certificates.ts'
 import { needTool } from '../../support/tools.ts'
 import { problems } from '../tokens/keys.ts'
 
