@@ -1,5 +1,6 @@
 import { isWanted, type AuditFilter, type AuditRecord } from '../shared/domain/audit-record.ts'
 import type { Services } from '../shared/http/services.ts'
+import type { AuditStore } from '../shared/store/audit-store.ts'
 import { AuditMerge, type AuditCursor } from '../shared/store/audit-merge.ts'
 
 /** What of the trail is asked for. */
@@ -16,6 +17,8 @@ export interface Trail {
 export interface AuditPage {
   readonly audit: readonly AuditRecord[]
   readonly next?: string
+  /** Before this time (ms) records may be missing, since a shard keeps no more. */
+  readonly cutAt?: number
 }
 
 /** A page ends after so many records that were looked at, however few of them were wanted. */
@@ -37,13 +40,14 @@ export async function readPage(
   const merge = new AuditMerge(store, auditStore.places(tenants, own), range, atMost)
   const found: AuditRecord[] = []
   let last: AuditRecord | undefined
+  const cut = await cutOf(auditStore, tenants)
   for (let looked = 0; ;) {
     const records = await merge.next()
-    if (records.length === 0) return { audit: found }
+    if (records.length === 0) return { audit: found, ...cut }
     for (const record of records) {
       // One more than fits was seen, or enough was looked at: there is a next page.
       if (found.length === limit || looked === MAX_LOOKED) {
-        return { audit: found, ...(last === undefined ? {} : { next: cursorOf(last) }) }
+        return { audit: found, ...(last === undefined ? {} : { next: cursorOf(last) }), ...cut }
       }
       looked += 1
       last = record
@@ -53,7 +57,7 @@ export async function readPage(
 }
 
 /**
- * All of it as NDJSON, oldest first, up to now; the last line is `{"end":true,"count","upTo"}`, and
+ * All of it as NDJSON, oldest first, up to now; the last line is `{"end":true,"count","upTo","cutAt"?}`, and
  * without it the export was cut off. Every record up to `upTo` (ms) is in it, so the next export goes on with `after=<upTo>`.
  * @throws KnellError `store_*` where it cannot begin
  */
@@ -66,14 +70,15 @@ export async function exportTrail(
   const end = Math.min(before, await settledBefore(services, tenants))
   const range = { newestFirst: false, after, before: end }
   const merge = new AuditMerge(store, auditStore.places(tenants, own), range)
-  return exportLines(services, merge, filter, end - 1)
+  const facts = { upTo: end - 1, ...(await cutOf(auditStore, tenants)) }
+  return exportLines(services, merge, filter, facts)
 }
 
 async function* exportLines(
   { log }: Services,
   merge: AuditMerge,
   filter: AuditFilter,
-  upTo: number,
+  facts: object,
 ): AsyncGenerator<string> {
   let count = 0
   try {
@@ -89,7 +94,7 @@ async function* exportLines(
     log.warn({ err: error }, 'an export of the audit trail was broken off')
     return
   }
-  yield `${JSON.stringify({ end: true, count, upTo })}\n`
+  yield `${JSON.stringify({ end: true, count, ...facts })}\n`
 }
 
 /** Before this time (ms) nothing can be added any more: asking a shard for its time moves the shard's clock there. */
@@ -104,6 +109,14 @@ async function settledBefore({ store }: Services, tenants: readonly string[]): P
     least = Math.min(least, ...touched.map(({ at }) => at))
   }
   return least
+}
+
+async function cutOf(
+  auditStore: AuditStore,
+  tenants: readonly string[],
+): Promise<{ cutAt?: number }> {
+  const cutAt = await auditStore.cutAt(tenants)
+  return cutAt === undefined ? {} : { cutAt }
 }
 
 function isFiltering({ actions, who, claims }: AuditFilter): boolean {

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { parseMatch, type Match } from '../shared/domain/claims.ts'
 import { KnellError } from '../shared/domain/errors.ts'
+import { shown } from '../shared/http/shown-schema.ts'
 import type { Idempotency } from '../shared/store/rule-commit.ts'
 
 const MAX_NUMERIC_DATE = 2 ** 33
@@ -12,16 +13,19 @@ const SURELY_MS = 1e11
 export const noteSchema: z.ZodType<string | undefined> = z.string().max(1000).optional()
 
 /** A NumericDate that a caller sends (RFC 7519, section 2); milliseconds are told apart. */
-export const numericDateSchema: z.ZodType<number> = z
-  .number()
-  .refine((value) => value < SURELY_MS, {
-    message: 'must be a NumericDate, which counts seconds; this looks like milliseconds',
-    abort: true,
-  })
-  .refine(
-    (value) => Number.isInteger(value) && value >= 0 && value <= MAX_NUMERIC_DATE,
-    'must be a NumericDate: whole seconds since 1970',
-  )
+export const numericDateSchema: z.ZodType<number> = shown(
+  z
+    .number()
+    .refine((value) => value < SURELY_MS, {
+      message: 'must be a NumericDate, which counts seconds; this looks like milliseconds',
+      abort: true,
+    })
+    .refine(
+      (value) => Number.isInteger(value) && value >= 0 && value <= MAX_NUMERIC_DATE,
+      'must be a NumericDate: whole seconds since 1970',
+    ),
+  { type: 'integer', minimum: 0, maximum: MAX_NUMERIC_DATE },
+)
 
 /** The claims that a token is spared by. @throws KnellError `invalid_match` */
 export function parseExcept(value: unknown): Match | undefined {

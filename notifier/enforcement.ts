@@ -4,7 +4,7 @@ import type { AckEar, Heard } from '../shared/relay/ack-ear.ts'
 import type { InstanceStore, Recorded } from '../shared/store/instance-store.ts'
 import type { Committed } from '../shared/store/changes.ts'
 import type { RuleStore } from '../shared/store/rule-store.ts'
-import { SharedRead } from './shared-read.ts'
+import { SharedRead } from '../shared/store/shared-read.ts'
 import { Waiter, type Enforced, type Place, type Wait } from './waiter.ts'
 
 /** The store is looked at this often besides: for acks given elsewhere, and for instances that leave. */

@@ -1,6 +1,6 @@
 import { Queue, Worker, type Job } from 'bullmq'
 import type { Logger } from 'pino'
-import { bullQueueNames } from '../shared/queues/bull-queues.ts'
+import { bullQueueNames } from '../shared/domain/names.ts'
 import type { Drained, Drainer } from '../shared/relay/drainer.ts'
 import type { Changed, DueChanges } from '../shared/relay/due-changes.ts'
 import type { RedisClient, Store } from '../shared/store/store.ts'

@@ -7,15 +7,23 @@ import { addDeadRoutes } from '../shared/http/routes/dead.ts'
 import { addFeedRoutes } from '../shared/http/routes/feed.ts'
 import { addMetricsRoute } from '../shared/http/routes/metrics.ts'
 import { addOpsRoutes } from '../shared/http/routes/ops.ts'
+import { addDueRoute } from '../shared/http/routes/due.ts'
+import { addSweepRoute } from '../shared/http/routes/sweeps.ts'
 import { addQueueRoutes } from '../shared/http/routes/queues.ts'
 import { addSubscriberRoutes } from '../shared/http/routes/subscribers.ts'
 import { addRuleRoutes } from '../shared/http/routes/rules.ts'
+import { SweepQueue } from '../shared/relay/sweep-queue.ts'
 import { runProcess } from '../shared/process/run-process.ts'
 import { createBullRedis } from '../shared/store/redis.ts'
 import { Enforcement } from './enforcement.ts'
 import { ExpiryTick } from './expiry-tick.ts'
+import { addOps } from './ops/add-ops.ts'
 import { addAuditRoute } from './routes/audit.ts'
+import { Observer } from './observer.ts'
+import { Overviews } from './overview.ts'
 import { addMaxTokenTtlRoute } from './routes/max-token-ttl.ts'
+import { addOverviewRoute } from './routes/overview.ts'
+import { addRecentRoute } from './routes/recent.ts'
 import { addRevocationRoutes } from './routes/revocations.ts'
 import { addScheduleRoutes } from './routes/schedules.ts'
 import { addTokenRoutes } from './routes/tokens.ts'
@@ -24,7 +32,7 @@ import { addUndoRoutes } from './routes/undo.ts'
 await runProcess('notifier', process, (app, shared) => {
   const { settings, log, names, store, rules, tokens, feed, instances, relay, acks, broker } =
     shared
-  const { dueChanges, signer } = shared
+  const { dueChanges, signer, upkeep } = shared
   const tenants = [...settings.tenants.keys()]
   const { backlogMax, beatMs } = settings
 
@@ -41,13 +49,20 @@ await runProcess('notifier', process, (app, shared) => {
   addSubscriberRoutes(app, shared)
   addOpsRoutes(app, shared)
   addMetricsRoute(app, shared)
+  const observer = new Observer(shared)
+  addRecentRoute(app, shared, observer.recents)
+  addOverviewRoute(app, new Overviews(shared, observer.history))
   addDeadRoutes(app, shared)
+  addDueRoute(app, shared)
   addQueueRoutes(app, shared)
+  if (settings.isOpsOn) addOps(app, shared)
 
   const beater = new Beater({ feed, broker, names, tenants, intervalMs: beatMs, signer, log })
   const drainer = new Drainer({ tokens, relay, tenants, backlogMax })
   const openBull = () => createBullRedis(settings.redis, (err) => log.debug({ err }, 'BullMQ'))
   const [queueRedis, workerRedis] = [openBull(), openBull()]
+  const sweeps = new SweepQueue({ store, upkeep, log, connection: queueRedis })
+  addSweepRoute(app, shared, sweeps)
   const tenant = tenants[0] ?? 'default'
   const tick = new ExpiryTick({
     store,
@@ -62,12 +77,15 @@ await runProcess('notifier', process, (app, shared) => {
   return {
     start() {
       acks.start()
+      observer.start()
       relay.start()
       beater.start()
       tick.start()
     },
     async stop() {
       await tick.stop()
+      await observer.stop()
+      await sweeps.close()
       await beater.stop()
       await acks.stop()
       queueRedis.disconnect()

@@ -114,11 +114,9 @@ export class Waiter {
 
   #take(name: string, instance: Instance, ack: Heard, isNew: boolean): void {
     if (!this.#missing.has(name)) return
-    const { by } = ack
     // Until the store knows whose instance it is only its own word counts.
-    if (isNew && 'user' in by && instance.user === undefined) this.isUnbound = true
-    const isOwn = 'user' in by ? by.user === instance.user : by.key === instance.key
-    if (!isOwn) return
+    if (isNew && 'user' in ack.by && instance.user === undefined) this.isUnbound = true
+    if (!isOwnWord(instance, ack)) return
     if (ack.left) {
       this.#missing.delete(name)
       this.#live -= 1
@@ -180,11 +178,16 @@ export class Waiter {
   }
 }
 
-interface Named {
+/** Whether an ack comes from whom the store knows the instance to be. */
+export function isOwnWord({ user, key }: Instance, { by }: Heard): boolean {
+  return 'user' in by ? by.user === user : by.key === key
+}
+
+export interface Named {
   readonly service: string
   readonly instance: string
 }
 
-function nameOf({ service, instance }: Named): string {
+export function nameOf({ service, instance }: Named): string {
   return `${service} ${instance}`
 }

@@ -5,9 +5,12 @@ import { addDeadRoutes } from '../shared/http/routes/dead.ts'
 import { addFeedRoutes } from '../shared/http/routes/feed.ts'
 import { addMetricsRoute } from '../shared/http/routes/metrics.ts'
 import { addOpsRoutes } from '../shared/http/routes/ops.ts'
+import { addDueRoute } from '../shared/http/routes/due.ts'
+import { addSweepRoute } from '../shared/http/routes/sweeps.ts'
 import { addQueueRoutes } from '../shared/http/routes/queues.ts'
 import { addSubscriberRoutes } from '../shared/http/routes/subscribers.ts'
 import { runProcess } from '../shared/process/run-process.ts'
+import { SweepQueue } from '../shared/relay/sweep-queue.ts'
 import { BeatEar } from '../shared/relay/beat-ear.ts'
 import { Beater } from '../shared/relay/beater.ts'
 import { Drainer } from '../shared/relay/drainer.ts'
@@ -32,7 +35,7 @@ const ALIVE_MS = 90_000
 await runProcess('poller', process, (app, shared) => {
   const { settings, log, names, store, tokens, feed, upkeep, instances, relay, acks, broker } =
     shared
-  const { dueChanges, handlers, signer } = shared
+  const { dueChanges, handlers, signer, auditStore } = shared
   const tenants = [...settings.tenants.keys()]
   const { backlogMax, beatMs, sweepGraceMs: graceMs, feedRetentionMs: retentionMs } = settings
   const keys = settings.eventSigningKeys
@@ -43,6 +46,7 @@ await runProcess('poller', process, (app, shared) => {
   addOpsRoutes(app, shared)
   addMetricsRoute(app, shared)
   addDeadRoutes(app, shared)
+  addDueRoute(app, shared)
   addQueueRoutes(app, shared)
 
   const verifier = keys.length > 0 ? new EventVerifier(keys, settings.namespace) : undefined
@@ -79,6 +83,7 @@ await runProcess('poller', process, (app, shared) => {
     store,
     upkeep,
     instances,
+    auditStore,
     relay,
     drainer,
     dueChanges,
@@ -86,9 +91,13 @@ await runProcess('poller', process, (app, shared) => {
     tenants,
     graceMs,
     retentionMs,
+    auditDays: settings.auditDays,
+    auditMax: settings.auditMax,
   })
   const openBull = () => createBullRedis(settings.redis, (err) => log.debug({ err }, 'BullMQ'))
   const [queueRedis, workerRedis] = [openBull(), openBull()]
+  const queue = new SweepQueue({ store, upkeep, log, connection: queueRedis })
+  addSweepRoute(app, shared, queue)
   const cron = settings.sweepCron
   const schedule = new SweepSchedule({
     store,
@@ -97,7 +106,7 @@ await runProcess('poller', process, (app, shared) => {
     cron,
     log,
     onSwept: (report) => observeSwept(shared.metrics, report),
-    queueRedis,
+    queue,
     workerRedis,
   })
 

@@ -1,7 +1,8 @@
-import { Queue, Worker } from 'bullmq'
+import { Worker } from 'bullmq'
 import { createTask, type ScheduledTask } from 'node-cron'
 import type { Logger } from 'pino'
-import { bullQueueNames } from '../shared/queues/bull-queues.ts'
+import { bullQueueNames } from '../shared/domain/names.ts'
+import type { SweepQueue } from '../shared/relay/sweep-queue.ts'
 import type { RedisClient, Store } from '../shared/store/store.ts'
 import type { UpkeepStore } from '../shared/store/upkeep-store.ts'
 import type { SweepReport, Sweeper } from './sweep.ts'
@@ -19,7 +20,7 @@ export class SweepSchedule {
   readonly #upkeep: UpkeepStore
   readonly #log: Logger
   readonly #onSwept: (report: SweepReport) => void
-  readonly #queue: Queue
+  readonly #queue: SweepQueue
   readonly #worker: Worker
   readonly #task: ScheduledTask
   #lastSeen = -1
@@ -35,7 +36,7 @@ export class SweepSchedule {
     log: Logger
     /** Told of each sweep of this process that ended well. */
     onSwept: (report: SweepReport) => void
-    queueRedis: RedisClient
+    queue: SweepQueue
     workerRedis: RedisClient
   }) {
     const { log } = options
@@ -44,15 +45,8 @@ export class SweepSchedule {
     this.#log = log
     this.#onSwept = options.onSwept
     const prefix = options.store.keys.bull
-    this.#queue = new Queue(bullQueueNames.sweep, {
-      connection: options.queueRedis,
-      prefix,
-      defaultJobOptions: {
-        removeOnComplete: { age: 86_400, count: 1000 },
-        removeOnFail: { age: 86_400, count: 1000 },
-      },
-    })
-    this.#worker = new Worker(bullQueueNames.sweep, (job) => this.#sweep(`cron ${job.id}`), {
+    this.#queue = options.queue
+    this.#worker = new Worker(bullQueueNames.sweep, (job) => this.#sweep(triggerOf(job.id)), {
       connection: options.workerRedis,
       prefix,
       autorun: false,
@@ -60,7 +54,6 @@ export class SweepSchedule {
       maxStalledCount: 10,
       drainDelay: 2,
     })
-    this.#queue.on('error', (error) => log.debug({ err: error }, 'sweep queue'))
     this.#worker.on('error', (error) => log.debug({ err: error }, 'sweep worker'))
     this.#worker.on('failed', (_job, error) => log.warn({ err: error }, 'a sweep failed'))
     this.#task = createTask(options.cron, ({ date }) => this.#fire(date), {
@@ -87,7 +80,13 @@ export class SweepSchedule {
     const report = await this.#sweeper.runOnce(trigger)
     this.#onSwept(report)
     const { overdueTokens, overdueHolds, overdueSchedules, unsentEntries } = report
-    const { resentEntries, closedEntries, lostEntries } = report
+    const { resentEntries, closedEntries, lostEntries, cutRecords } = report
+    if (cutRecords > 0) {
+      this.#log.warn(
+        { cutRecords },
+        'audit records younger than AUDIT_DAYS are gone: a shard keeps AUDIT_MAX; export them, or raise it',
+      )
+    }
     const missed = overdueTokens + overdueHolds + overdueSchedules + unsentEntries
     const caught = missed + resentEntries + closedEntries + lostEntries
     this.#log[caught > 0 ? 'warn' : 'debug'](
@@ -99,7 +98,7 @@ export class SweepSchedule {
 
   /** The job's id is the second it was planned for, so the other pollers' firings add nothing. */
   async #fire(planned: Date): Promise<void> {
-    const adding = this.#queue.add(
+    const adding = this.#queue.queue.add(
       'sweep',
       {},
       { jobId: `sweep-${Math.round(planned.getTime() / 1000)}` },
@@ -140,4 +139,9 @@ export class SweepSchedule {
     await this.#direct
     await this.#queue.close()
   }
+}
+
+/** A job's id says what asked for it. */
+function triggerOf(id: string | undefined): string {
+  return id?.startsWith('now-') === true ? `call ${id}` : `cron ${id}`
 }

@@ -3,6 +3,7 @@ import type { Drainer } from '../shared/relay/drainer.ts'
 import type { DueChanges } from '../shared/relay/due-changes.ts'
 import type { Relay } from '../shared/relay/relay.ts'
 import { rotate } from '../shared/relay/rotate.ts'
+import type { AuditStore } from '../shared/store/audit-store.ts'
 import type { InstanceStore } from '../shared/store/instance-store.ts'
 import type { Store } from '../shared/store/store.ts'
 import { UPKEEP_BATCH, type UpkeepPlace, type UpkeepStore } from '../shared/store/upkeep-store.ts'
@@ -12,6 +13,8 @@ export interface SweepReport extends RepairReport {
   /** The store's time (ms) at the start. */
   readonly at: number
   readonly trigger: string
+  /** Counts the sweeps of all pollers, in the order in which they began. */
+  readonly run: number
   readonly durationMs: number
   /** Tokens that were overdue on the wheel and are now announced. */
   readonly overdueTokens: number
@@ -29,6 +32,10 @@ export interface SweepReport extends RepairReport {
   readonly waitingEntries: number
   readonly prunedRules: number
   readonly trimmedEntries: number
+  /** Audit records past their days. */
+  readonly trimmedRecords: number
+  /** Younger audit records that had to go since a shard keeps no more. */
+  readonly cutRecords: number
   /** Instances of subscribers that were not heard of for longer than they may go on without news. */
   readonly silentInstances: number
 }
@@ -37,6 +44,7 @@ export interface SweepParts {
   readonly store: Store
   readonly upkeep: UpkeepStore
   readonly instances: InstanceStore
+  readonly auditStore: AuditStore
   readonly relay: Relay
   readonly drainer: Drainer
   readonly dueChanges: DueChanges
@@ -45,6 +53,8 @@ export interface SweepParts {
   readonly tenants: readonly string[]
   /** How long an entry may wait for the relays before the sweep sends it. */
   readonly graceMs: number
+  readonly auditDays: number
+  readonly auditMax: number
   /** How long sent entries are kept for pulling. */
   readonly retentionMs: number
 }
@@ -58,6 +68,13 @@ const MAX_FEED_ENTRIES = 1_000_000
 const AT_ONCE = 8
 /** Clearing ends after this long; the next sweep goes on. */
 const CLEAR_MS = 10_000
+interface Cleared {
+  prunedRules: number
+  trimmedEntries: number
+  trimmedRecords: number
+  cutRecords: number
+}
+
 const NOTHING_REPAIRED: RepairReport = {
   resentEntries: 0,
   unroutableEntries: 0,
@@ -77,20 +94,28 @@ export class Sweeper {
   async runOnce(trigger: string): Promise<SweepReport> {
     const { store, upkeep, instances, relay, drainer, dueChanges, tenants, graceMs } = this.#parts
     const started = performance.now()
+    const run = await upkeep.beginSweep()
     const { at } = await store.touch(tenants[0] ?? 'default', 0)
     const overdueMs = Math.min(graceMs, OVERDUE_MS)
     const changed = await dueChanges.runOnce(overdueMs, 'everywhere')
     const drained = await drainer.runOnce(overdueMs)
     const relayed = await relay.runOnce(graceMs)
     const places = await upkeep.places(tenants, at)
-    const cleared = { prunedRules: 0, trimmedEntries: 0 }
+    const cleared: Cleared = {
+      prunedRules: 0,
+      trimmedEntries: 0,
+      trimmedRecords: 0,
+      cutRecords: 0,
+    }
     const options = { atOnce: AT_ONCE, forMs: CLEAR_MS }
     const { failed } = await rotate(places, options, (place) => this.#clear(place, cleared))
+    await this.#clearOwn(at, cleared)
     const pruned = await instances.pruneAll(tenants)
     const repaired = (await this.#parts.handlerRepair?.runOnce()) ?? NOTHING_REPAIRED
     const report: SweepReport = {
       at,
       trigger,
+      run,
       durationMs: Math.round(performance.now() - started),
       overdueTokens: drained.announced,
       overdueExpiring: drained.expiring,
@@ -112,8 +137,8 @@ export class Sweeper {
 
   /** Clears away one batch of each kind in a shard; says whether there may be more. */
   async #clear(
-    { tenant, shard, dead, logs }: UpkeepPlace,
-    cleared: { prunedRules: number; trimmedEntries: number },
+    { tenant, shard, dead, logs, audit }: UpkeepPlace,
+    cleared: Cleared,
   ): Promise<boolean> {
     const { upkeep, retentionMs } = this.#parts
     const pruned = dead ? await upkeep.pruneRules(tenant, shard, 1) : 0
@@ -124,6 +149,22 @@ export class Sweeper {
       cleared.trimmedEntries += trimmed
       most = Math.max(most, trimmed)
     }
-    return most >= UPKEEP_BATCH
+    let isMore = most >= UPKEEP_BATCH
+    const { auditStore, auditDays, auditMax } = this.#parts
+    for (const stream of audit) {
+      const { old, cut } = await auditStore.trim(stream, tenant, shard, auditDays, auditMax)
+      cleared.trimmedRecords += old
+      cleared.cutRecords += cut
+      isMore ||= old + cut >= UPKEEP_BATCH
+    }
+    return isMore
+  }
+
+  /** The audit trail of what concerns no single tenant. */
+  async #clearOwn(at: number, cleared: Cleared): Promise<void> {
+    const { auditStore, auditDays, auditMax } = this.#parts
+    const { old, cut } = await auditStore.trimOwn(at, auditDays, auditMax)
+    cleared.trimmedRecords += old
+    cleared.cutRecords += cut
   }
 }

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { auditActions, type AuditFilter } from '../../shared/domain/audit-record.ts'
 import { parseMatch } from '../../shared/domain/claims.ts'
 import { KnellError } from '../../shared/domain/errors.ts'
+import type { Takes } from '../../shared/http/calls/call.ts'
 import { Cap } from '../../shared/http/cap.ts'
 import { countSchema, parseWith, tenantSchema } from '../../shared/http/schemas.ts'
 import type { Services } from '../../shared/http/services.ts'
@@ -49,6 +50,11 @@ const auditQuery = z.looseObject({
     .optional(),
   format: z.enum(['json', 'ndjson']).optional(),
 })
+
+/** What the calls of this file take. */
+export const auditTakes: Takes = {
+  'GET /v1/audit': { query: auditQuery },
+}
 
 /** `GET /v1/audit`: who did what, when, why, from where, with which result; a page, or all of it as NDJSON. */
 export function addAuditRoute(app: FastifyInstance, services: Services): void {

@@ -5,8 +5,15 @@ import { parseMatch, type Match } from '../../shared/domain/claims.ts'
 import { KnellError } from '../../shared/domain/errors.ts'
 import type { Asked } from '../../shared/http/audit.ts'
 import { isMass } from '../../shared/domain/reach.ts'
+import type { Takes } from '../../shared/http/calls/call.ts'
 import { Cap } from '../../shared/http/cap.ts'
-import { parseWith, reasonSchema, serviceSchema, tenantSchema } from '../../shared/http/schemas.ts'
+import {
+  matchSchema,
+  parseWith,
+  reasonSchema,
+  serviceSchema,
+  tenantSchema,
+} from '../../shared/http/schemas.ts'
 import type { Services } from '../../shared/http/services.ts'
 import type { Committed, HoldChange, RevokeChange } from '../../shared/store/changes.ts'
 import { livesOf, type Lives } from '../../shared/store/lives.ts'
@@ -26,14 +33,14 @@ const waitSchema = z.strictObject({
 })
 
 const revokeBody = z.strictObject({
-  match: z.unknown().optional(),
+  match: matchSchema.optional(),
   token: z.string().optional(),
   tenant: tenantSchema,
   issuedBefore: numericDateSchema.nullable().optional(),
   reason: reasonSchema,
   by: noteSchema,
   note: noteSchema,
-  except: z.unknown().optional(),
+  except: matchSchema.optional(),
   wait: waitSchema.optional(),
   hold: z
     .strictObject({ reviewBy: numericDateSchema, outcome: z.enum(['release', 'revoke']) })
@@ -41,6 +48,11 @@ const revokeBody = z.strictObject({
   at: numericDateSchema.optional(),
   dryRun: z.boolean().optional(),
 })
+
+/** What the calls of this file take. */
+export const revocationTakes: Takes = {
+  'POST /v1/revocations': { body: revokeBody },
+}
 
 type RevokeBody = z.infer<typeof revokeBody>
 type Named = { tenant?: string; token?: string }
@@ -58,7 +70,7 @@ export function addRevocationRoutes(
     await Promise.resolve()
   })
 
-  app.post('/v1/revocations', async (request, reply) => {
+  app.post('/v1/revocations', { config: { action: 'revoke' } }, async (request, reply) => {
     const body = parseWith(revokeBody, request.body, 'body')
     const { settings, match, verifiedExp } = aimOf(app, services, request, body)
     const { tenant } = settings

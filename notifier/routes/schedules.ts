@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
+import type { Takes } from '../../shared/http/calls/call.ts'
 import { countSchema, parseWith, tenantSchema } from '../../shared/http/schemas.ts'
 import type { Services } from '../../shared/http/services.ts'
 
@@ -19,6 +20,12 @@ const cancelQuery = z.strictObject({
     .regex(/^s\d{1,4}-[0-9a-f]{20}$/, 'must be an id that a scheduled revocation answered'),
 })
 
+/** What the calls of this file take. */
+export const scheduleTakes: Takes = {
+  'GET /v1/schedules': { query: listQuery },
+  'DELETE /v1/schedules': { query: cancelQuery },
+}
+
 /** `GET /v1/schedules` and `DELETE /v1/schedules`: what waits for its time. */
 export function addScheduleRoutes(app: FastifyInstance, { schedules, audit, log }: Services): void {
   app.get('/v1/schedules', async (request, reply) => {
@@ -31,7 +38,7 @@ export function addScheduleRoutes(app: FastifyInstance, { schedules, audit, log 
     return { schedules: found, ...(next === undefined ? {} : { next: `${next.at}.${next.id}` }) }
   })
 
-  app.delete('/v1/schedules', async (request) => {
+  app.delete('/v1/schedules', { config: { action: 'unschedule' } }, async (request) => {
     const { tenant: named, id } = parseWith(cancelQuery, request.query, 'query')
     const { tenant } = app.auth.tenant(request, named, 'revocations:undo')
     const asked = { action: 'unschedule', details: { id } } as const

@@ -1,10 +1,12 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Readable } from 'node:stream'
 import { z } from 'zod'
+import type { ApiKey } from '../../shared/config/api-keys.ts'
 import type { TenantSettings } from '../../shared/config/tenant-settings.ts'
 import { isKnellError, KnellError } from '../../shared/domain/errors.ts'
 import { largestTtl } from '../../shared/domain/max-token-ttl.ts'
 import { readLines, type Line } from '../../shared/domain/lines.ts'
+import type { Takes } from '../../shared/http/calls/call.ts'
 import { parseWith, tenantSchema } from '../../shared/http/schemas.ts'
 import type { Services } from '../../shared/http/services.ts'
 import { thisMoment } from '../../shared/store/store.ts'
@@ -26,6 +28,14 @@ const itemSchema = z.union([
 ])
 type Item = z.infer<typeof itemSchema>
 
+/** What the calls of this file take. */
+export const tokenTakes: Takes = {
+  'POST /v1/tokens': {
+    body: z.union([itemSchema, z.array(itemSchema).min(1).max(MAX_ITEMS)]),
+    line: itemSchema,
+  },
+}
+
 interface Rejected {
   readonly index?: number
   readonly line?: number
@@ -41,13 +51,26 @@ export function addTokenRoutes(app: FastifyInstance, services: Services): void {
       done(null, payload)
     },
   )
-  app.post('/v1/tokens', { bodyLimit: BODY_LIMIT }, async (request, reply) => {
-    app.auth.require(request, 'tokens:write', 'tokens:claims')
+  const options = { bodyLimit: BODY_LIMIT, config: { action: 'register' } } as const
+  app.post('/v1/tokens', options, async (request, reply) => {
+    const key = app.auth.require(request, 'tokens:write', 'tokens:claims')
     services.health.assertRoom()
     const { body } = request
-    const register = counted(createRegister(app, services, request), services)
+    const counts = new Map<string, number>()
+    const register = counted(createRegister(app, services, request, counts), services)
     void reply.status(201)
-    if (isStream(body)) return registerLines(body, register)
+    // Each token would be millions of records, and is proved by its signature or proves nothing.
+    const audited = async <T extends Done>(work: Promise<T>): Promise<T> => {
+      let done: T | undefined
+      try {
+        done = await work
+        return done
+      } finally {
+        const rejected = done?.rejectedCount ?? done?.rejected?.length ?? 0
+        recordBulk(services, request, key, { counts, rejected, ok: done !== undefined })
+      }
+    }
+    if (isStream(body)) return audited(registerLines(body, register))
     if (!Array.isArray(body)) {
       await register(body)
       return { registered: 1 }
@@ -58,12 +81,40 @@ export function addTokenRoutes(app: FastifyInstance, services: Services): void {
         `An array holds 1 to ${MAX_ITEMS} tokens; got ${body.length}. Send NDJSON for more.`,
       )
     }
-    return registerAll(body, register)
+    return audited(registerAll(body, register))
   })
 }
 
 /** One for all calls: the verification of signatures is what takes time. */
 const pacer = new Pacer()
+
+interface Done {
+  readonly registered: number
+  readonly rejectedCount?: number
+  readonly rejected?: readonly unknown[]
+}
+
+interface Bulk {
+  readonly counts: ReadonlyMap<string, number>
+  readonly rejected: number
+  /** Whether the call came to its end; what it had registered by then stays. */
+  readonly ok: boolean
+}
+
+/** One record per tenant with how many were registered for it; what was rejected is counted with the first. */
+function recordBulk(
+  { auditTraffic }: Services,
+  request: FastifyRequest,
+  key: ApiKey,
+  { counts, rejected, ok }: Bulk,
+): void {
+  let left = rejected
+  for (const [tenant, registered] of counts.size > 0 ? counts : [[null, 0] as const]) {
+    const sums = { registered, rejected: left }
+    auditTraffic.add(request, key, tenant, { action: 'register' }, { ok }, sums)
+    left = 0
+  }
+}
 
 type Register = (item: unknown) => Promise<void>
 
@@ -84,6 +135,7 @@ function createRegister(
   app: FastifyInstance,
   services: Services,
   request: FastifyRequest,
+  counts: Map<string, number>,
 ): Register {
   const longests = new Map<string, Promise<number>>()
   const longestOf = async ({ tenant, maxTokenTtlSeconds }: TenantSettings): Promise<number> => {
@@ -111,6 +163,7 @@ function createRegister(
         ? readToken(settings, item.token, now, most)
         : readClaims(settings, item.claims, now, most)
     await services.tokens.register(settings.tenant, record)
+    counts.set(settings.tenant, (counts.get(settings.tenant) ?? 0) + 1)
   }
 }
 

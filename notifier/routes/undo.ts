@@ -4,7 +4,8 @@ import type { TenantSettings } from '../../shared/config/tenant-settings.ts'
 import { parseMatch } from '../../shared/domain/claims.ts'
 import { KnellError } from '../../shared/domain/errors.ts'
 import type { Asked } from '../../shared/http/audit.ts'
-import { parseWith, tenantSchema } from '../../shared/http/schemas.ts'
+import type { Takes } from '../../shared/http/calls/call.ts'
+import { matchSchema, parseWith, tenantSchema } from '../../shared/http/schemas.ts'
 import type { Services } from '../../shared/http/services.ts'
 import type { Committed, ReleaseChange, RestoreChange } from '../../shared/store/changes.ts'
 import { livesOf } from '../../shared/store/lives.ts'
@@ -12,7 +13,7 @@ import { idempotencyOf, noteSchema } from '../change-request.ts'
 import { dryAnswer } from '../dry-run.ts'
 
 const common = {
-  match: z.unknown().optional(),
+  match: matchSchema.optional(),
   force: z.boolean().optional(),
   tenant: tenantSchema,
   by: noteSchema,
@@ -33,11 +34,17 @@ const restoreBody = z.strictObject({
     .optional(),
 })
 
+/** What the calls of this file take. */
+export const undoTakes: Takes = {
+  'POST /v1/revocations/release': { body: releaseBody },
+  'POST /v1/revocations/restore': { body: restoreBody },
+}
+
 /** `POST /v1/revocations/release` lifts a hold, `POST /v1/revocations/restore` cut-offs, or by id either. */
 export function addUndoRoutes(app: FastifyInstance, services: Services): void {
   const { rules, audit, metrics, log } = services
 
-  app.post('/v1/revocations/release', async (request) => {
+  app.post('/v1/revocations/release', { config: { action: 'release' } }, async (request) => {
     const body = parseWith(releaseBody, request.body, 'body')
     const settings = app.auth.tenant(request, body.tenant, 'revocations:undo')
     const { tenant } = settings
@@ -59,7 +66,7 @@ export function addUndoRoutes(app: FastifyInstance, services: Services): void {
     return answerOf(committed)
   })
 
-  app.post('/v1/revocations/restore', async (request) => {
+  app.post('/v1/revocations/restore', { config: { action: 'restore' } }, async (request) => {
     const body = parseWith(restoreBody, request.body, 'body')
     // Two tenants may have given the same id.
     const { size } = services.settings.tenants

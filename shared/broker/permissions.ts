@@ -80,10 +80,10 @@ function knellPermissions(names: Names): Permissions {
   const [revocations, expiries] = [quote(names.revocations), quote(names.expiries)]
   const [control, retry, dead] = [quote(names.control), quote(names.retry), quote(names.dead)]
   const queue = `${quote(names.namespace)}\\.service\\.${ANY_SERVICE}`
-  const entries = (exchange: string, kinds: readonly string[]): TopicPermission => ({
+  const entries = (exchange: string, kinds: readonly string[], read: string): TopicPermission => ({
     exchange,
     write: `^${ANY_TENANT}\\.(${kinds.join('|')})$`,
-    read: NOTHING,
+    read,
   })
   return {
     permission: {
@@ -91,11 +91,12 @@ function knellPermissions(names: Names): Permissions {
       configure: only(OWN_QUEUES, `${queue}\\.dead\\.lock`),
       // Some right on a service's queue is what newer RabbitMQ wants before it says how full it is.
       write: only(OWN_QUEUES, revocations, expiries, control, retry, dead, queue),
-      read: only(OWN_QUEUES, control, `${queue}\\.dead`),
+      // A notifier hears what is published, to measure how long that takes.
+      read: only(OWN_QUEUES, revocations, control, `${queue}\\.dead`),
     },
     topics: [
-      entries(names.revocations, kindsOfLog.revocations),
-      entries(names.expiries, kindsOfLog.expiries),
+      entries(names.revocations, kindsOfLog.revocations, '^\\*\\.\\*$'),
+      entries(names.expiries, kindsOfLog.expiries, NOTHING),
       {
         exchange: names.control,
         write: `^${ANY_TENANT}\\.beat$`,

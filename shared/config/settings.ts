@@ -63,6 +63,12 @@ export interface Settings {
   readonly logLevel: LogLevel
   /** The first part of every Redis key and AMQP name. */
   readonly namespace: string
+  /** Whether the notifier serves the dashboard. */
+  readonly isOpsOn: boolean
+  /** A session of the dashboard ends after so long, whatever happens. */
+  readonly opsSessionMs: number
+  /** A session ends when nobody has done anything for so long. */
+  readonly opsIdleMs: number
   /** Whether a store that may lose what it acknowledged keeps the process from starting. */
   readonly storeStrict: boolean
 }
@@ -146,6 +152,9 @@ export function loadSettings(
       'NAMESPACE',
       matching((text) => NAMESPACE.test(text)),
     ),
+    isOpsOn: read('OPS', oneOf(['0', '1'])) === '1',
+    opsSessionMs: read('OPS_SESSION', duration(1000, 30 * 24 * HOUR_MS)),
+    opsIdleMs: read('OPS_IDLE', duration(1000, 30 * 24 * HOUR_MS)),
     storeStrict: read('STORE_STRICT', oneOf(['0', '1'])) === '1',
   }
   // Keys may come from either variable, or from neither where authentication is off.

@@ -103,9 +103,7 @@ function loadSide(env: Env, side: Side, problems: string[]): TlsIdentity | undef
       problems.push(`${names[member]}: ${problemsOf(error).join('; ')}`)
     }
   }
-  const found = problemsOfIdentity(identity).filter(
-    ({ member }) => !broken.has(member) && !(broken.size > 0 && identity[member] === undefined),
-  )
+  const found = problemsOfIdentity(identity).filter(({ member }) => !broken.has(member))
   if (side === 'server' && given.length > 0 && !given.some((member) => member !== 'ca')) {
     found.push({ member: 'cert', problem: `${names.ca} needs it, and its key` })
   }

@@ -162,12 +162,19 @@ function readExpiry(value: unknown): ExpiryEvent {
   }
 }
 
+/** An entry whose events have not been read yet. */
+export interface EntryOutline extends EntryHead {
+  readonly v: number
+  readonly ack?: true
+  readonly events: readonly unknown[]
+}
+
 /**
- * Reads an entry, whatever way it came. Unknown members are ignored; a version above
- * `WIRE_VERSION` is refused, so that its position is not passed.
+ * Reads where an entry stands and how many events it has, for whoever needs no more. Unknown members
+ * are ignored; a version above `WIRE_VERSION` is refused, so that its position is not passed.
  * @throws KnellError `message_invalid`
  */
-export function parseEntry(value: unknown): Entry {
+export function parseOutline(value: unknown): EntryOutline {
   if (!isRecord(value)) fail('it is not an object')
   const { v, tenant, log, shard, epoch, seq, at, kind, events, ack } = value
   if (v !== WIRE_VERSION) fail(`version ${String(v)} is not ${WIRE_VERSION}`)
@@ -179,15 +186,20 @@ export function parseEntry(value: unknown): Entry {
   if (!Array.isArray(events) || events.length === 0 || events.length > 500) {
     fail('events is not an array of 1 to 500')
   }
+  if ((log !== 'revocations' && log !== 'expiries') || !kindsOfLog[log].includes(kind as Kind)) {
+    fail('log and kind do not fit together')
+  }
   const asks = ack === true ? { ack: true as const } : {}
   const base = { v: WIRE_VERSION, tenant, shard, epoch, seq, at, ...asks }
-  if (log === 'revocations' && kindsOfLog.revocations.includes(kind as Kind)) {
-    return { ...base, log, kind: kind as RevocationKind, events: events.map(parseRule) }
-  }
-  if (log === 'expiries' && kindsOfLog.expiries.includes(kind as Kind)) {
-    return { ...base, log, kind: kind as ExpiryKind, events: events.map(readExpiry) }
-  }
-  return fail('log and kind do not fit together')
+  return { ...base, log, kind: kind as Kind, events: events as unknown[] }
+}
+
+/** Reads an entry, whatever way it came, as `parseOutline` does. @throws KnellError `message_invalid` */
+export function parseEntry(value: unknown): Entry {
+  const { log, kind, events, ...base } = parseOutline(value)
+  return log === 'revocations'
+    ? { ...base, log, kind: kind as RevocationKind, events: events.map(parseRule) }
+    : { ...base, log, kind: kind as ExpiryKind, events: events.map(readExpiry) }
 }
 
 /** JSON text or bytes to an unknown value. @throws KnellError `message_invalid` */

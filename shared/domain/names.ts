@@ -21,6 +21,9 @@ export function namesOf(namespace: string = DEFAULT_NAMESPACE): Names {
   }
 }
 
+/** BullMQ's queues: the tick of each second, and the sweeps. */
+export const bullQueueNames = { expiry: 'knell-expiry', sweep: 'knell-sweep' } as const
+
 /** Routing keys of the control exchange. */
 export function beatKey(tenant: string): string {
   return `${tenant}.beat`

@@ -45,4 +45,9 @@ export class StoreClock {
   earliest(now: Moment): number {
     return this.#at + now.mono - this.#received
   }
+
+  /** What the store's clock most likely shows: for measuring, never for deciding. */
+  estimate(now: Moment): number {
+    return this.#at + now.mono - (this.#sent.mono + this.#received) / 2
+  }
 }

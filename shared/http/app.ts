@@ -16,10 +16,10 @@ import type { TlsIdentity } from '../tls/tls-identity.ts'
 import { failCall, traceCalls } from './trace-calls.ts'
 
 const BODY_LIMIT = 262_144
-/** Probes have no key. */
-const OPEN_PATHS: ReadonlySet<string> = new Set(['/livez', '/readyz'])
+/** Probes have no certificate. */
+const PROBES: ReadonlySet<string> = new Set(['/livez', '/readyz'])
 /** Calls that say how things are, whatever the store says. */
-const ALWAYS: ReadonlySet<string> = new Set(['/metrics'])
+const ALWAYS: ReadonlySet<string> = new Set(['/metrics', '/v1/overview'])
 /** Calls that may last long have limits of their own. */
 const OWN_CAP: ReadonlySet<string> = new Set(['/v1/feed', '/v1/snapshot'])
 
@@ -27,6 +27,12 @@ declare module 'fastify' {
   interface FastifyInstance {
     readonly auth: Auth
     readonly limits: Limits
+    /** Every call that has been added, as `GET /v1/feed`. */
+    readonly calls: readonly string[]
+  }
+  interface FastifyContextConfig {
+    /** Served to anybody, and before the store has been seen: probes, and pages without data. */
+    readonly isOpen?: boolean
   }
 }
 
@@ -78,17 +84,18 @@ export function createApp(
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readJson(app))
   app.decorate('auth', createAuth(settings, keys, limits))
   app.decorate('limits', limits)
+  app.decorate('calls', collectCalls(app))
   const calls = new Cap(limits.callsPerKey, 'calls')
   // Before any body is read, so that a stranger cannot make us wait for one.
   app.addHook('onRequest', async (request, reply) => {
     const path = request.routeOptions.url ?? ''
-    if (!OPEN_PATHS.has(path)) {
-      if (asksForCertificate) assertCertificate(request)
+    if (asksForCertificate && !PROBES.has(path)) assertCertificate(request)
+    if (request.routeOptions.config.isOpen !== true) {
+      await app.auth.identify(request)
       const { name } = app.auth.caller(request)
       if (!ALWAYS.has(path)) assertServing()
       if (!OWN_CAP.has(path)) calls.takeFor(name, reply.raw)
     }
-    await Promise.resolve()
   })
   traceCalls(app)
   app.setErrorHandler((error: FastifyError | KnellError, request, reply) => {
@@ -116,6 +123,15 @@ export function createApp(
   return app
 }
 
+/** Fastify adds a HEAD for each GET, which is no call of its own. */
+function collectCalls(app: FastifyInstance): readonly string[] {
+  const calls: string[] = []
+  app.addHook('onRoute', ({ method, url }) => {
+    for (const each of [method].flat()) if (each !== 'HEAD') calls.push(`${each} ${url}`)
+  })
+  return calls
+}
+
 /**
  * A caller without a certificate of `ca` is let in as far as the probes and refused everything else,
  * since whoever probes, such as Kubernetes, has none to show.
@@ -127,12 +143,12 @@ function httpsOf(tls: TlsIdentity | undefined): { https?: object } {
   return { https: { cert, key, ...client } }
 }
 
-/** @throws KnellError `client_certificate_needed` */
+/** @throws KnellError `certificate_needed` */
 function assertCertificate(request: FastifyRequest): void {
   const { authorized, authorizationError } = request.raw.socket as TLSSocket
   if (authorized) return
   throw new KnellError(
-    'client_certificate_needed',
+    'certificate_needed',
     `This process serves only callers with a client certificate that its authority has signed (${String(authorizationError)}).`,
   )
 }

@@ -64,7 +64,8 @@ export class Audit {
   }
 }
 
-function textOf(
+/** The text of an act of a caller. */
+export function textOf(
   request: FastifyRequest,
   key: ApiKey,
   { action, match, reason, by, note, details }: Asked,

@@ -2,19 +2,25 @@ import { z } from 'zod'
 import { KnellError } from '../domain/errors.ts'
 import { reasons } from '../domain/reasons.ts'
 import { isInstance, isService, isTenant } from '../domain/tenant.ts'
+import { refTo, shown, wire } from './shown-schema.ts'
 
-export const tenantSchema: z.ZodType<string | undefined> = z
-  .string()
-  .refine(isTenant, '1 to 40 characters of A-Z, a-z, 0-9, _ and -, and not "_all"')
-  .optional()
+export const tenantSchema: z.ZodType<string | undefined> = shown(
+  z.string().refine(isTenant, '1 to 40 characters of A-Z, a-z, 0-9, _ and -, and not "_all"'),
+  refTo('common.json#/$defs/tenant'),
+).optional()
 
-export const serviceSchema: z.ZodType<string> = z
-  .string()
-  .refine(isService, '1 to 40 characters of a-z, 0-9 and -')
+export const serviceSchema: z.ZodType<string> = shown(
+  z.string().refine(isService, '1 to 40 characters of a-z, 0-9 and -'),
+  refTo('common.json#/$defs/service'),
+)
 
-export const instanceSchema: z.ZodType<string> = z
-  .string()
-  .refine(isInstance, '1 to 64 characters of A-Z, a-z, 0-9, _ and -')
+export const instanceSchema: z.ZodType<string> = shown(
+  z.string().refine(isInstance, '1 to 64 characters of A-Z, a-z, 0-9, _ and -'),
+  refTo('common.json#/$defs/instance'),
+)
+
+/** Claims that the domain's own parser looks at. */
+export const matchSchema: z.ZodType = wire('common.json#/$defs/match')
 
 /** What a caller expects to find again in the signed answer: random, so that no older answer can serve. */
 export const nonceSchema: z.ZodType<string | undefined> = z
@@ -28,12 +34,13 @@ export const reasonSchema: z.ZodType<(typeof reasons)[number] | undefined> = z
 
 /** A whole number in a query string. */
 export function countSchema(least: number, most: number, fallback: number): z.ZodType<number> {
-  return z
+  const schema = z
     .string()
     .regex(/^\d{1,9}$/, 'must be a whole number')
     .transform(Number)
     .refine((value) => value >= least && value <= most, `must be from ${least} to ${most}`)
     .default(fallback)
+  return shown(schema, { type: 'integer', minimum: least, maximum: most, default: fallback })
 }
 
 /** Checks a value that came over HTTP. @throws KnellError `invalid_request` that lists every problem */

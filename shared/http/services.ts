@@ -12,13 +12,17 @@ import type { EventSigner } from '../signing/event-signer.ts'
 import type { FeedStore } from '../store/feed-store.ts'
 import type { HandlerStore } from '../store/handler-store.ts'
 import type { InstanceStore } from '../store/instance-store.ts'
+import type { Seen } from '../store/population.ts'
 import type { RuleStore } from '../store/rule-store.ts'
 import type { AuditStore } from '../store/audit-store.ts'
 import type { ScheduleStore } from '../store/schedule-store.ts'
+import type { SharedRead } from '../store/shared-read.ts'
 import type { Store } from '../store/store.ts'
 import type { TokenStore } from '../store/token-store.ts'
+import type { Totals } from '../store/totals.ts'
 import type { UpkeepStore } from '../store/upkeep-store.ts'
 import type { Audit } from './audit.ts'
+import type { AuditTraffic } from './audit-traffic.ts'
 import type { FeedWatch } from './feed-watch.ts'
 import type { Health } from './health.ts'
 
@@ -33,6 +37,7 @@ export interface Services {
   readonly feed: FeedStore
   readonly handlers: HandlerStore
   readonly audit: Audit
+  readonly auditTraffic: AuditTraffic
   readonly auditStore: AuditStore
   readonly upkeep: UpkeepStore
   readonly instances: InstanceStore
@@ -43,6 +48,9 @@ export interface Services {
   readonly queueHealth: QueueHealth
   readonly watch: FeedWatch
   readonly metrics: Metrics
+  /** What the store holds, and who listens: read once for all who ask at the same time. */
+  readonly totals: SharedRead<Totals>
+  readonly population: SharedRead<readonly Seen[]>
   /** Undefined where no keys are configured: nothing is signed then. */
   readonly signer: EventSigner | undefined
 }

@@ -1,5 +1,7 @@
 import { kindsOfLog } from '../domain/entry.ts'
+import { bullQueueNames } from '../domain/names.ts'
 import { logs } from '../domain/position.ts'
+import { recoveredKinds } from './recovered.ts'
 
 /** Who exposes a metric: a process of Knell, or a consuming service that mounts `knell/metrics`. */
 export type MetricPlace = 'notifier' | 'poller' | 'service'
@@ -15,6 +17,8 @@ export type MetricName =
   | 'knell_events_returned_total'
   | 'knell_events_nacked_total'
   | 'knell_publish_confirm_seconds'
+  | 'knell_push_seconds'
+  | 'knell_revocation_enforced_seconds'
   | 'knell_feed_tail'
   | 'knell_outbox_depth'
   | 'knell_outbox_oldest_age_seconds'
@@ -32,6 +36,10 @@ export type MetricName =
   | 'knell_store_persistence_ok'
   | 'knell_store_memory_bytes'
   | 'knell_store_max_memory_bytes'
+  | 'knell_queue_messages'
+  | 'knell_queue_consumers'
+  | 'knell_dead_letters'
+  | 'bullmq_job_count'
   | 'knell_subscriber_instances'
   | 'knell_subscriber_staleness_seconds'
   | 'knell_subscriber_lag_entries'
@@ -46,25 +54,12 @@ export interface MetricRow {
   readonly buckets?: readonly number[]
 }
 
-/** What the sweep can catch, by the word that the metric has for it. */
-export type Recovered =
-  'tokens' | 'expiring' | 'holds' | 'schedules' | 'entries' | 'resent' | 'closed' | 'lost'
-
-export const recoveredKinds: readonly Recovered[] = [
-  'tokens',
-  'expiring',
-  'holds',
-  'schedules',
-  'entries',
-  'resent',
-  'closed',
-  'lost',
-]
-
 const both: readonly MetricPlace[] = ['notifier', 'poller']
 const log: readonly string[] = logs
 const types = Object.values(kindsOfLog).flatMap((kinds) => kinds.map((kind) => `knell.${kind}`))
 const service = 'the services that subscribe; past 100 of them the rest are one, `_other`'
+
+const queue = 'seven for each service with handlers, of the first 70 services by name'
 
 /** From half a millisecond to a minute: what is fast is told apart as well as what is late. */
 const LATENCY: readonly number[] = [
@@ -125,6 +120,7 @@ export const metricsTable: Readonly<Record<MetricName, MetricRow>> = {
   knell_events_returned_total: {
     type: 'counter',
     help: 'Confirmed entries for which no queue was bound.',
+    labels: { type: types },
     where: both,
   },
   knell_events_nacked_total: {
@@ -136,6 +132,18 @@ export const metricsTable: Readonly<Record<MetricName, MetricRow>> = {
     type: 'histogram',
     help: 'Time from publishing an entry to its confirm.',
     where: both,
+    buckets: LATENCY,
+  },
+  knell_push_seconds: {
+    type: 'histogram',
+    help: 'Time from the commit of an entry of revocations, by whichever process, until this notifier heard it back from RabbitMQ.',
+    where: ['notifier'],
+    buckets: LATENCY,
+  },
+  knell_revocation_enforced_seconds: {
+    type: 'histogram',
+    help: 'Time from the commit of an entry of revocations until every live instance had said to have applied it. Of entries that asked for acks: one per beat interval and notifier, and each that somebody waited for.',
+    where: ['notifier'],
     buckets: LATENCY,
   },
   knell_feed_tail: {
@@ -226,6 +234,30 @@ export const metricsTable: Readonly<Record<MetricName, MetricRow>> = {
   knell_store_max_memory_bytes: {
     type: 'gauge',
     help: 'Memory that Redis may use, over all primaries; 0 where there is no limit.',
+    where: both,
+  },
+  knell_queue_messages: {
+    type: 'gauge',
+    help: 'Messages in a queue of RabbitMQ that belongs to a service with handlers; where only AMQP tells of it, without those that consumers hold.',
+    labels: { queue },
+    where: both,
+  },
+  knell_queue_consumers: {
+    type: 'gauge',
+    help: 'Consumers of a queue of RabbitMQ that belongs to a service with handlers.',
+    labels: { queue },
+    where: both,
+  },
+  knell_dead_letters: {
+    type: 'gauge',
+    help: 'Events that the handlers of a service gave up and nobody has replayed or dropped.',
+    labels: { service: 'the services of knell_queue_messages' },
+    where: both,
+  },
+  bullmq_job_count: {
+    type: 'gauge',
+    help: 'Jobs in a queue of BullMQ, by state.',
+    labels: { queue: Object.values(bullQueueNames), state: 'the states of BullMQ' },
     where: both,
   },
   knell_subscriber_instances: {

@@ -14,5 +14,5 @@ export function observePublished(
   }
   metrics.count('knell_events_published_total', { type: `knell.${kind}` })
   metrics.observe('knell_publish_confirm_seconds', ms / 1000)
-  if (what === 'unroutable') metrics.count('knell_events_returned_total')
+  if (what === 'unroutable') metrics.count('knell_events_returned_total', { type: `knell.${kind}` })
 }

@@ -1,10 +1,10 @@
 import type { Broker } from '../broker/broker.ts'
 import { logs } from '../domain/position.ts'
-import type { InstanceStore } from '../store/instance-store.ts'
-import { readPopulation } from '../store/population.ts'
+import type { Seen } from '../store/population.ts'
+import type { SharedRead } from '../store/shared-read.ts'
 import { readStoreHealth } from '../store/store-health.ts'
 import type { Store } from '../store/store.ts'
-import { readTotals } from '../store/totals.ts'
+import type { Totals } from '../store/totals.ts'
 import type { Sample } from './collector.ts'
 import { instanceSamples } from './instance-samples.ts'
 import type { Metrics } from './metrics.ts'
@@ -18,11 +18,12 @@ export function addStoreCollectors(
   options: {
     readonly store: Store
     readonly broker: Broker
-    readonly instances: InstanceStore
-    readonly tenants: readonly string[]
+    readonly totals: SharedRead<Totals>
+    readonly population: SharedRead<readonly Seen[]>
+    readonly tenants: number
   },
 ): void {
-  const { store, broker, instances, tenants } = options
+  const { store, broker, totals, population, tenants } = options
   metrics.addCollector({
     names: ['knell_broker_up', 'knell_broker_blocked'],
     maxAgeMs: 0,
@@ -61,12 +62,12 @@ export function addStoreCollectors(
       'knell_rules_live',
       'knell_tokens_expired_total',
     ],
-    maxAgeMs: tenants.length > 100 ? MANY_AGE_MS : 2000,
+    maxAgeMs: tenants > 100 ? MANY_AGE_MS : 2000,
     read: async () => {
-      const totals = await readTotals(store, tenants)
+      const { logs: ofLog, ...all } = await totals.read(0)
       return [
         ...logs.flatMap((log): Sample[] => {
-          const { tail, unsent, oldestMs } = totals.logs[log]
+          const { tail, unsent, oldestMs } = ofLog[log]
           return [
             { name: 'knell_feed_tail', value: tail, labels: { log } },
             { name: 'knell_outbox_depth', value: unsent, labels: { log } },
@@ -77,9 +78,9 @@ export function addStoreCollectors(
             },
           ]
         }),
-        { name: 'knell_tokens_waiting', value: totals.waiting },
-        { name: 'knell_rules_live', value: totals.rules },
-        { name: 'knell_tokens_expired_total', value: totals.expired },
+        { name: 'knell_tokens_waiting', value: all.waiting },
+        { name: 'knell_rules_live', value: all.rules },
+        { name: 'knell_tokens_expired_total', value: all.expired },
       ]
     },
   })
@@ -90,6 +91,6 @@ export function addStoreCollectors(
       'knell_subscriber_lag_entries',
     ],
     maxAgeMs: MANY_AGE_MS,
-    read: async () => instanceSamples(await readPopulation(store, instances, tenants)),
+    read: async () => instanceSamples(await population.read(0)),
   })
 }

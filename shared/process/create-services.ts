@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events'
 import type { Logger } from 'pino'
 import { Broker } from '../broker/broker.ts'
 import { ensureExchanges } from '../broker/topology.ts'
@@ -6,6 +7,7 @@ import type { Settings } from '../config/settings.ts'
 import { isKnellError, KnellError } from '../domain/errors.ts'
 import { namesOf, type Names } from '../domain/names.ts'
 import { Audit } from '../http/audit.ts'
+import { AuditTraffic } from '../http/audit-traffic.ts'
 import { FeedWatch } from '../http/feed-watch.ts'
 import { Health } from '../http/health.ts'
 import { tenantOf, type Services } from '../http/services.ts'
@@ -13,9 +15,11 @@ import { Metrics } from '../metrics/metrics.ts'
 import { observePublished } from '../metrics/observe-published.ts'
 import { addStoreCollectors } from '../metrics/store-collectors.ts'
 import { openBullQueues } from '../queues/bull-queues.ts'
+import { addQueueCollector } from '../queues/queue-collector.ts'
 import { QueueHealth } from '../queues/queue-health.ts'
 import { RabbitReader } from '../queues/rabbit-reader.ts'
 import { AckEar } from '../relay/ack-ear.ts'
+import { AskPace } from '../relay/ask-pace.ts'
 import { DueChanges } from '../relay/due-changes.ts'
 import { Relay } from '../relay/relay.ts'
 import { publicJwks } from '../signing/event-keys.ts'
@@ -26,20 +30,29 @@ import { FeedStore } from '../store/feed-store.ts'
 import { HandlerStore } from '../store/handler-store.ts'
 import { InstanceStore } from '../store/instance-store.ts'
 import { livesOf } from '../store/lives.ts'
-import { OutboxStore } from '../store/outbox-store.ts'
+import { readPopulation } from '../store/population.ts'
 import { createRedis } from '../store/redis.ts'
 import { RuleStore } from '../store/rule-store.ts'
+import type { StoredEntry } from '../store/rule-commit.ts'
+import { SharedRead } from '../store/shared-read.ts'
 import { ScheduleStore } from '../store/schedule-store.ts'
 import { Store } from '../store/store.ts'
 import { StoreLink } from '../store/store-link.ts'
+import { readTotals } from '../store/totals.ts'
 import { TokenStore } from '../store/token-store.ts'
 import { UpkeepStore } from '../store/upkeep-store.ts'
 
 /** After a check that did not work. */
 const RETRY_MS = 1000
 
+interface CommitEvents {
+  /** Entries that this process committed. */
+  entries: [readonly StoredEntry[]]
+}
+
 export interface Process extends Services {
   readonly names: Names
+  readonly committed: EventEmitter<CommitEvents>
   readonly dueChanges: DueChanges
   /** Resolves once the store has been seen and fits; rejects, once, where it never can. */
   readonly storeChecked: Promise<void>
@@ -49,7 +62,7 @@ export interface Process extends Services {
 export function createServices(settings: Settings, log: Logger): Process {
   const { namespace, shards, tenants, beatMs, eventSigningKeys } = settings
   const names = namesOf(namespace)
-  const storeLink = new StoreLink(log)
+  const storeLink = new StoreLink(settings.redis, log)
   const redis = createRedis(settings.redis, (error) => storeLink.failed(error))
   redis.on('ready', () => storeLink.succeeded())
   const store = new Store(redis, { namespace, shards })
@@ -75,10 +88,17 @@ export function createServices(settings: Settings, log: Logger): Process {
     onPublished: (kind, what, ms) => observePublished(metrics, kind, what, ms),
   })
   const watch = new FeedWatch(feed, shards)
-  const rules = new RuleStore(store, (entries) => {
-    relay.send(entries)
-    for (const tenant of new Set(entries.map((entry) => entry.tenant))) watch.wake(tenant)
-  })
+  const committed = new EventEmitter<CommitEvents>()
+  const pace = new AskPace(beatMs)
+  const rules = new RuleStore(
+    store,
+    (entries) => {
+      relay.send(entries)
+      for (const tenant of new Set(entries.map((entry) => entry.tenant))) watch.wake(tenant)
+      committed.emit('entries', entries)
+    },
+    (tenant) => pace.mayAsk(tenant, performance.now()),
+  )
   const instances = new InstanceStore(store, beatMs)
   const handlers = new HandlerStore(store)
   const acks = new AckEar({
@@ -93,6 +113,7 @@ export function createServices(settings: Settings, log: Logger): Process {
   const schedules = new ScheduleStore(store, rules)
   const auditStore = new AuditStore(store)
   const audit = new Audit(auditStore, settings.auditDays)
+  const auditTraffic = new AuditTraffic(auditStore, settings.auditDays, log)
   const dueChanges = new DueChanges({
     store,
     schedules,
@@ -102,13 +123,14 @@ export function createServices(settings: Settings, log: Logger): Process {
     log,
   })
   const health = new Health(store, broker, log, storeLink)
-  addStoreCollectors(metrics, { store, broker, instances, tenants: [...tenants.keys()] })
+  const totals = new SharedRead(() => readTotals(store, [...tenants.keys()]))
+  const population = new SharedRead(() => readPopulation(store, instances, [...tenants.keys()]))
+  addStoreCollectors(metrics, { store, broker, totals, population, tenants: tenants.size })
   const upkeep = new UpkeepStore(store)
   const queueHealth = new QueueHealth({
     store,
     handlers,
     upkeep,
-    outbox: new OutboxStore(store),
     bullQueues: openBullQueues(store, (err) => log.debug({ err }, 'BullMQ')),
     rabbit: new RabbitReader({
       broker,
@@ -120,6 +142,7 @@ export function createServices(settings: Settings, log: Logger): Process {
     backlogMax: settings.backlogMax,
     probed: () => health.report(),
   })
+  addQueueCollector(metrics, queueHealth)
   return {
     settings,
     log,
@@ -135,6 +158,7 @@ export function createServices(settings: Settings, log: Logger): Process {
     feed,
     handlers,
     audit,
+    auditTraffic,
     auditStore,
     upkeep,
     instances,
@@ -145,6 +169,9 @@ export function createServices(settings: Settings, log: Logger): Process {
     queueHealth,
     watch,
     metrics,
+    totals,
+    population,
+    committed,
     signer,
     storeChecked: checkStore(store, settings, log),
   }

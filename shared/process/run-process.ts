@@ -55,6 +55,7 @@ export async function runProcess(
   shared.metrics.set('knell_build_info', 1, { version: readVersion(), kind })
   observeHttp(app, shared.metrics)
   const certificates = watchTls(settings, host.env, app.server, log)
+  shared.auditTraffic.watch(app, (tenant) => settings.tenants.has(tenant))
   const parts = compose(app, shared)
   let stopping: Promise<void> | undefined
   const stop = (code: number): Promise<void> => {
@@ -76,6 +77,7 @@ export async function runProcess(
     shared.health.start()
     const url = await app.listen({ host: settings.host, port: settings.port })
     log.info({ url }, 'listening')
+    log.debug({ calls: app.calls }, 'serving')
   } catch (error) {
     log.fatal({ err: error }, 'cannot start')
     await stop(1)
@@ -103,6 +105,7 @@ async function stopAll(
   log.debug('no call is under way any more')
   await parts.stop()
   log.debug('the background parts have stopped')
+  await shared.auditTraffic.stop()
   await shared.relay.stop()
   await shared.health.stop()
   await shared.broker.close()

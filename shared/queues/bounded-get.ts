@@ -46,7 +46,10 @@ export async function boundedGet(
     }
     return { word: 'failed', why: `it answers ${status}` }
   } catch (error) {
-    return { word: 'failed', why: reasonOf(error) }
+    const code = codeOf(error)
+    // Nothing listens: the plug-in is off, or RabbitMQ is, which its connection tells.
+    if (code === 'ECONNREFUSED') return { word: 'absent', why: 'nothing listens there' }
+    return { word: 'failed', why: reasonOf(error, code) }
   }
 }
 
@@ -68,10 +71,15 @@ function basic({ user, password }: Login): string {
 }
 
 /** Without the address, which an operator knows, and which may hold what is not for everybody. */
-function reasonOf(error: unknown): string {
+function reasonOf(error: unknown, code: string | undefined): string {
   if (error instanceof DOMException && error.name === 'TimeoutError') {
     return `no answer within ${TIMEOUT_MS / 1000} s`
   }
-  const { cause } = error as { cause?: { code?: unknown } }
-  return typeof cause?.code === 'string' ? `not reachable (${cause.code})` : 'no readable answer'
+  return code === undefined ? 'no readable answer' : `not reachable (${code})`
+}
+
+/** The driver's code of a connection that failed. */
+function codeOf(error: unknown): string | undefined {
+  const { code } = ((error as { cause?: unknown }).cause ?? {}) as { code?: unknown }
+  return typeof code === 'string' ? code : undefined
 }

@@ -1,8 +1,6 @@
 import { Queue } from 'bullmq'
+import { bullQueueNames } from '../domain/names.ts'
 import type { Store } from '../store/store.ts'
-
-/** BullMQ's queues: the tick of each second, and the sweeps. */
-export const bullQueueNames = { expiry: 'knell-expiry', sweep: 'knell-sweep' } as const
 
 /** Both queues, to look at, on the connection of the store: they fail within its time limit and need no closing. */
 export function openBullQueues(store: Store, onError: (error: Error) => void): Queue[] {

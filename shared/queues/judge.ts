@@ -17,6 +17,8 @@ export interface QueueFacts {
   readonly offered: Readonly<Record<string, Offer>>
   readonly counts: readonly QueueCount[]
   readonly missing: readonly NamedQueue[]
+  /** Queues of known services of which nothing could be learned. */
+  readonly unknown: readonly NamedQueue[]
   /** The services with handlers that the store knows. */
   readonly services: readonly string[]
   readonly jobs: readonly JobFacts[]
@@ -148,12 +150,12 @@ function judgeBroker({ broker, alarms, offered }: QueueFacts): Finding[] {
     findings.push(degraded(`RabbitMQ has an alarm (${alarm}): it takes no messages`))
   }
   for (const [name, { state, reason }] of Object.entries(offered)) {
-    if (state === 'failed') findings.push(degraded(`RabbitMQ's ${name} cannot be read: ${reason}`))
+    if (state === 'failed') findings.push(degraded(`RabbitMQ’s ${name} cannot be read: ${reason}`))
   }
   return findings
 }
 
-function judgeCounts({ counts, missing, services }: QueueFacts): Finding[] {
+function judgeCounts({ counts, missing, unknown, services, broker }: QueueFacts): Finding[] {
   const known = new Set(services)
   const findings: Finding[] = []
   const retries = new Map<string, number>()
@@ -183,6 +185,11 @@ function judgeCounts({ counts, missing, services }: QueueFacts): Finding[] {
     if (kind !== 'service') continue
     findings.push(degraded(`the queue ${name} is gone; an instance with handlers makes it anew`))
   }
+  // What RabbitMQ does not answer while it is away or blocks has been said.
+  const silent =
+    broker.isUp && !broker.isBlocked ? unknown.filter(({ kind }) => kind !== 'retry') : []
+  for (const { name } of silent)
+    findings.push(degraded(`RabbitMQ does not say how full ${name} is`))
   return findings
 }
 

@@ -1,18 +1,19 @@
 import type { Queue } from 'bullmq'
 import type { HandlerStore } from '../store/handler-store.ts'
-import type { LogState, OutboxStore } from '../store/outbox-store.ts'
+import { logs, type Log } from '../domain/position.ts'
 import { thisMoment, type Store } from '../store/store.ts'
 import { toStoreError } from '../store/store-error.ts'
+import { readTotals, type LogTotals } from '../store/totals.ts'
 import type { UpkeepStore } from '../store/upkeep-store.ts'
 import { readBull, type JobCounts } from './bull-reader.ts'
 import { CachedRead } from './cached-read.ts'
-import { judgeQueues, type Judgement, type SweepFacts } from './judge.ts'
+import { judgeQueues, type Judgement } from './judge.ts'
 import type { QueueCount } from './queue-count.ts'
 import { RABBIT_MAX_AGE_MS, type RabbitReader, type RabbitReading } from './rabbit-reader.ts'
 import { sweepFactsOf } from './sweep-facts.ts'
 
 /** Many who look at once cost the store one look. */
-const STORE_MAX_AGE_MS = 1000
+const STORE_MAX_AGE_MS = 2000
 const REPORTS = 10
 
 /** How the process sees what it depends on; see `Health`. */
@@ -23,7 +24,7 @@ interface Probed {
 
 interface StoreReading {
   readonly services: readonly string[]
-  readonly logs: readonly LogState[]
+  readonly feed: readonly FeedState[]
   readonly bull: readonly JobCounts[]
   readonly sweep: readonly { readonly at: number; readonly durationMs: number }[]
 }
@@ -31,11 +32,16 @@ interface StoreReading {
 export interface QueueReport extends Judgement {
   /** The store's time (ms), or this process's where it does not know that. */
   readonly at: number
+  /** The services with handlers, which the store knows. */
+  readonly services: readonly string[]
   readonly queues: readonly QueueCount[]
   readonly bullmq: readonly JobCounts[]
   readonly feed: readonly FeedState[]
-  readonly sweep: SweepFacts | undefined
-  readonly rabbitmq: Pick<RabbitReading, 'readAt' | 'alarms' | 'leftOut' | 'more'> & {
+  /** `everyMs` is null where only one is known, all of it where none is. */
+  readonly sweep: { readonly agoMs: number; readonly everyMs: number | null } | null
+  readonly rabbitmq: Pick<RabbitReading, 'readAt' | 'leftOut' | 'more'> & {
+    /** Null where nothing tells of them. */
+    readonly alarms: readonly string[] | null
     readonly up: boolean
     readonly blocked: boolean
     /** Queues of known services that RabbitMQ does not have, and of which it told nothing. */
@@ -45,7 +51,12 @@ export interface QueueReport extends Judgement {
   readonly offered: RabbitReading['offered']
 }
 
-interface FeedState extends Omit<LogState, 'oldestUnsentAt'> {
+/** How a log stands, over all tenants and shards; see `LogTotals`. */
+interface FeedState {
+  readonly log: Log
+  readonly tail: number
+  readonly unsent: number
+  readonly mostUnsent: number
   readonly oldestUnsentMs: number | null
 }
 
@@ -62,28 +73,27 @@ export class QueueHealth {
     store: Store
     handlers: HandlerStore
     upkeep: UpkeepStore
-    outbox: OutboxStore
     bullQueues: readonly Queue[]
     rabbit: RabbitReader
     tenants: readonly string[]
     backlogMax: number
     probed: () => Probed
   }) {
-    const { handlers, upkeep, outbox, bullQueues, rabbit, tenants } = options
-    this.#store = options.store
+    const { store, handlers, upkeep, bullQueues, rabbit, tenants } = options
+    this.#store = store
     this.#backlogMax = options.backlogMax
     this.#probed = options.probed
     this.#rabbit = new CachedRead(RABBIT_MAX_AGE_MS, () => rabbit.read(this.#services))
     this.#stored = new CachedRead(STORE_MAX_AGE_MS, async () => {
-      const [services, logs, reports, bull] = await Promise.all([
+      const [services, totals, reports, bull] = await Promise.all([
         handlers.names(tenants),
-        outbox.read(tenants),
+        readTotals(store, tenants),
         upkeep.reports(REPORTS),
         readBull(bullQueues),
       ])
       this.#services = services
       const sweep = reports.map((text) => JSON.parse(text) as StoreReading['sweep'][number])
-      return { services, logs, bull, sweep }
+      return { services, feed: logs.map((log) => feedOf(log, totals.logs[log])), bull, sweep }
     })
   }
 
@@ -96,9 +106,6 @@ export class QueueHealth {
     const { clock } = this.#store
     const at = clock.isSet ? clock.earliest(thisMoment()) : Date.now()
     const since = (from: number): number => Math.max(0, at - from)
-    const feed = stored.logs.map(({ oldestUnsentAt, ...log }): FeedState => {
-      return { ...log, oldestUnsentMs: oldestUnsentAt === undefined ? null : since(oldestUnsentAt) }
-    })
     const sweep = sweepFactsOf(stored.sweep, at)
     const isUp = broker.ok || broker.blocked
     const judged = judgeQueues({
@@ -108,13 +115,14 @@ export class QueueHealth {
       offered: rabbit.offered,
       counts: rabbit.counts,
       missing: rabbit.missing,
+      unknown: rabbit.unknown,
       services: stored.services,
       jobs: stored.bull.map(({ queue, counts, lastFailedAt }) => ({
         queue,
         counts,
         lastFailedAgoMs: lastFailedAt === undefined ? undefined : since(lastFailedAt),
       })),
-      logs: feed.map(({ oldestUnsentMs, ...log }) => ({
+      logs: stored.feed.map(({ oldestUnsentMs, ...log }) => ({
         ...log,
         oldestUnsentMs: oldestUnsentMs ?? undefined,
       })),
@@ -125,14 +133,15 @@ export class QueueHealth {
     return {
       at,
       ...judged,
+      services: stored.services,
       queues: rabbit.counts,
       bullmq: stored.bull,
-      feed,
-      sweep,
+      feed: stored.feed,
+      sweep: sweep === undefined ? null : { ...sweep, everyMs: sweep.everyMs ?? null },
       rabbitmq: {
         up: isUp,
         blocked: broker.blocked,
-        alarms,
+        alarms: alarms ?? null,
         readAt,
         missing: rabbit.missing.map(({ name }) => name),
         unknown: rabbit.unknown.map(({ name }) => name),
@@ -148,7 +157,11 @@ export class QueueHealth {
       return { stored: await this.#stored.read() }
     } catch (error) {
       const { message: problem } = toStoreError(error)
-      return { stored: { services: this.#services, logs: [], bull: [], sweep: [] }, problem }
+      return { stored: { services: this.#services, feed: [], bull: [], sweep: [] }, problem }
     }
   }
+}
+
+function feedOf(log: Log, { tail, unsent, mostUnsent, oldestMs }: LogTotals): FeedState {
+  return { log, tail, unsent, mostUnsent, oldestUnsentMs: unsent === 0 ? null : oldestMs }
 }

@@ -80,20 +80,25 @@ export async function seedMaxTokenTtl(
   return parseTtlSteps(JSON.parse(String(kept)))
 }
 
-/** Changes the tenant's longest token life: a smaller one at once, a larger one once no process can still count on the old. */
+/** Changes the tenant's longest token life: a smaller one at once, a larger one once no process can still count on the old. `act`: the text under which it is audited, in the same step. */
 export async function changeMaxTokenTtl(
   store: Store,
   tenant: string,
   seconds: number,
-): Promise<readonly TtlStep[]> {
-  const { meta } = store.keys.shard(tenant, 0)
+  act = '',
+): Promise<{ steps: readonly TtlStep[]; changed: boolean }> {
+  const { meta, audit } = store.keys.shard(tenant, 0)
   for (;;) {
     const { at, ttl } = await store.touch(tenant, 0)
     const steps = ttl === '' ? [] : parseTtlSteps(JSON.parse(ttl))
     const now = Math.floor(at / 1000)
-    if (largestTtl(steps, now) === seconds && steps.at(-1)?.seconds === seconds) return steps
+    if (largestTtl(steps, now) === seconds && steps.at(-1)?.seconds === seconds) {
+      return { steps, changed: false }
+    }
     const next = planTtlChange(steps, seconds, now)
-    const [replaced] = await store.run('replaceTtl', [meta], [ttl, JSON.stringify(next)])
-    if (replaced === 1) return next
+    const result = JSON.stringify({ ok: true, maxTokenTtl: next })
+    const args = [ttl, JSON.stringify(next), act, result]
+    const [replaced] = await store.run('replaceTtl', [meta, audit], args)
+    if (replaced === 1) return { steps: next, changed: true }
   }
 }

@@ -8,6 +8,8 @@ import type { Store } from './store.ts'
 export interface Seen {
   readonly tenant: string
   readonly instance: Instance
+  /** How long ago it joined, ms. */
+  readonly ageMs: number
   /** Silent for longer than it may let tokens in: it is waited for no more. */
   readonly isGone: boolean
   /** The age, ms, of the newest store state it said to contain; null before it said so. */
@@ -38,10 +40,11 @@ export async function readPopulation(
     const tails = await readTails(store, tenant)
     const { at, instances: all } = await instances.all(tenant)
     return all.map((instance): Seen => {
-      const { asOf, applied } = instance
+      const { asOf, applied, joinedAt } = instance
       return {
         tenant,
         instance,
+        ageMs: Math.max(0, at - joinedAt),
         isGone: instances.isGone(instance),
         staleMs: asOf === 0 ? null : Math.max(0, at - asOf),
         behind: behindOf(applied, tails),
@@ -65,7 +68,8 @@ export function behindOf(
   return behind
 }
 
-async function readTails(store: Store, tenant: string): Promise<Tail[]> {
+/** The tails of a tenant's revocations, by plain reads. @throws KnellError `store_*` */
+export async function readTails(store: Store, tenant: string): Promise<Tail[]> {
   const metas = await store.readAll(
     Array.from({ length: store.shards }, (_, shard): [string, ...string[]] => [
       'hmget',

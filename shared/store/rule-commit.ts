@@ -85,11 +85,18 @@ const FIXED_KEYS = 12
 export class RuleCommit {
   readonly #store: Store
   readonly #onCommitted: (entries: readonly StoredEntry[]) => void
+  readonly #asksFor: (tenant: string) => boolean
   readonly #groups = new Map<string, GroupCommit<Grouped, string>>()
 
-  constructor(store: Store, onCommitted: (entries: readonly StoredEntry[]) => void) {
+  /** `asksFor`: whether a commit of this tenant that nobody waits for asks for acks all the same. */
+  constructor(
+    store: Store,
+    onCommitted: (entries: readonly StoredEntry[]) => void,
+    asksFor: (tenant: string) => boolean = () => false,
+  ) {
     this.#store = store
     this.#onCommitted = onCommitted
+    this.#asksFor = asksFor
   }
 
   /** The script's answer to one change. @throws KnellError the code that the script refuses with, `store_*` */
@@ -161,8 +168,15 @@ export class RuleCommit {
     const keys = this.#store.keys.shard(tenant, shard)
     const first = Math.floor(await this.#store.now(tenant))
     const names = this.#names(tenant, shard, randomUUID())
-    const changes = group.map(({ change, idempotency, traced: { text } }) => {
-      const sent = text === undefined ? change : { ...change, w: text }
+    const isAsked = group.some(({ change }) => change['ack'] === true)
+    // An ack of the last entry is one of all before it.
+    const asking = !isAsked && this.#asksFor(tenant) ? group.length - 1 : -1
+    const changes = group.map(({ change, idempotency, traced: { text } }, i) => {
+      const sent = {
+        ...change,
+        ...(i === asking ? { ack: true } : {}),
+        ...(text === undefined ? {} : { w: text }),
+      }
       if (idempotency === undefined) return sent
       names.push(keys.idempotency(idempotency.key))
       return { ...sent, k: names.length - FIXED_KEYS, h: idempotency.body }

@@ -38,9 +38,13 @@ export class RuleStore {
   /** The door through which every change of rules goes. */
   readonly commits: RuleCommit
 
-  constructor(store: Store, onCommitted: (entries: readonly StoredEntry[]) => void) {
+  constructor(
+    store: Store,
+    onCommitted: (entries: readonly StoredEntry[]) => void,
+    asksFor?: (tenant: string) => boolean,
+  ) {
     this.#store = store
-    this.commits = new RuleCommit(store, onCommitted)
+    this.commits = new RuleCommit(store, onCommitted, asksFor)
   }
 
   /** @throws KnellError `issued_before_in_future`, `too_many_cutoffs`, `too_many_shapes`, `rule_too_large`, `store_*` */

@@ -24,6 +24,8 @@ export interface LogTotals {
   readonly tail: number
   /** Entries that RabbitMQ has not confirmed. */
   readonly unsent: number
+  /** The most of them in one shard. */
+  readonly mostUnsent: number
   /** How long ago, ms, the oldest of them was committed; 0 where there is none. */
   readonly oldestMs: number
 }
@@ -69,6 +71,7 @@ export async function readTotals(store: Store, tenants: readonly string[]): Prom
   const total = { expired: 0, waiting: 0, rules: 0 }
   const tails = { revocations: 0, expiries: 0 }
   const unsent = { revocations: 0, expiries: 0 }
+  const mostUnsent = { revocations: 0, expiries: 0 }
   const left: Unsent[] = []
   for (const [i, place] of places.entries()) {
     const [meta, rules, ...rest] = answers.slice(COMMANDS * i, COMMANDS * (i + 1))
@@ -79,7 +82,9 @@ export async function readTotals(store: Store, tenants: readonly string[]): Prom
     total.expired += expired ?? 0
     total.rules += Number(rules)
     for (const [n, log] of logs.entries()) {
-      unsent[log] += Number(rest[n])
+      const count = Number(rest[n])
+      unsent[log] += count
+      mostUnsent[log] = Math.max(mostUnsent[log], count)
       const [, triedAt] = (rest[2 + n] as string[]).flat()
       if (triedAt === undefined) continue
       left.push({
@@ -94,6 +99,7 @@ export async function readTotals(store: Store, tenants: readonly string[]): Prom
   const logTotals = (log: Log): LogTotals => ({
     tail: tails[log],
     unsent: unsent[log],
+    mostUnsent: mostUnsent[log],
     oldestMs: oldest[log],
   })
   return {

@@ -1,4 +1,5 @@
 import { logs, type Log } from '../domain/position.ts'
+import { toStoreError } from './store-error.ts'
 import type { Store } from './store.ts'
 
 /** So much is cleared away by one script. */
@@ -12,6 +13,8 @@ export interface UpkeepPlace {
   readonly shard: number
   /** Rules past their `until`. */
   readonly dead: boolean
+  /** Audit streams: which of the shard's two there are. */
+  readonly audit: readonly ('audit' | 'traffic')[]
   /** The logs that hold entries. */
   readonly logs: readonly Log[]
   /** Entries that RabbitMQ has not confirmed. */
@@ -33,23 +36,30 @@ export class UpkeepStore {
     const before = String(Math.floor(now / 1000))
     const counts = await this.#store.readAll(
       places.flatMap(({ tenant, shard }): [string, ...string[]][] => {
-        const { until, feed, unsent } = this.#store.keys.shard(tenant, shard)
+        const { until, feed, unsent, audit, traffic } = this.#store.keys.shard(tenant, shard)
         return [
           ['zcount', until, '-inf', `(${before}`],
           ['exists', feed.revocations],
           ['exists', feed.expiries],
           ['zcard', unsent.revocations],
           ['zcard', unsent.expiries],
+          ['exists', audit],
+          ['exists', traffic],
         ]
       }),
     )
     return places.map((place, i) => {
-      const [dead, revocations, expiries, ...unsent] = counts.slice(5 * i, 5 * i + 5).map(Number)
+      const [dead, revocations, expiries, revUnsent, expUnsent, audit, traffic] = counts
+        .slice(7 * i, 7 * i + 7)
+        .map(Number)
       return {
         ...place,
         dead: dead !== 0,
         logs: logs.filter((log) => (log === 'revocations' ? revocations : expiries) !== 0),
-        unsent: unsent.reduce((sum, count) => sum + (count || 0), 0),
+        audit: (['audit', 'traffic'] as const).filter(
+          (stream) => (stream === 'audit' ? audit : traffic) !== 0,
+        ),
+        unsent: (revUnsent || 0) + (expUnsent || 0),
       }
     })
   }
@@ -87,6 +97,24 @@ export class UpkeepStore {
     })
   }
 
+  /** Notes that a sweep begins; answers its number. @throws KnellError `store_*` */
+  async beginSweep(): Promise<number> {
+    try {
+      return await this.#store.redis.incr(this.#store.keys.sweepsBegun)
+    } catch (error) {
+      throw toStoreError(error)
+    }
+  }
+
+  /** How many sweeps have begun. @throws KnellError `store_*` */
+  async sweepsBegun(): Promise<number> {
+    try {
+      return Number((await this.#store.redis.get(this.#store.keys.sweepsBegun)) ?? 0)
+    } catch (error) {
+      throw toStoreError(error)
+    }
+  }
+
   /** Keeps a sweep's report for a day. */
   async saveReport(at: number, report: string): Promise<void> {
     const { sweeps } = this.#store.keys
@@ -95,6 +123,16 @@ export class UpkeepStore {
       .zadd(sweeps, at, report)
       .zremrangebyscore(sweeps, '-inf', at - 86_400_000)
       .exec()
+  }
+
+  /** The reports of sweeps that began at or after a store time (ms), the newest first, some thousands at most. */
+  async reportsSince(at: number): Promise<string[]> {
+    const { sweeps } = this.#store.keys
+    try {
+      return await this.#store.redis.zrevrangebyscore(sweeps, '+inf', at, 'LIMIT', 0, 4000)
+    } catch (error) {
+      throw toStoreError(error)
+    }
   }
 
   /** The newest reports first. */

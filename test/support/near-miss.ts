@@ -5,14 +5,14 @@ type Path = readonly (string | number)[]
 
 /** Values that are likely to be just right, or just wrong, somewhere in a message. */
 const values: readonly Json[] = [
-  ...[null, true, false, 0, -1, 1, 2, 1.5, 499, 500, 1023, 1024, 1e300],
-  ...[2 ** 53 - 1, 2 ** 53, -(2 ** 53) + 1, -(2 ** 53)],
-  ...['', 'x', 'default', '_all', 'Upper', 'with space', '1000.aa', '1000.AA', '1000', 'ready'],
-  ...['revoked', 'expired', 'revocations', 'expiries', 'release', 'logout', 'no-reason'],
-  ...['a'.repeat(40), 'a'.repeat(41), 'a'.repeat(64), 'a'.repeat(65), 'a'.repeat(128)],
-  ...['a'.repeat(129), 'a'.repeat(256), 'a'.repeat(257), 'a\nb', 'a\u2028b', 'a\ud800b', 'naïve'],
-  ...[[], {}, [1], ['x'], [null], { a: 'x' }, { a: {} }, { a: 1, b: 2, c: 3, d: 4 }],
-]
+  [null, true, false, 0, -1, 1, 2, 1.5, 499, 500, 1023, 1024, 1e300],
+  [2 ** 53 - 1, 2 ** 53, -(2 ** 53) + 1, -(2 ** 53)],
+  ['', 'x', 'default', '_all', 'Upper', 'with space', '1000.aa', '1000.AA', '1000', 'ready'],
+  ['revoked', 'expired', 'revocations', 'expiries', 'release', 'logout', 'no-reason'],
+  [40, 41, 64, 65, 128, 129, 256, 257].map((length) => 'a'.repeat(length)),
+  ['a\nb', 'a\u2028b', 'a\ud800b', 'naïve'],
+  [[], {}, [1], ['x'], [null], { a: 'x' }, { a: {} }, { a: 1, b: 2, c: 3, d: 4 }],
+].flat(1)
 const names = ['x', 'sub', 'with space', '__proto__', '0', '1', '01', 'a'.repeat(65), 'reason']
 
 export interface NearMiss {
@@ -44,7 +44,7 @@ function* pathsIn(value: Json, path: Path = []): Generator<Path> {
   yield path
   if (typeof value !== 'object' || value === null) return
   for (const [key, member] of Object.entries(value)) {
-    yield* pathsIn(member as Json, [...path, Array.isArray(value) ? Number(key) : key])
+    yield* pathsIn(member, [...path, Array.isArray(value) ? Number(key) : key])
   }
 }
 

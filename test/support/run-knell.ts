@@ -15,9 +15,9 @@ export interface Ran {
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly input?: string
+  /** Whether its standard input stays open after that. */
+  readonly isOpen?: boolean
   readonly cwd?: string
-  /** Called with the process, for whoever wants to send it a signal. */
-  readonly onStart?: (child: ChildProcess) => void
   /** Called with everything that it has written so far. */
   readonly onOutput?: (text: string, child: ChildProcess) => void
 }
@@ -31,7 +31,7 @@ export async function runKnell(args: readonly string[], options: RunOptions = {}
 export async function runProgram(
   program: string,
   args: readonly string[],
-  { env = {}, input = '', cwd, onStart, onOutput }: RunOptions,
+  { env = {}, input = '', isOpen = false, cwd, onOutput }: RunOptions,
 ): Promise<Ran> {
   const child = spawn(program, args, {
     env: { PATH: process.env['PATH'], NODE_V8_COVERAGE: process.env['NODE_V8_COVERAGE'], ...env },
@@ -50,8 +50,8 @@ export async function runProgram(
   })
   // One that ends before it has read everything closes the pipe.
   child.stdin.on('error', () => {})
-  child.stdin.end(input)
-  onStart?.(child)
+  if (isOpen) child.stdin.write(input)
+  else child.stdin.end(input)
   const [code] = (await once(child, 'close')) as [number | null]
   return { code, out, err }
 }

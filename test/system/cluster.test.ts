@@ -50,6 +50,13 @@ describe('on Redis Cluster, the same code', function () {
     await call(notifier, system.apiKey, '/v1/revocations/restore', { match: { sub: 'a' } })
     expect((await call(poller, system.apiKey, '/v1/check', asked)).body['code']).to.equal('active')
     await eventually(() => heard.length === 900, { what: '900 expiries' })
+    const { body } = await call(notifier, system.apiKey, '/v1/audit')
+    const actions = (body['audit'] as { action: string }[]).map(({ action }) => action)
+    expect(actions).to.deep.equal(['restore', ...matches.map(() => 'revoke'), 'register'])
+    const due = await call(notifier, system.apiKey, '/v1/due')
+    expect(due.body).to.include({ complete: true, overdue: 0 })
+    const swept = await call(notifier, system.apiKey, '/v1/sweeps', { wait: true })
+    expect(swept.status).to.equal(200)
     await eventually(async () => {
       const { body } = await call(poller, system.apiKey, '/v1/sweeps')
       return (body['sweeps'] as unknown[]).length > 1

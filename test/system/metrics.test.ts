@@ -43,7 +43,7 @@ describe('GET /metrics', function () {
 
   const look = (process: KnellProcess): Promise<Scrape> => scrape(process.url, system.apiKey)
   const knells = (found: Scrape): string[] =>
-    found.names.filter((name) => name.startsWith('knell_')).sort()
+    found.names.filter((name) => /^(knell|bullmq)_/.test(name)).sort()
 
   it('is for keys of all tenants that may see operations', async () => {
     const answers = await Promise.all(
@@ -128,7 +128,8 @@ describe('GET /metrics', function () {
       2,
     )
     // Nobody listens to expiries here.
-    expect(published.value('knell_events_returned_total')).to.be.within(1, 2)
+    const returned = published.value('knell_events_returned_total', { type: 'knell.expired' })
+    expect(returned).to.be.within(1, 2)
   })
 
   it('has the route’s pattern and never the path, and one name for what is no route', async () => {

@@ -56,7 +56,7 @@ class Subscriber:
         self.wake = threading.Event()
         self.stopping = threading.Event()
         self.asked = []
-        self.push_up = False
+        self.push_up = self.has_left = False
         self.beat_ms = 2000
         self.beat_heard, self.newest_beat = time.monotonic(), (0, 0)
         self.missing_since = None
@@ -136,7 +136,9 @@ class Subscriber:
                     ack_at = None
                 self.look_for_holes()
                 if self.stopping.is_set():
-                    return self.acknowledge(pika, channel, "leaving")
+                    self.acknowledge(pika, channel, "leaving")
+                    self.has_left = True
+                    return
                 if self.is_silent(3):
                     # The queue or its bindings may be gone though the connection is there.
                     raise OSError("no beat has come for long")
@@ -275,6 +277,9 @@ class Subscriber:
         with self.lock:
             needs_snapshot, after = self.view.needs_snapshot, ",".join(self.view.positions)
         if needs_snapshot:
+            if self.view.ready:
+                # A fleet that sees a new epoch at once must not ask at once.
+                self.stopping.wait(random.uniform(0, 0.5))
             with self.open("/v1/snapshot", who) as response:
                 lines = [json.loads(line) for line in response]
             with self.lock:
@@ -317,7 +322,7 @@ class Subscriber:
         self.stopping.set()
         self.wake.set()
         threads[0].join(timeout=2)
-        if not self.push_up:
+        if not self.has_left:
             self.post(self.ack("leaving"))
 
 

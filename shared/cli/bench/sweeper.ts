@@ -23,12 +23,13 @@ let opened: { readonly services: Process; readonly sweeper: Sweeper } | undefine
 async function createSweeper(services: Process): Promise<Sweeper> {
   const file = pathToFileURL(join(compiled, 'poller', 'sweep.js')).href
   const { Sweeper } = (await import(file)) as SweepModule
-  const { settings, store, tokens, upkeep, instances, relay, dueChanges } = services
+  const { settings, store, tokens, upkeep, instances, relay, dueChanges, auditStore } = services
   const tenants = [...settings.tenants.keys()]
   const { backlogMax, sweepGraceMs: graceMs, feedRetentionMs: retentionMs } = settings
+  const { auditDays, auditMax } = settings
   const drainer = new Drainer({ tokens, relay, tenants, backlogMax })
-  const parts = { store, upkeep, instances, relay, drainer, dueChanges, tenants }
-  return new Sweeper({ ...parts, graceMs, retentionMs })
+  const parts = { store, upkeep, instances, relay, drainer, dueChanges, auditStore, tenants }
+  return new Sweeper({ ...parts, graceMs, retentionMs, auditDays, auditMax })
 }
 
 const methods = {

@@ -1,7 +1,7 @@
-import type { Command } from 'commander'
-import { withMatch } from '../arguments/match-options.ts'
-import { Option } from 'commander'
-import { collect } from '../arguments/match-options.ts'
+import { Option, type Command } from 'commander'
+import { collect, matchOf, withMatch } from '../arguments/match-options.ts'
+import { bulkRevoke } from '../bulk/bulk-revoke.ts'
+import { withFile, withRun, type BulkFlags } from '../bulk/bulk-options.ts'
 import {
   aimOf,
   detailsOf,
@@ -12,6 +12,7 @@ import {
 import { makeChange } from '../changes/make-change.ts'
 import { clientOf, withConnection } from '../client/connection-options.ts'
 import { withExamples } from '../examples.ts'
+import { UsageError } from '../usage-error.ts'
 
 /** `knell revoke`: kills tokens now, or at a time. */
 export function addRevokeCommand(program: Command): void {
@@ -20,7 +21,7 @@ export function addRevokeCommand(program: Command): void {
   )
   command.option('--token <->', 'one token, read from standard input')
   withRevocation(command).option('--at <time>', 'do it then: +2h, 2026-01-31T12:00:00Z')
-  withConnection(withWait(withWords(command)))
+  withConnection(withRun(withFile(withWait(withWords(command)), '16')))
   withExamples(command, [
     ['knell revoke --sub alice --reason logout', 'all tokens of a user'],
     ['knell revoke --sub alice --except sid="$SID"', 'sign out everywhere else'],
@@ -28,8 +29,16 @@ export function addRevokeCommand(program: Command): void {
     ['printf %s "$TOKEN" | knell revoke --token -', 'a token that is at hand'],
     ['knell revoke --kid 2026-01 --reason key-compromise --yes', 'what a stolen key has signed'],
     ['knell revoke --client-id app --dry-run', 'whom would it hit?'],
+    ['knell revoke --from leavers.csv --rejects bad.ndjson', 'columns such as sub, reason, note'],
+    ['knell revoke --from - --on-error stop < leavers.ndjson', 'one {"match":{…}} a line'],
   ])
-  command.action(async (options: ChangeOptions) => {
+  command.action(async (options: ChangeOptions & BulkFlags) => {
+    if (options.from !== undefined) {
+      if (matchOf(options) !== undefined || options.token !== undefined) {
+        throw new UsageError('With --from the lines of the file say of whom.')
+      }
+      return bulkRevoke(clientOf(command), options.from, options)
+    }
     const body = { ...(await aimOf(options)), ...detailsOf(options, Date.now()) }
     await makeChange(clientOf(command), body, options)
   })

@@ -21,9 +21,12 @@ export interface Subscribers {
   readonly handlers: readonly { readonly service: string; readonly [member: string]: unknown }[]
 }
 
+/** What one sweep did; the counts are named as `GET /v1/sweeps` names them. */
 export interface SweepReport {
-  readonly at?: number
-  readonly [member: string]: unknown
+  readonly at: number
+  readonly trigger: string
+  readonly durationMs: number
+  readonly [count: string]: unknown
 }
 
 /** Everything that `knell status` shows. What the process does not offer, or the key may not see, is absent. */

@@ -19,7 +19,7 @@ export function showStatus(status: Status): string {
       ['store', health.store.ok ? 'ok' : (health.store.problem ?? 'not ok')],
       ['RabbitMQ', showBroker(health.broker)],
       ['subscribers', subscribers && countStates(subscribers.subscribers)],
-      ['last sweep', sweep && showSweep(sweep)],
+      ['last sweep', sweep && `${showMs(sweep.at)}, caught ${caughtBy(sweep)}`],
     ]),
   ]
   if (subscribers !== undefined && subscribers.subscribers.length > 0) {
@@ -58,10 +58,17 @@ export function subscriberTable(all: readonly SubscriberShown[]): string {
   )
 }
 
-export function showSweep(sweep: NonNullable<Status['sweep']>): string {
-  const counts = Object.entries(sweep).filter(
-    ([name, value]) => typeof value === 'number' && !/at$|ms$/i.test(name) && value > 0,
+/** What a sweep found that the push path had missed, by name; what it only tidied up is no find. */
+export function caughtBy(sweep: NonNullable<Status['sweep']>): string {
+  const found = Object.entries(sweep).filter(
+    ([name, value]) => !beside.has(name) && typeof value === 'number' && value > 0,
   )
-  const what = counts.map(([name, value]) => `${name} ${String(value)}`).join(', ')
-  return `${sweep.at === undefined ? '' : `${showMs(sweep.at)}, `}caught ${what || 'nothing'}`
+  return found.map(([name, value]) => `${wordsOf(name)}: ${String(value)}`).join(', ') || 'nothing'
+}
+
+const beside: ReadonlySet<string> = new Set(['at', 'durationMs', 'prunedRules', 'trimmedEntries'])
+
+/** `overdueTokens` as `overdue tokens`. */
+function wordsOf(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
 }

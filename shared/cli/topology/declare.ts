@@ -4,10 +4,12 @@ import { exchangesOf } from '../../broker/topology.ts'
 import type { Names } from '../../domain/names.ts'
 import type { ServiceOption } from './options.ts'
 
-/** What a pass over the topology found: what is in order, and what is not. */
-export interface Outcome {
-  readonly good: readonly string[]
-  readonly problems: readonly string[]
+/** What a pass over the topology found of one thing. */
+export interface Item {
+  readonly what: string
+  readonly state: 'ok' | 'missing' | 'different' | 'refused' | 'locked'
+  /** What is wrong, and what to do about it; empty where nothing is. */
+  readonly detail: string
 }
 
 /**
@@ -18,7 +20,7 @@ export async function applyTopology(
   model: ChannelModel,
   names: Names,
   services: readonly ServiceOption[],
-): Promise<Outcome> {
+): Promise<readonly Item[]> {
   const pass = new Pass(model)
   for (const exchange of exchangesOf(names)) {
     await pass.run(`exchange ${exchange}`, (channel) => assertExchange(channel, exchange))
@@ -34,7 +36,7 @@ export async function applyTopology(
       )
     }
   }
-  return pass.outcome
+  return pass.items
 }
 
 /**
@@ -45,7 +47,7 @@ export async function checkTopology(
   model: ChannelModel,
   names: Names,
   services: readonly ServiceOption[],
-): Promise<Outcome> {
+): Promise<readonly Item[]> {
   const pass = new Pass(model)
   for (const exchange of exchangesOf(names)) {
     await pass.run(`exchange ${exchange}`, async (channel) => {
@@ -61,7 +63,7 @@ export async function checkTopology(
       })
     }
   }
-  return pass.outcome
+  return pass.items
 }
 
 function withHandlers(services: readonly ServiceOption[]): readonly ServiceOption[] {
@@ -78,16 +80,11 @@ function assertQueue(channel: Channel, queue: QueueSpec): Promise<unknown> {
 
 /** Each step has a channel of its own, since a refusal closes it. */
 class Pass {
+  readonly items: Item[] = []
   readonly #model: ChannelModel
-  readonly #good: string[] = []
-  readonly #problems: string[] = []
 
   constructor(model: ChannelModel) {
     this.#model = model
-  }
-
-  get outcome(): Outcome {
-    return { good: this.#good, problems: this.#problems }
   }
 
   async run(what: string, step: (channel: Channel) => Promise<unknown>): Promise<void> {
@@ -95,28 +92,34 @@ class Pass {
     channel.on('error', () => {})
     try {
       await step(channel)
-      this.#good.push(what)
     } catch (error) {
-      this.#problems.push(problemOf(what, error))
+      this.items.push({ what, ...problemOf(what, error) })
       return
     }
+    this.items.push({ what, state: 'ok', detail: '' })
     await channel.close()
   }
 }
 
 /** What RabbitMQ objects to, and what to do about it. Whatever is no answer of RabbitMQ's is thrown. */
-function problemOf(what: string, error: unknown): string {
+function problemOf(what: string, error: unknown): Omit<Item, 'what'> {
   const { code, message = '' } = error as { code?: unknown; message?: string }
   const [, said = message] = /"([^]*)"$/.exec(message) ?? []
   switch (code) {
     case 403:
-      return `${what}: refused. Use the deploy user, with the rights that "permissions" prints. ${said}`
+      return {
+        state: 'refused',
+        detail: `refused. Use the deploy user, with the rights that "permissions" prints. ${said}`,
+      }
     case 404:
-      return `${what}: missing. Run "apply".`
+      return { state: 'missing', detail: 'missing. Run "apply".' }
     case 405:
-      return `${what}: another connection has it for itself. ${said}`
+      return { state: 'locked', detail: `another connection has it for itself. ${said}` }
     case 406:
-      return `${what}: it is there, but differs. ${said}. What it was declared with cannot change: ${advice(what)}`
+      return {
+        state: 'different',
+        detail: `it is there, but differs. ${said}. What it was declared with cannot change: ${advice(what)}`,
+      }
     default:
       throw error
   }

@@ -3,8 +3,9 @@ import { isKind, kindsOfLog, type Kind } from '../../domain/entry.ts'
 import { DEFAULT_TENANT, isService, isTenant } from '../../domain/tenant.ts'
 import { UsageError } from '../usage-error.ts'
 
-const actions = ['apply', 'check', 'permissions'] as const
-type Action = (typeof actions)[number]
+const actions = ['show', 'apply', 'check', 'diff', 'permissions'] as const
+const withJson: readonly Action[] = ['show', 'diff', 'permissions']
+export type Action = (typeof actions)[number]
 
 /** A service with what its handlers may handle. */
 export interface ServiceOption {
@@ -21,7 +22,7 @@ export interface TopologyOptions {
 
 const usage = `Usage: npm run topology -- <${actions.join('|')}> [--service <name>[:kind+kind][@tenant+tenant] ...] [--json]
 Without kinds all of them, without tenants "${DEFAULT_TENANT}"; "orders:" (no kind) is a service without handlers.
-AMQP_URL and NAMESPACE come from the environment; --json is for permissions.`
+AMQP_URL and NAMESPACE come from the environment; --json is for ${withJson.join(', ')}.`
 
 function fail(problem: string): never {
   throw new UsageError(`${problem}\n${usage}`)
@@ -42,7 +43,7 @@ export function parseOptions(args: readonly string[]): TopologyOptions {
   const { positionals, values } = parsed
   const action = actions.find((name) => name === positionals[0])
   if (action === undefined || positionals.length !== 1) return fail('Name one thing to do.')
-  if (values.json === true && action !== 'permissions') return fail(`${action} knows no --json.`)
+  if (values.json === true && !withJson.includes(action)) return fail(`${action} knows no --json.`)
   const services = (values.service ?? []).map(parseService)
   const twice = services.find(({ service }, i) =>
     services.slice(0, i).some((other) => other.service === service),

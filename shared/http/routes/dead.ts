@@ -7,6 +7,7 @@ import { namesOf } from '../../domain/names.ts'
 import { toPartialBody } from '../../domain/partial-entry.ts'
 import { termOf } from '../../domain/position.ts'
 import type { EventSigner } from '../../signing/event-signer.ts'
+import type { Takes } from '../calls/call.ts'
 import { countSchema, parseWith, serviceSchema } from '../schemas.ts'
 import type { Services } from '../services.ts'
 
@@ -27,6 +28,12 @@ const replayBody = z
     'needs ids or all, not both',
   )
 
+/** What the calls of this file take. */
+export const deadTakes: Takes = {
+  'GET /v1/dead': { query: listQuery },
+  'POST /v1/dead/replay': { body: replayBody },
+}
+
 /** What a caller may look after. */
 function cutOf(key: ApiKey): { mayUse: Cut; isForAll: boolean } {
   return { mayUse: (tenant) => key.mayUse(tenant), isForAll: key.tenants === '*' }
@@ -34,7 +41,7 @@ function cutOf(key: ApiKey): { mayUse: Cut; isForAll: boolean } {
 
 /** `GET /v1/dead` and `POST /v1/dead/replay`: what handlers gave up. */
 export function addDeadRoutes(app: FastifyInstance, services: Services): void {
-  const { broker, settings, signer, log } = services
+  const { broker, settings, signer, audit, log } = services
   const vouch = signer && voucherOf(services, signer)
   const letters = new DeadLetters(broker, namesOf(settings.namespace), vouch)
 
@@ -46,7 +53,7 @@ export function addDeadRoutes(app: FastifyInstance, services: Services): void {
     return { service, dead, more, ...(key.tenants === '*' ? { total } : {}) }
   })
 
-  app.post('/v1/dead/replay', async (request) => {
+  app.post('/v1/dead/replay', { config: { action: 'replay' } }, async (request) => {
     const key = app.auth.require(request, 'ops:write')
     const { service, ids, limit } = parseWith(replayBody, request.body, 'body')
     const result = await letters.replay(service, {
@@ -54,6 +61,12 @@ export function addDeadRoutes(app: FastifyInstance, services: Services): void {
       limit,
       ...cutOf(key),
     })
+    const asked = { action: 'replay', details: { service, ids: ids?.length, limit } } as const
+    // What a service gave up is of all its tenants; a key of some has put back what is of these.
+    const concerned = key.tenants === '*' ? [null] : [...key.tenants]
+    for (const tenant of concerned) {
+      await audit.record(request, key, tenant, asked, { ok: true, ...result })
+    }
     log.info({ service, key: key.name, ...result }, 'dead letters were put back')
     return { service, ...result }
   })

@@ -8,6 +8,7 @@ import type { FeedAnswer, TenantState } from '../../store/feed-store.ts'
 import type { Puller } from '../../store/instance-store.ts'
 import { joinInstance, readSnapshot } from '../../store/snapshot.ts'
 import type { EventSigner } from '../../signing/event-signer.ts'
+import type { Takes } from '../calls/call.ts'
 import { Cap } from '../cap.ts'
 import {
   countSchema,
@@ -18,6 +19,7 @@ import {
   tenantSchema,
 } from '../schemas.ts'
 import type { Services } from '../services.ts'
+import { refTo, shown } from '../shown-schema.ts'
 import { signedPage, SnapshotSigner, type Asked } from '../signed-answers.ts'
 import { Turns } from '../turns.ts'
 
@@ -27,11 +29,12 @@ const whoSchema = {
   tenant: tenantSchema,
   service: serviceSchema.optional(),
   instance: instanceSchema.optional(),
-  maxStalenessMs: z.union([z.literal('null'), z.string().regex(/^\d{1,12}$/)]).optional(),
-  asOf: z
-    .string()
-    .regex(/^\d{1,15}$/)
-    .optional(),
+  maxStalenessMs: shown(z.union([z.literal('null'), z.string().regex(/^\d{1,12}$/)]), {
+    type: ['integer', 'null'],
+    minimum: 0,
+    maximum: 999_999_999_999,
+  }).optional(),
+  asOf: shown(z.string().regex(/^\d{1,15}$/), refTo('common.json#/$defs/timeMs')).optional(),
   nonce: nonceSchema,
 }
 
@@ -44,6 +47,12 @@ const feedQuery = z.strictObject({
   limit: countSchema(1, 1000, 100),
   waitMs: countSchema(0, MAX_WAIT_MS, 0),
 })
+
+/** What the calls of this file take. */
+export const feedTakes: Takes = {
+  'GET /v1/snapshot': { query: snapshotQuery },
+  'GET /v1/feed': { query: feedQuery },
+}
 
 interface Who {
   readonly service?: string | undefined

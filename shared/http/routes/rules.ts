@@ -3,8 +3,10 @@ import { z } from 'zod'
 import { parseMatch, type Match } from '../../domain/claims.ts'
 import { KnellError } from '../../domain/errors.ts'
 import { shardOfMatch } from '../../domain/shard.ts'
-import { parseStoredRule, type StoredRule } from '../../store/stored-rule.ts'
+import { parseStoredRule } from '../../store/stored-rule.ts'
+import type { Takes } from '../calls/call.ts'
 import { countSchema, parseWith, tenantSchema } from '../schemas.ts'
+import { shownRule } from '../shown-rule.ts'
 import type { Services } from '../services.ts'
 
 const pageQuery = z.looseObject({
@@ -16,6 +18,11 @@ const pageQuery = z.looseObject({
     .optional(),
   limit: countSchema(1, 1000, 100),
 })
+
+/** What the calls of this file take. */
+export const ruleTakes: Takes = {
+  'GET /v1/revocations': { query: pageQuery },
+}
 
 /** `GET /v1/revocations`: the rule of a match (`?sub=alice`, or `?match={"n":5}` for other than strings), or a page of live ones. */
 export function addRuleRoutes(app: FastifyInstance, services: Services): void {
@@ -34,7 +41,7 @@ export function addRuleRoutes(app: FastifyInstance, services: Services): void {
     if (text !== undefined || Object.keys(claims).length > 0) {
       const shard = shardOfMatch(match, store.shards)
       const { at, rules: found } = await rules.get(tenant, shard, [match])
-      return { at, match, rule: found[0] === undefined ? null : shown(shard, found[0]) }
+      return { at, match, rule: found[0] === undefined ? null : shownRule(shard, found[0]) }
     }
     return livePage(services, tenant, cursor ?? '0.0', limit)
   })
@@ -50,11 +57,6 @@ function parseText(text: string): unknown {
       { cause: error },
     )
   }
-}
-
-function shown(shard: number, stored: StoredRule): Record<string, unknown> {
-  const { epoch, seq, rule, cutoffs } = stored
-  return { shard, epoch, seq, ...rule, ...(cutoffs === undefined ? {} : { allCutoffs: cutoffs }) }
 }
 
 /** Reads on from `<shard>.<cursor>` until about `limit` live rules are found. */
@@ -78,7 +80,7 @@ async function livePage(
       const { cutoffs, held, until } = stored.rule
       const live =
         (cutoffs !== undefined || held === true) && (until ?? Infinity) >= Number(at) / 1000
-      if (live) found.push(shown(shard, stored) as unknown as Match)
+      if (live) found.push(shownRule(shard, stored) as unknown as Match)
     }
     cursor = String(next)
     if (cursor === '0') shard += 1

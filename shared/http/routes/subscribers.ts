@@ -2,8 +2,10 @@ import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import { parseAcks, type Ack } from '../../domain/ack.ts'
 import { KnellError } from '../../domain/errors.ts'
+import type { Takes } from '../calls/call.ts'
 import { instanceSchema, parseWith, serviceSchema, tenantSchema } from '../schemas.ts'
 import type { Services } from '../services.ts'
+import { wire } from '../shown-schema.ts'
 import type { Instance } from '../../store/instance-store.ts'
 import { behindOf } from '../../store/population.ts'
 import { takeAcks } from '../../store/take-acks.ts'
@@ -20,9 +22,16 @@ const removeQuery = z.strictObject({
   instance: instanceSchema.optional(),
 })
 
+/** What the calls of this file take. */
+export const subscriberTakes: Takes = {
+  'GET /v1/subscribers': { query: listQuery },
+  'DELETE /v1/subscribers': { query: removeQuery },
+  'POST /v1/acks': { body: wire('ack.json') },
+}
+
 /** `POST /v1/acks`, and who listens: `GET` and `DELETE /v1/subscribers`. */
 export function addSubscriberRoutes(app: FastifyInstance, services: Services): void {
-  const { feed, instances, handlers, acks, log } = services
+  const { feed, instances, handlers, acks, audit, log } = services
 
   app.post('/v1/acks', { bodyLimit: BODY_LIMIT }, async (request) => {
     const key = app.auth.require(request, 'feed:read')
@@ -73,13 +82,16 @@ export function addSubscriberRoutes(app: FastifyInstance, services: Services): v
     }
   })
 
-  app.delete('/v1/subscribers', async (request) => {
+  app.delete('/v1/subscribers', { config: { action: 'remove-subscriber' } }, async (request) => {
     const query = parseWith(removeQuery, request.query, 'query')
     const { tenant } = app.auth.tenant(request, query.tenant, 'ops:write')
     const removed = await instances.remove(tenant, query.service, query.instance)
     const { service, instance } = query
     // Without an instance the service itself goes: nothing is owed to its handlers any more.
     const ended = instance === undefined && (await handlers.remove(tenant, service))
+    const asked = { action: 'remove-subscriber', details: { service, instance } } as const
+    const result = { ok: true, removed, handlersEnded: ended }
+    await audit.record(request, app.auth.caller(request), tenant, asked, result)
     log.info({ tenant, service, instance, removed, ended }, 'a subscriber was removed')
     return { removed, ...(ended ? { handlersEnded: true } : {}) }
   })

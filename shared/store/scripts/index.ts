@@ -15,7 +15,8 @@ import { prelude } from './prelude.ts'
 import { dueChanges, listSchedules } from './schedules.ts'
 import { drain, due, register } from './tokens.ts'
 import { ack, forget, join, listInstances } from './instances.ts'
-import { admitShape, pruneRules, replaceTtl, seedTtl, trimFeed } from './upkeep.ts'
+import { openSession, readSession } from './sessions.ts'
+import { admitShape, pruneRules, replaceTtl, seedTtl, trimAudit, trimFeed } from './upkeep.ts'
 
 export type ScriptName =
   | 'commit'
@@ -29,6 +30,7 @@ export type ScriptName =
   | 'claimUnsent'
   | 'pruneRules'
   | 'trimFeed'
+  | 'trimAudit'
   | 'admitShape'
   | 'seedTtl'
   | 'replaceTtl'
@@ -49,6 +51,8 @@ export type ScriptName =
   | 'scanHandled'
   | 'claimHoles'
   | 'settleHoles'
+  | 'openSession'
+  | 'readSession'
 
 const bodies: Readonly<Record<ScriptName, string>> = {
   commit,
@@ -62,6 +66,7 @@ const bodies: Readonly<Record<ScriptName, string>> = {
   claimUnsent,
   pruneRules,
   trimFeed,
+  trimAudit,
   admitShape,
   seedTtl,
   replaceTtl,
@@ -82,6 +87,8 @@ const bodies: Readonly<Record<ScriptName, string>> = {
   scanHandled: handlerLib + scanHandled,
   claimHoles: handlerLib + claimHoles,
   settleHoles: handlerLib + settleHoles,
+  openSession,
+  readSession,
 }
 
 /** The name under which a script is defined on the client: some of the short ones are Redis commands. */

@@ -1,3 +1,5 @@
+import { auditLib } from './audit.ts'
+
 /** Drops rules whose `until` has passed, with their ids. KEYS: meta, rules, until, ids, kids, holds. ARGV: random, most rules. Answers how many went. */
 export const pruneRules = `
 local s = open()
@@ -17,6 +19,24 @@ if #dead > 0 then
   redis.call('ZREM', KEYS[6], unpack(dead))
 end
 return #dead
+`
+
+/**
+ * Trims an audit trail of records older than the retention, and of the oldest past `keep` records.
+ * KEYS: meta, audit. ARGV: random, retention in ms, most records to keep, most that go at once. Answers
+ * how many went by age, and how many went for room; the time of the last of these is kept, since the
+ * trail has a gap before it. Whole nodes of the stream go first, since that costs next to nothing.
+ */
+export const trimAudit = `
+local s = open()
+local first, keep, most = int(math.max(0, s.now - tonumber(ARGV[2]))), tonumber(ARGV[3]), ARGV[4]
+local old = redis.call('XTRIM', KEYS[2], 'MINID', '~', first, 'LIMIT', most)
+if old == 0 then old = redis.call('XTRIM', KEYS[2], 'MINID', '=', first) end
+local surplus = redis.call('XLEN', KEYS[2]) - keep
+if surplus <= 0 then return { old, 0 } end
+local cut = redis.call('XTRIM', KEYS[2], 'MAXLEN', '~', keep, 'LIMIT', most)
+if cut > 0 then redis.call('HSET', META, 'auditcut', redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1][1]) end
+return { old, cut }
 `
 
 /**
@@ -63,10 +83,12 @@ redis.call('HSETNX', META, 'ttl', ARGV[2])
 return redis.call('HGET', META, 'ttl')
 `
 
-/** Replaces the tenant's steps if they are still what the caller read. KEYS: shard 0's meta. ARGV: random, old, new. Answers 1 or 0. */
-export const replaceTtl = `
-open()
+/** Replaces the tenant's steps if they are still what the caller read. KEYS: shard 0's meta, audit. ARGV: random, old, new, audit act (empty: none) and its result. Answers 1 or 0. */
+export const replaceTtl: string = `
+local s = open()
+${auditLib}
 if (redis.call('HGET', META, 'ttl') or '') ~= ARGV[2] then return 0 end
 redis.call('HSET', META, 'ttl', ARGV[3])
+if ARGV[4] ~= '' then addRecord(KEYS[2], 'a', ARGV[4], 'r', ARGV[5]) end
 return 1
 `

@@ -183,7 +183,7 @@ describe('the epochs of a store', () => {
     expect(await seedMaxTokenTtl(test.store, TENANT, 200)).to.deep.equal([
       { from: 0, seconds: 100 },
     ])
-    const steps = await changeMaxTokenTtl(test.store, TENANT, 200)
+    const { steps } = await changeMaxTokenTtl(test.store, TENANT, 200)
     expect(steps).to.have.length(2)
     expect(steps[1]?.seconds).to.equal(200)
     const now = await test.now(TENANT)

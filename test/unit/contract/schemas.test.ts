@@ -17,7 +17,13 @@ const RUNS = 3000
 
 /** Members that a reader passes over where they are not what they should be: what they say is no more than more. */
 const RULE_EXTRAS = [
-  ...['held', 'holdId', 'reviewBy', 'outcome', 'reason', 'liftedBefore', 'releasedBefore'],
+  'held',
+  'holdId',
+  'reviewBy',
+  'outcome',
+  'reason',
+  'liftedBefore',
+  'releasedBefore',
 ]
 
 interface Case {

@@ -1,0 +1,144 @@
+import { z } from 'zod'
+import { json, NOTIFIER, type Call } from '../../shared/http/calls/call.ts'
+import * as part from '../../shared/http/calls/parts.ts'
+import { wire } from '../../shared/http/shown-schema.ts'
+import { revocationTakes } from '../routes/revocations.ts'
+import { undoTakes } from '../routes/undo.ts'
+
+const place = { shard: part.shard, epoch: part.epoch, seq: part.seq }
+
+const enforced = z.object({
+  done: z.boolean(),
+  live: part.count,
+  applied: part.count,
+  missing: z.array(
+    z.object({
+      service: part.service,
+      instance: part.instance,
+      lastSeenMs: part.count,
+      behind: part.countOrNull,
+    }),
+  ),
+  ms: part.count,
+  absent: z.array(part.service).optional(),
+  lost: z.literal(true).optional(),
+  lifted: z.literal(true).optional(),
+})
+
+const revoked = z
+  .object({
+    id: z.string(),
+    ...place,
+    issuedBefore: part.dateOrNull,
+    until: part.dateOrNull,
+    enforced: enforced.optional(),
+  })
+  .meta({ title: 'Revoked' })
+
+const held = z
+  .object({
+    id: z.string(),
+    ...place,
+    held: z.literal(true),
+    reviewBy: part.date,
+    outcome: part.outcome,
+    until: part.dateOrNull,
+    enforced: enforced.optional(),
+  })
+  .meta({ title: 'Held' })
+
+const scheduled = z
+  .object({
+    id: z.string(),
+    scheduled: z.literal(true),
+    at: part.date,
+    shard: part.shard,
+    match: part.match,
+  })
+  .meta({ title: 'Scheduled' })
+
+const ruleOrNull = z.union([wire('rule.json'), z.null()])
+
+/** What a call would do. */
+const dryRun = z
+  .object({
+    dryRun: z.literal(true),
+    match: part.match,
+    rule: ruleOrNull,
+    current: ruleOrNull,
+    lifted: z.array(z.string()).optional(),
+    hits: z.union([
+      z.object({
+        tokens: part.count,
+        complete: z.boolean(),
+        atMost: z.literal(true).optional(),
+      }),
+      z.null(),
+    ]),
+  })
+  .meta({ title: 'What it would do' })
+
+const lifted = z.object({ lifted: z.array(z.string()), match: part.match, ...place })
+
+const undoCodes = ['invalid_match', 'idempotency_conflict', 'unknown_revocation'] as const
+
+export const revocationCalls: readonly Call[] = [
+  {
+    call: 'POST /v1/revocations',
+    id: 'revoke',
+    servedBy: NOTIFIER,
+    summary: 'Revokes or holds, now or at a time, or says what that would do',
+    description:
+      'By match or by token. revocations:write is enough where the match names jti, sid or sub, and no kid; else revocations:mass is needed. With wait the answer comes when it is enforced, or at the time-out: it is committed whatever enforced says.',
+    scopes: ['revocations:write', 'revocations:mass'],
+    headers: ['idempotency-key', 'knell-via'],
+    ...revocationTakes['POST /v1/revocations'],
+    answers: {
+      200: json('With dryRun: nothing was written.', dryRun),
+      201: json('Done, or scheduled where at was sent.', z.union([revoked, held, scheduled])),
+    },
+    codes: [
+      'invalid_match',
+      'idempotency_conflict',
+      'token_malformed',
+      'token_too_large',
+      'token_alg_refused',
+      'token_header_refused',
+      'token_unknown_key',
+      'token_signature_invalid',
+      'token_wrong_issuer',
+      'token_wrong_audience',
+      'token_wrong_type',
+      'token_claims_invalid',
+      'token_not_yet_valid',
+      'issued_before_in_future',
+      'too_many_cutoffs',
+      'too_many_shapes',
+      'rule_too_large',
+      'time_out_of_range',
+      'too_many_schedules',
+    ],
+  },
+  {
+    call: 'POST /v1/revocations/release',
+    id: 'release',
+    servedBy: NOTIFIER,
+    summary: 'Lifts the hold of a match',
+    scopes: ['revocations:undo'],
+    headers: ['idempotency-key', 'knell-via'],
+    ...undoTakes['POST /v1/revocations/release'],
+    answers: { 200: json('What was lifted, or would be.', z.union([lifted, dryRun])) },
+    codes: undoCodes,
+  },
+  {
+    call: 'POST /v1/revocations/restore',
+    id: 'restore',
+    servedBy: NOTIFIER,
+    summary: 'Undoes one revocation or hold by its id, or all revocations of a match',
+    scopes: ['revocations:undo'],
+    headers: ['idempotency-key', 'knell-via'],
+    ...undoTakes['POST /v1/revocations/restore'],
+    answers: { 200: json('What was lifted, or would be.', z.union([lifted, dryRun])) },
+    codes: [...undoCodes, 'unknown_schedule'],
+  },
+]

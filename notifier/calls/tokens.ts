@@ -1,0 +1,55 @@
+import { z } from 'zod'
+import { json, NOTIFIER, type Call } from '../../shared/http/calls/call.ts'
+import * as part from '../../shared/http/calls/parts.ts'
+import { tokenTakes } from '../routes/tokens.ts'
+
+const registered = z.object({
+  registered: part.count,
+  rejectedCount: part.count.optional(),
+  rejected: z
+    .array(
+      z.object({
+        index: part.count.optional(),
+        line: part.count.optional(),
+        code: z.string(),
+        message: z.string(),
+      }),
+    )
+    .optional(),
+})
+
+export const tokenCalls: readonly Call[] = [
+  {
+    call: 'POST /v1/tokens',
+    id: 'registerTokens',
+    servedBy: NOTIFIER,
+    summary: 'Registers tokens, so that their expiry is announced',
+    description:
+      'One token, an array of up to 5,000, or NDJSON of any length, each line as the schema says. A token by its claims needs tokens:claims.',
+    scopes: ['tokens:write', 'tokens:claims'],
+    ...tokenTakes['POST /v1/tokens'],
+    answers: {
+      201: json(
+        'How many were registered; of an array or NDJSON the bad ones are listed by index or line.',
+        registered,
+      ),
+    },
+    codes: [
+      'token_malformed',
+      'token_too_large',
+      'token_alg_refused',
+      'token_header_refused',
+      'token_unknown_key',
+      'token_signature_invalid',
+      'token_wrong_issuer',
+      'token_wrong_audience',
+      'token_wrong_type',
+      'token_claims_invalid',
+      'token_not_yet_valid',
+      'token_expired',
+      'token_too_long_lived',
+      'no_verification_key',
+      'quota_exceeded',
+    ],
+  },
+]

@@ -1,0 +1,103 @@
+import type { FastifyInstance } from 'fastify'
+import { z } from 'zod'
+import type { Match } from '../../shared/domain/claims.ts'
+import {
+  parseEntry,
+  parseJson,
+  positionOf,
+  type Entry,
+  type Kind,
+} from '../../shared/domain/entry.ts'
+import { comparePositions, termOf } from '../../shared/domain/position.ts'
+import type { Reason } from '../../shared/domain/reasons.ts'
+import { countSchema, parseWith, tenantSchema } from '../../shared/http/schemas.ts'
+import type { Services } from '../../shared/http/services.ts'
+import type { Instance } from '../../shared/store/instance-store.ts'
+import { newestEntries } from '../../shared/store/newest-entries.ts'
+import { readTails } from '../../shared/store/population.ts'
+import type { Spot } from '../live-set.ts'
+import type { Recents } from '../recents.ts'
+
+const recentQuery = z.strictObject({ tenant: tenantSchema, limit: countSchema(1, 500, 50) })
+
+/** A revocation, hold, release or restore, and how far it is enforced now. */
+interface Shown {
+  /** The store's time of the commit, ms. */
+  readonly at: number
+  readonly tenant: string
+  readonly shard: number
+  readonly epoch: string
+  readonly seq: number
+  readonly kind: Kind
+  readonly match: Match
+  readonly reason?: Reason
+  /** Instances that could let a dead token in now, and how many of them have applied it. */
+  readonly live: number
+  readonly applied: number
+  readonly missing: readonly Pick<Instance, 'service' | 'instance'>[]
+  /** From the commit until this notifier heard it back from RabbitMQ, ms; null: it did not. */
+  readonly pushMs: number | null
+  /** From the commit until the last live instance was known to have applied it, ms; null: this notifier did not see it. */
+  readonly enforcedMs: number | null
+}
+
+/** `GET /v1/recent`: the newest changes of a tenant's rules, as the feed has them, and who has applied each. */
+export function addRecentRoute(app: FastifyInstance, services: Services, recents: Recents): void {
+  const { store } = services
+  app.get('/v1/recent', async (request, reply) => {
+    const query = parseWith(recentQuery, request.query, 'query')
+    const { tenant } = app.auth.tenant(request, query.tenant, 'ops:read')
+    void reply.header('cache-control', 'no-store')
+    const entries = (await newestEntries(store, tenant, 'revocations', query.limit))
+      .map((body) => parseEntry(parseJson(body)))
+      .sort(newestFirst)
+    // Of what a view has applied in this term, all that the store has of earlier ones is a part.
+    const terms = (await readTails(store, tenant)).map(({ epoch }) => termOf(epoch) ?? 0)
+    const spots = entries.map((entry): Spot => {
+      const { shard } = entry
+      return { shard, position: positionOf(entry), term: terms[shard] ?? 0 }
+    })
+    const { live, missing } = await recents.judge(tenant, spots)
+    const shown = entries.flatMap((entry, i) => {
+      const { pushMs = null, enforcedMs = null } =
+        recents.of(tenant, entry.shard, positionOf(entry)) ?? {}
+      return rowsOf(entry, {
+        live,
+        applied: live - (missing[i]?.length ?? 0),
+        missing: (missing[i] ?? []).map(({ service, instance }) => ({ service, instance })),
+        pushMs: rounded(pushMs),
+        enforcedMs: rounded(enforcedMs),
+      })
+    })
+    return { recent: shown.slice(0, query.limit) }
+  })
+}
+
+function newestFirst(a: Entry, b: Entry): number {
+  return b.at - a.at || comparePositions(positionOf(b), positionOf(a)) || b.shard - a.shard
+}
+
+type Standing = Pick<Shown, 'live' | 'applied' | 'missing' | 'pushMs' | 'enforcedMs'>
+
+/** One row per rule that the entry changed, the last of them first. */
+function rowsOf(
+  { at, tenant, shard, epoch, seq, kind, ...entry }: Entry,
+  standing: Standing,
+): Shown[] {
+  if (entry.log !== 'revocations') return []
+  return entry.events.toReversed().map(({ match, reason }) => ({
+    at,
+    tenant,
+    shard,
+    epoch,
+    seq,
+    kind,
+    match,
+    ...(reason === undefined ? {} : { reason }),
+    ...standing,
+  }))
+}
+
+function rounded(ms: number | null): number | null {
+  return ms === null ? null : Number(ms.toFixed(1))
+}

@@ -1,0 +1,48 @@
+import { z } from 'zod'
+import { ruleTakes } from '../routes/rules.ts'
+import { json, NOTIFIER, type Call } from './call.ts'
+import * as part from './parts.ts'
+
+const ref = (name: string): object => ({ $ref: `common.json#/$defs/${name}` })
+
+/** A rule with the place at which it was last written, and cut-offs that are left off the wire. */
+const shownRule = part.extended('rule.json', {
+  required: ['shard', 'epoch', 'seq'],
+  properties: {
+    shard: ref('shard'),
+    epoch: ref('epoch'),
+    seq: ref('seq'),
+    allCutoffs: {
+      description:
+        'Also those that another one dominates, with the ids of what was folded into them.',
+      type: 'array',
+      items: {
+        extends: 'rule.json#/$defs/cutoff',
+        properties: { folded: { type: 'array', items: { type: 'string' } } },
+      },
+    },
+  },
+})
+
+export const ruleCalls: readonly Call[] = [
+  {
+    call: 'GET /v1/revocations',
+    id: 'listRules',
+    servedBy: NOTIFIER,
+    summary: 'The rule of a match, or a page of live ones',
+    description:
+      'A match is named by its claims as further parameters (sub=alice), or in match as JSON where a value is no text.',
+    scopes: ['feed:read'],
+    ...ruleTakes['GET /v1/revocations'],
+    answers: {
+      200: json(
+        'With a match its rule; without, a page of live rules.',
+        z.union([
+          z.object({ at: part.timeMs, match: part.match, rule: z.union([shownRule, z.null()]) }),
+          z.object({ rules: z.array(shownRule), next: z.string().optional() }),
+        ]),
+      ),
+    },
+    codes: ['invalid_match'],
+  },
+]

@@ -1,0 +1,86 @@
+import { Queue } from 'bullmq'
+import type { Logger } from 'pino'
+import { bullQueueNames } from '../domain/names.ts'
+import type { RedisClient, Store } from '../store/store.ts'
+import type { UpkeepStore } from '../store/upkeep-store.ts'
+
+const LOOK_MS = 100
+/** So many of the newest reports are looked through for one that is new enough. */
+const REPORTS = 20
+
+/** A sweep that was asked for. */
+export interface SweepAsked {
+  readonly job: string
+  /** How many sweeps had begun, of all pollers, when it was asked for: a report with a higher `run` began after. */
+  readonly after: number
+}
+
+/** What a report says of itself that matters here. */
+interface Reported {
+  readonly run?: number
+}
+
+/**
+ * The queue of sweeps, which a poller's worker takes. However many ask at once, one job waits: its id
+ * is how many sweeps have begun so far, so that whoever asks before the next one begins means that one.
+ */
+export class SweepQueue {
+  readonly queue: Queue
+  readonly #upkeep: UpkeepStore
+
+  constructor(options: {
+    store: Store
+    upkeep: UpkeepStore
+    log: Logger
+    connection: RedisClient
+  }) {
+    this.#upkeep = options.upkeep
+    this.queue = new Queue(bullQueueNames.sweep, {
+      connection: options.connection,
+      prefix: options.store.keys.bull,
+      defaultJobOptions: {
+        removeOnComplete: { age: 86_400, count: 1000 },
+        removeOnFail: { age: 86_400, count: 1000 },
+      },
+    })
+    this.queue.on('error', (error) => options.log.debug({ err: error }, 'sweep queue'))
+  }
+
+  /** Asks for a sweep now. @throws KnellError `store_*` */
+  async ask(): Promise<SweepAsked> {
+    const after = await this.#upkeep.sweepsBegun()
+    const job = `now-${after}`
+    // A failed job must not stand in the way of the next one of its id.
+    await this.queue.add('sweep', {}, { jobId: job, removeOnFail: true })
+    return { job, after }
+  }
+
+  /** The report of a sweep that began after it was asked for; undefined where none ended in time, or `gone` was aborted. */
+  async report(
+    { after }: SweepAsked,
+    timeoutMs: number,
+    gone: AbortSignal,
+    isStopping: () => boolean,
+  ): Promise<object | undefined> {
+    const deadline = performance.now() + timeoutMs
+    for (;;) {
+      const reports = await this.#upkeep.reports(REPORTS)
+      const found = reports
+        .map((text) => JSON.parse(text) as Reported)
+        .find(({ run = 0 }) => run > after)
+      if (found !== undefined) return found
+      const left = deadline - performance.now()
+      if (left <= 0 || gone.aborted || isStopping()) return undefined
+      await new Promise((resolve) => setTimeout(resolve, Math.min(LOOK_MS, left)))
+    }
+  }
+
+  /** Where a job is, in BullMQ's words. */
+  async state(job: string): Promise<string> {
+    return this.queue.getJobState(job)
+  }
+
+  async close(): Promise<void> {
+    await this.queue.close()
+  }
+}

@@ -1,0 +1,84 @@
+import { expect } from 'chai'
+import { isWanted, toAuditText, type AuditRecord } from '../../../shared/domain/audit-record.ts'
+import { AuditTally } from '../../../shared/domain/audit-tally.ts'
+
+describe('the text of an audit act', () => {
+  const act = {
+    action: 'revoke',
+    who: { key: 'support' },
+    from: { address: '::1', via: 'api' },
+  } as const
+  const jwt = 'eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl_-'
+
+  it('holds no token and not the secret of its caller, wherever they were put', () => {
+    const secret = 'a"secret\\0123456789'
+    const text = toAuditText(
+      { ...act, match: { sub: jwt }, note: `Bearer ${jwt}, by ${secret}`, details: { id: jwt } },
+      secret,
+    )
+    expect(text).to.not.include('eyJ').and.not.include('0123456789')
+    expect(JSON.parse(text)).to.deep.include({
+      match: { sub: '[token]' },
+      note: 'Bearer [token], by [secret]',
+    })
+  })
+
+  it('keeps what only looks a little like one', () => {
+    const note = 'eyJ is how they begin; see 1.2.3 and eyJfoo'
+    expect(JSON.parse(toAuditText({ ...act, note }, ''))).to.deep.equal({ ...act, note })
+  })
+})
+
+describe('an audit filter', () => {
+  const record: AuditRecord = {
+    id: '1-0.0',
+    at: 1,
+    tenant: 'default',
+    action: 'revoke',
+    who: { key: 'support', by: 'carla' },
+    from: { address: null, via: 'api' },
+    match: { sub: 'alice', n: 5 },
+    result: { ok: true },
+  }
+  const rows: [Parameters<typeof isWanted>[1], boolean][] = [
+    [{}, true],
+    [{ actions: new Set(['hold', 'revoke']) }, true],
+    [{ actions: new Set(['hold']) }, false],
+    [{ who: 'support' }, true],
+    [{ who: 'carla' }, true],
+    [{ who: 'alice' }, false],
+    [{ claims: { sub: 'alice', n: '5' } }, true],
+    [{ claims: { sub: 'alic' } }, false],
+    [{ claims: { sid: 'alice' } }, false],
+  ]
+  for (const [filter, wanted] of rows) {
+    it(`lets ${wanted ? 'through' : 'nothing through'} with ${JSON.stringify({ ...filter, actions: [...(filter.actions ?? [])] })}`, () => {
+      expect(isWanted(record, filter)).to.equal(wanted)
+    })
+  }
+})
+
+describe('a tally of audited acts', () => {
+  const tallyOf = (maxKinds = 2): AuditTally<string> =>
+    new AuditTally({ windowMs: 1000, each: 2, maxKinds, rest: 'rest' })
+
+  it('lets the first of a kind through in each window, and sums up the others', () => {
+    const tally = tallyOf()
+    const add = (now: number): boolean => tally.add('a', 'fact', { registered: 3 }, now)
+    expect([0, 1, 2, 3].map(add)).to.deep.equal([true, true, false, false])
+    expect(tally.take(999)).to.deep.equal([])
+    expect(tally.take(1000)).to.deep.equal([
+      { facts: 'fact', sums: { count: 2, registered: 6 }, since: 0 },
+    ])
+    expect(tally.isCounting).to.equal(false)
+    expect(add(1001)).to.equal(true)
+    expect(tally.take(Infinity), 'nothing was summed up').to.deep.equal([])
+  })
+
+  it('counts what is of too many kinds as one', () => {
+    const tally = tallyOf()
+    const own = ['a', 'b', 'c', 'd'].map((kind) => tally.add(kind, kind, {}, 0))
+    expect(own).to.deep.equal([true, true, false, false])
+    expect(tally.take(Infinity)).to.deep.equal([{ facts: 'rest', sums: { count: 2 }, since: 0 }])
+  })
+})
