@@ -21,14 +21,11 @@ import { readPinnedKeys, readSigningKeys } from '../../shared/signing/event-keys
 import { EventSigner } from '../../shared/signing/event-signer.ts'
 import { EventVerifier } from '../../shared/signing/event-verifier.ts'
 import { aclRulesOf } from '../../shared/store/acl.ts'
+import { blocksIn, docPages as pages } from '../support/doc-blocks.ts'
 import { reasons } from '../../shared/domain/reasons.ts'
 import { ownDecisionCodes } from '../support/decision-codes.ts'
 
 const read = (path: string): string => readFileSync(join(checkout, path), 'utf8')
-const pages = [
-  ...readdirSync(checkout),
-  ...readdirSync(join(checkout, 'docs'), { recursive: true }).map((file) => `docs/${String(file)}`),
-].filter((file) => file.endsWith('.md'))
 const httpApi = read('docs/http-api.md')
 const wire = read('docs/wire.md')
 
@@ -302,6 +299,19 @@ describe('the docs', () => {
           anchorOf(heading),
         )
         expect(anchors, `${page} → ${link}`).to.include(anchor)
+      }
+    })
+  }
+
+  for (const page of pages) {
+    it(`say how each command and program of ${page} is tried`, () => {
+      for (const { line, mark, language } of blocksIn(page)) {
+        const place = `${page}:${line} (${language})`
+        expect(mark, `the comment above ${place}`).to.match(
+          /^(run|example: [\w.-]+|tested by (\S+)|not run: \w.+)$/,
+        )
+        const test = /^tested by (\S+)$/.exec(mark ?? '')?.[1]
+        if (test !== undefined) expect(existsSync(join(checkout, test)), place).to.equal(true)
       }
     })
   }
