@@ -43,9 +43,9 @@ export const sweepCalls: readonly Call[] = [
   },
   {
     call: 'POST /v1/sweeps',
-    id: 'sweep',
+    id: 'sweepNow',
     servedBy: BOTH,
-    summary: 'Sweeps now',
+    summary: 'Sweeps now; with wait, until a sweep that began after the call has ended',
     description: 'For keys of all tenants. Whichever poller is free does it.',
     scopes: ['ops:write'],
     headers: ['knell-via'],
