@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import { isTenant } from '../domain/tenant.ts'
 import { nearMatch } from './near-match.ts'
 import { configInvalid, problemsOf } from './problems.ts'
@@ -57,6 +57,15 @@ export interface KeyRing {
    * not there is one: digests are compared, each in constant time, and the search never ends early.
    */
   authenticate(secret: string): ApiKey | undefined
+  /** The key of this name, or undefined. */
+  named(name: string): HeldKey | undefined
+}
+
+/** A key that something was once granted to, such as a session. */
+export interface HeldKey {
+  readonly key: ApiKey
+  /** Binds a text to the key's secret: another one once the secret is another. */
+  prove(text: string): string
 }
 
 const NAME = /^[A-Za-z0-9._-]{1,64}$/
@@ -205,6 +214,13 @@ export function createKeyRing(configs: readonly ApiKeyConfig[]): KeyRing {
         found = equal ? entry.key : found
       }
       return found
+    },
+    named(name: string) {
+      const entry = entries.find(({ key }) => key.name === name)
+      if (entry === undefined) return undefined
+      const prove = (text: string): string =>
+        createHmac('sha256', entry.sha256).update(text).digest('base64url')
+      return { key: entry.key, prove }
     },
   })
 }

@@ -254,5 +254,8 @@ export const settingsTable: readonly SettingRow[] = [
     default: DEFAULT_NAMESPACE,
     expects: '1 to 20 of a-z, 0-9 and -, a letter first',
   },
+  { name: 'OPS', kinds: ['notifier'], default: '1', expects: '0 or 1' },
+  { name: 'OPS_SESSION', kinds: ['notifier'], default: '8h', expects: 'a duration from 1s to 30d' },
+  { name: 'OPS_IDLE', kinds: ['notifier'], default: '1h', expects: 'a duration from 1s to 30d' },
   { name: 'STORE_STRICT', kinds: both, default: '0', expects: '0 or 1' },
 ]

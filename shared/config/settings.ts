@@ -1,21 +1,30 @@
 import { isIP } from 'node:net'
 import { validate } from 'node-cron'
 import { createKeyRing, loadApiKeys, type KeyRing } from './api-keys.ts'
-import { parseDuration } from './duration.ts'
-import { nearMatch } from './near-match.ts'
-import { configInvalid, problemsOf } from './problems.ts'
+import { configInvalid } from './problems.ts'
 import { readSigningKeys, type EventKey } from '../signing/event-keys.ts'
 import { parseManagementUrl, parsePrometheusUrl, type HttpTarget } from './rabbit-urls.ts'
 import { parseRedisUrl, type RedisTarget } from './redis-url.ts'
+import {
+  createSettingReader,
+  duration,
+  isAmqpUrl,
+  logLevels,
+  LOOPBACK,
+  matching,
+  NAMESPACE,
+  oneOf,
+  whole,
+  type Env,
+  type LogLevel,
+} from './setting-reader.ts'
 import { settingsTable, type ProcessKind, type SettingRow } from './settings-table.ts'
 import { loadTenants, jwksInEnv, type Tenants } from './tenants.ts'
 import { loadTls, tlsVariables } from './tls-settings.ts'
 import { createTlsClient, type TlsClient } from '../tls/tls-client.ts'
 import type { TlsIdentity } from '../tls/tls-identity.ts'
 
-export { settingsTable, type ProcessKind, type SettingRow }
-
-export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
+export { NAMESPACE, settingsTable, type Env, type LogLevel, type ProcessKind, type SettingRow }
 
 /** What a process runs with. Frozen. */
 export interface Settings {
@@ -54,55 +63,18 @@ export interface Settings {
   readonly logLevel: LogLevel
   /** The first part of every Redis key and AMQP name. */
   readonly namespace: string
+  /** Whether the notifier serves the dashboard. */
+  readonly isOpsOn: boolean
+  /** A session of the dashboard ends after so long, whatever happens. */
+  readonly opsSessionMs: number
+  /** A session ends when nobody has done anything for so long. */
+  readonly opsIdleMs: number
   /** Whether a store that may lose what it acknowledged keeps the process from starting. */
   readonly storeStrict: boolean
 }
 
-export type Env = Readonly<Record<string, string | undefined>>
-
-const LOG_LEVELS: readonly LogLevel[] = [
-  'fatal',
-  'error',
-  'warn',
-  'info',
-  'debug',
-  'trace',
-  'silent',
-]
 const HOST = /^[A-Za-z0-9.:_-]{1,253}$/
-const LOOPBACK = /^(?:127(?:\.\d{1,3}){3}|::1|localhost)$/i
-/** What NAMESPACE may be: it begins every name in RabbitMQ and Redis. */
-export const NAMESPACE: RegExp = /^[a-z][a-z0-9-]{0,19}$/
 const HOUR_MS = 3_600_000
-
-/** Undefined stands for a value other than the row of the table says it expects. */
-type Parse<T> = (text: string) => T | undefined
-
-function whole(least: number, most: number): Parse<number> {
-  return (text) => {
-    const value = /^\d{1,9}$/.test(text) ? Number(text) : NaN
-    return value >= least && value <= most ? value : undefined
-  }
-}
-
-function duration(leastMs: number, mostMs: number): Parse<number> {
-  return (text) => {
-    const value = parseDuration(text)
-    return value >= leastMs && value <= mostMs ? value : undefined
-  }
-}
-
-function oneOf<T extends string>(values: readonly T[]): Parse<T> {
-  return (text) => values.find((value) => value === text)
-}
-
-function matching(accepts: (text: string) => boolean): Parse<string> {
-  return (text) => (accepts(text) ? text : undefined)
-}
-
-function isAmqpUrl(text: string): boolean {
-  return /^amqps?:\/\//i.test(text) && URL.canParse(text) && new URL(text).hostname !== ''
-}
 
 /** IP addresses and networks, parted by commas. */
 function proxies(text: string): string[] | undefined {
@@ -118,36 +90,6 @@ function proxies(text: string): string[] | undefined {
   return isGood ? found : undefined
 }
 
-/** A value of a setting, as it may be shown: no secret, no credentials of a URL, nothing long. */
-export function showSetting(row: SettingRow, text: string): string {
-  if (row.secret) return 'a text (not shown)'
-  if (!row.name.endsWith('_URL')) return JSON.stringify(text.slice(0, 80))
-  // What is no URL at all may be a password in the wrong place.
-  const scheme = /^[a-z][a-z0-9+]*:\/\//i.exec(text)?.[0]
-  if (scheme === undefined) return `a text of ${text.length} characters (not shown)`
-  const rest = text.slice(scheme.length)
-  const masked = rest.replace(/^.*@/s, '***@').replace(/\?.*$/s, '?***')
-  return JSON.stringify(scheme + masked.slice(0, 80))
-}
-
-function nearest(name: string, missing: readonly string[]): string | undefined {
-  const isNear = (one: string): boolean => settingsTable.some((row) => row.name === one && row.near)
-  const [close, others] = [missing.filter(isNear), missing.filter((one) => !isNear(one))]
-  return nearMatch(name, others) ?? nearMatch(name, close, 1)
-}
-
-/** Variables of another name that one of ours, itself not set, was probably meant by. */
-function nearMisses(env: Env, missing: readonly string[]): string[] {
-  const known = new Set(settingsTable.map((row) => row.name))
-  return Object.keys(env).flatMap((name) => {
-    const near = known.has(name) ? undefined : nearest(name, missing)
-    if (near === undefined) return []
-    return [
-      `${name}: no such setting; did you mean ${near}? If another program uses it, set ${near} too`,
-    ]
-  })
-}
-
 /**
  * Reads the settings of a process from its environment. An empty variable counts as absent.
  * Without any API key it refuses, unless `dev` is given and `HOST` is a loopback address.
@@ -159,38 +101,8 @@ export function loadSettings(
   kind: ProcessKind,
   flags: { readonly dev: boolean } = { dev: false },
 ): Settings {
-  const problems: string[] = []
   const rows = settingsTable.filter((row) => row.name !== 'PORT' || row.kinds.includes(kind))
-  const value = (name: string): string | undefined => env[name]?.trim() || undefined
-
-  /** Reads one variable. After a problem its result is never used, since the end is a throw. */
-  function read<T>(name: string, parse: Parse<T>): T {
-    const row = rows.find((one) => one.name === name)
-    if (!row) throw new TypeError(`${name} is not in the table of settings.`)
-    const text = value(name) ?? row.default
-    let parsed: T | undefined
-    let why = ''
-    try {
-      if (text !== undefined) parsed = parse(text)
-    } catch (error) {
-      why = `: ${problemsOf(error).join('; ')}`
-    }
-    if (parsed === undefined) {
-      const found = text === undefined ? 'nothing' : showSetting(row, text)
-      problems.push(`${name}: expected ${row.expects}, found ${found}${why}`)
-    }
-    return parsed as T
-  }
-
-  /** Reads what reports its problems itself, each beginning with a variable's name. */
-  function load<T>(from: (env: Env) => T): T | undefined {
-    try {
-      return from(env)
-    } catch (error) {
-      problems.push(...problemsOf(error))
-      return undefined
-    }
-  }
+  const { value, read, load, problems, nearMisses } = createSettingReader(env, rows)
 
   const amqpUrl = read('AMQP_URL', matching(isAmqpUrl))
   const redis = read('REDIS_URL', parseRedisUrl)
@@ -235,11 +147,14 @@ export function loadSettings(
     auditMax: read('AUDIT_MAX', whole(100, 100_000_000)),
     trustProxy: value('TRUST_PROXY') === undefined ? [] : read('TRUST_PROXY', proxies),
     backlogMax: read('BACKLOG_MAX', whole(1, 10_000_000)),
-    logLevel: read('LOG_LEVEL', oneOf(LOG_LEVELS)),
+    logLevel: read('LOG_LEVEL', oneOf(logLevels)),
     namespace: read(
       'NAMESPACE',
       matching((text) => NAMESPACE.test(text)),
     ),
+    isOpsOn: read('OPS', oneOf(['0', '1'])) === '1',
+    opsSessionMs: read('OPS_SESSION', duration(1000, 30 * 24 * HOUR_MS)),
+    opsIdleMs: read('OPS_IDLE', duration(1000, 30 * 24 * HOUR_MS)),
     storeStrict: read('STORE_STRICT', oneOf(['0', '1'])) === '1',
   }
   // Keys may come from either variable, or from neither where authentication is off.
@@ -252,7 +167,7 @@ export function loadSettings(
       ? []
       : [name],
   )
-  problems.push(...nearMisses(env, missing))
+  problems.push(...nearMisses(missing))
   if (problems.length > 0 || !keys || !tenants) {
     throw configInvalid(`The settings of the ${kind} are unusable`, problems)
   }

@@ -22,6 +22,7 @@ export type Tenants = ReadonlyMap<string, TenantSettings>
 
 type Env = Readonly<Record<string, string | undefined>>
 type Members = Readonly<Record<string, unknown>>
+type SeeKeys = (tenant: string, keys: unknown) => void
 
 const members: readonly string[] = [
   'issuer',
@@ -88,7 +89,12 @@ function unknownMembers(raw: Members): string[] {
   })
 }
 
-function fromFile(path: string, defaults: TenantMembers, problems: string[]): TenantSettings[] {
+function fromFile(
+  path: string,
+  defaults: TenantMembers,
+  problems: string[],
+  seen?: SeeKeys,
+): TenantSettings[] {
   // What holds a brace is not a path but JSON, keys and all, put there by mistake, so it is not shown.
   const where = path.includes('{') ? 'TENANTS_FILE' : `TENANTS_FILE: ${path}`
   const file = attempt(where, problems, () => {
@@ -108,6 +114,7 @@ function fromFile(path: string, defaults: TenantMembers, problems: string[]): Te
     }
     problems.push(...unknownMembers(raw).map((problem) => `${at}: ${problem}`))
     const keys = keysInFile(raw, path, at, problems)
+    seen?.(tenant, keys)
     return [
       toTenantSettings(tenant, { ...defaults, ...raw, keys }, (member, problem) =>
         problems.push(`${at}: ${member}: ${problem}`),
@@ -151,8 +158,9 @@ function assertOneTenantEach(tenants: readonly TenantSettings[], problems: strin
  * 10,000,000) hold for every tenant that does not say otherwise.
  * @throws KnellError `config_invalid`; its `details.problems` lists everything wrong with any
  *   tenant, each problem beginning with the name of the variable
+ * @param seen told the keys of each tenant, as they are configured, for whoever verifies elsewhere
  */
-export function loadTenants(env: Env): Tenants {
+export function loadTenants(env: Env, seen?: SeeKeys): Tenants {
   const problems: string[] = []
   const value = (name: string): string | undefined => env[name]?.trim() || undefined
   const path = value('TENANTS_FILE')
@@ -182,6 +190,7 @@ export function loadTenants(env: Env): Tenants {
   let tenants: readonly TenantSettings[]
   if (path === undefined) {
     const keys = keysText && attempt('JWT_KEYS', problems, () => jwksInEnv(keysText))
+    seen?.(DEFAULT_TENANT, keys || undefined)
     tenants = [
       toTenantSettings(
         DEFAULT_TENANT,
@@ -193,7 +202,7 @@ export function loadTenants(env: Env): Tenants {
     for (const name of ['ISSUER', 'JWT_KEYS']) {
       if (value(name)) problems.push(`${name}: is not read beside TENANTS_FILE; remove one of them`)
     }
-    tenants = fromFile(resolve(path), defaults, problems)
+    tenants = fromFile(resolve(path), defaults, problems, seen)
     assertOneTenantEach(tenants, problems)
   }
   if (problems.length > 0) throw configInvalid('The tenants are unusable', problems)

@@ -12,7 +12,8 @@ export interface TlsSettings {
   readonly server: TlsIdentity | undefined
 }
 
-type Side = keyof TlsSettings
+/** `pull`: what a subscriber's process shows notifiers and pollers, and whom of them it trusts. */
+type Side = keyof TlsSettings | 'pull'
 type Members = Readonly<Record<keyof TlsIdentity, string>>
 
 /** The variable of each member. */
@@ -20,12 +21,17 @@ const variables: Readonly<Record<Side, Members>> = {
   amqp: { ca: 'AMQP_CA', cert: 'AMQP_CERT', key: 'AMQP_KEY' },
   redis: { ca: 'REDIS_CA', cert: 'REDIS_CERT', key: 'REDIS_KEY' },
   server: { ca: 'TLS_CLIENT_CA', cert: 'TLS_CERT', key: 'TLS_KEY' },
+  pull: { ca: 'KNELL_CA', cert: 'KNELL_CERT', key: 'KNELL_KEY' },
 }
+
+/** The sides of a notifier or a poller. */
+const sidesOfProcess = ['amqp', 'redis', 'server'] as const
 
 /** The URLs that must be of TLS for a side to use it. */
 const urls: Readonly<Partial<Record<Side, { name: string; secure: RegExp; scheme: string }>>> = {
   amqp: { name: 'AMQP_URL', secure: /^amqps:/i, scheme: 'amqps://' },
   redis: { name: 'REDIS_URL', secure: /^rediss[:+]/i, scheme: 'rediss://' },
+  pull: { name: 'KNELL_URL', secure: /^https:/i, scheme: 'https://' },
 }
 
 const isPem = (text: string): boolean => text.includes('-----BEGIN ')
@@ -35,25 +41,30 @@ const isPem = (text: string): boolean => text.includes('-----BEGIN ')
  * @throws KnellError `config_invalid`; its `details.problems` each begin with a variable's name and hold no key
  */
 export function loadTls(env: Env): TlsSettings {
+  return loadTlsOf(env, sidesOfProcess)
+}
+
+/** The same for the sides that a process has. @throws KnellError as `loadTls` */
+export function loadTlsOf<S extends Side>(
+  env: Env,
+  sides: readonly S[],
+): Readonly<Record<S, TlsIdentity | undefined>> {
   const problems: string[] = []
-  const settings = {
-    amqp: loadSide(env, 'amqp', problems),
-    redis: loadSide(env, 'redis', problems),
-    server: loadSide(env, 'server', problems),
-  }
+  const settings = {} as Record<S, TlsIdentity | undefined>
+  for (const side of sides) settings[side] = loadSide(env, side, problems)
   if (problems.length > 0) throw configInvalid('The settings of TLS are unusable', problems)
   return settings
 }
 
 /** The variables whose name a mistyped one may stand for: those of sides that speak TLS. */
 export function tlsVariables(env: Env): readonly string[] {
-  const sides = (Object.keys(variables) as Side[]).filter((side) => speaksTls(env, side) !== false)
+  const sides = sidesOfProcess.filter((side) => speaksTls(env, side) !== false)
   return sides.flatMap((side) => Object.values(variables[side]))
 }
 
 /** The files that the variables name, to be watched. */
 export function tlsFiles(env: Env): readonly string[] {
-  const names = Object.values(variables).flatMap((members) => Object.values(members))
+  const names = sidesOfProcess.flatMap((side) => Object.values(variables[side]))
   return names.flatMap((name) => {
     const text = env[name]?.trim()
     return text && !isPem(text) ? [text] : []
@@ -92,9 +103,7 @@ function loadSide(env: Env, side: Side, problems: string[]): TlsIdentity | undef
       problems.push(`${names[member]}: ${problemsOf(error).join('; ')}`)
     }
   }
-  const found = problemsOfIdentity(identity).filter(
-    ({ member }) => !broken.has(member) && !(broken.size > 0 && identity[member] === undefined),
-  )
+  const found = problemsOfIdentity(identity).filter(({ member }) => !broken.has(member))
   if (side === 'server' && given.length > 0 && !given.some((member) => member !== 'ca')) {
     found.push({ member: 'cert', problem: `${names.ca} needs it, and its key` })
   }

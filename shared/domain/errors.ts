@@ -9,7 +9,7 @@ export type ErrorCode =
   | 'unknown_tenant'
   | 'unauthorized'
   | 'forbidden'
-  | 'client_certificate_needed'
+  | 'certificate_needed'
   | 'idempotency_conflict'
   | 'too_many_requests'
   | 'token_malformed'
@@ -85,7 +85,7 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   unknown_tenant: { status: 404, retryable: false },
   unauthorized: { status: 401, retryable: false },
   forbidden: { status: 403, retryable: false },
-  client_certificate_needed: { status: 403, retryable: false },
+  certificate_needed: { status: 403, retryable: false },
   idempotency_conflict: { status: 422, retryable: false },
   too_many_requests: { status: 429, retryable: true },
   // Tokens

@@ -4,7 +4,7 @@ import { isReason } from '../domain/reasons.ts'
 /** A request that is not let through, and the answer that it gets. */
 export interface Refusal {
   readonly ok: false
-  readonly status: 400 | 401 | 500 | 503
+  readonly status: 400 | 401 | 403 | 500 | 503
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string>>
   /** A problem document (RFC 9457), as JSON text. */
@@ -104,6 +104,14 @@ export function invalidToken(wording: Wording, code: string, decision?: Decision
     ...(reason === undefined ? {} : { reason }),
   } as const
   return refusal(problem, headers, more)
+}
+
+/** The token is alive but does not go far enough (RFC 6750, section 3.1). */
+export function insufficientScope({ realm }: Wording, scopes: readonly string[]): Refusal {
+  const detail = 'The token has not every scope that this needs.'
+  const named = challenge(realm, 'insufficient_scope', detail)
+  const headers = { 'www-authenticate': `${named}, scope=${quoted(scopes.join(' '))}` }
+  return refusal({ status: 403, code: 'insufficient_scope', detail }, headers)
 }
 
 /** The view is too old, or has not begun, to say that the token is alive. It is no fault of the token, so it is no 401. */

@@ -16,8 +16,8 @@ import type { TlsIdentity } from '../tls/tls-identity.ts'
 import { failCall, traceCalls } from './trace-calls.ts'
 
 const BODY_LIMIT = 262_144
-/** Probes have no key. */
-const OPEN_PATHS: ReadonlySet<string> = new Set(['/livez', '/readyz'])
+/** Probes have no certificate. */
+const PROBES: ReadonlySet<string> = new Set(['/livez', '/readyz'])
 /** Calls that say how things are, whatever the store says. */
 const ALWAYS: ReadonlySet<string> = new Set(['/metrics', '/v1/overview'])
 /** Calls that may last long have limits of their own. */
@@ -29,6 +29,10 @@ declare module 'fastify' {
     readonly limits: Limits
     /** Every call that has been added, as `GET /v1/feed`. */
     readonly calls: readonly string[]
+  }
+  interface FastifyContextConfig {
+    /** Served to anybody, and before the store has been seen: probes, and pages without data. */
+    readonly isOpen?: boolean
   }
 }
 
@@ -85,13 +89,13 @@ export function createApp(
   // Before any body is read, so that a stranger cannot make us wait for one.
   app.addHook('onRequest', async (request, reply) => {
     const path = request.routeOptions.url ?? ''
-    if (!OPEN_PATHS.has(path)) {
-      if (asksForCertificate) assertCertificate(request)
+    if (asksForCertificate && !PROBES.has(path)) assertCertificate(request)
+    if (request.routeOptions.config.isOpen !== true) {
+      await app.auth.identify(request)
       const { name } = app.auth.caller(request)
       if (!ALWAYS.has(path)) assertServing()
       if (!OWN_CAP.has(path)) calls.takeFor(name, reply.raw)
     }
-    await Promise.resolve()
   })
   traceCalls(app)
   app.setErrorHandler((error: FastifyError | KnellError, request, reply) => {
@@ -139,12 +143,12 @@ function httpsOf(tls: TlsIdentity | undefined): { https?: object } {
   return { https: { cert, key, ...client } }
 }
 
-/** @throws KnellError `client_certificate_needed` */
+/** @throws KnellError `certificate_needed` */
 function assertCertificate(request: FastifyRequest): void {
   const { authorized, authorizationError } = request.raw.socket as TLSSocket
   if (authorized) return
   throw new KnellError(
-    'client_certificate_needed',
+    'certificate_needed',
     `This process serves only callers with a client certificate that its authority has signed (${String(authorizationError)}).`,
   )
 }

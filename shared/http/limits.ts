@@ -9,6 +9,8 @@ export interface Limits {
   readonly callsPerKey: number
   /** Calls of `GET /v1/feed` of one API key at once, long polls nearly all of them. */
   readonly pollsPerKey: number
+  /** Streams of the dashboard of one API key at once. */
+  readonly streamsPerKey: number
   /** Revocations of one API key that wait to be enforced. */
   readonly waitsPerKey: number
   /** Exports of the audit trail of one API key at once. */
@@ -22,6 +24,7 @@ export const LIMITS: Limits = {
   failuresWindowMs: 10_000,
   callsPerKey: 2000,
   pollsPerKey: 5000,
+  streamsPerKey: 50,
   waitsPerKey: 500,
   exportsPerKey: 4,
   snapshots: { places: 16, each: 8, waiting: 1000, waitingInAll: 5000, reserved: 100 },

@@ -62,7 +62,7 @@ export interface Process extends Services {
 export function createServices(settings: Settings, log: Logger): Process {
   const { namespace, shards, tenants, beatMs, eventSigningKeys } = settings
   const names = namesOf(namespace)
-  const storeLink = new StoreLink(log)
+  const storeLink = new StoreLink(settings.redis, log)
   const redis = createRedis(settings.redis, (error) => storeLink.failed(error))
   redis.on('ready', () => storeLink.succeeded())
   const store = new Store(redis, { namespace, shards })

@@ -4,6 +4,7 @@ import { loadSettings, type ProcessKind, type Settings } from '../config/setting
 import { isKnellError } from '../domain/errors.ts'
 import { createApp } from '../http/app.ts'
 import { observeHttp } from '../metrics/observe-http.ts'
+import { closeServer } from './close-server.ts'
 import { createServices, type Process } from './create-services.ts'
 import { readVersion } from './read-version.ts'
 import { watchApiKeys } from './watch-api-keys.ts'
@@ -11,8 +12,6 @@ import { watchTls } from './watch-tls.ts'
 
 /** How long a stop may take before the process ends all the same. */
 const STOP_MS = 10_000
-/** How long calls under way may take to finish when the process stops. */
-const FINISH_MS = 4000
 /** `EX_CONFIG` of sysexits: starting again without a change is no use. */
 const EXIT_CONFIG = 78
 
@@ -102,7 +101,7 @@ async function stopAll(
   log.info('stopping')
   shared.health.markStopping()
   shared.watch.stop()
-  await closeServer(app)
+  await closeServer(app.server, () => app.close())
   log.debug('no call is under way any more')
   await parts.stop()
   log.debug('the background parts have stopped')
@@ -112,19 +111,4 @@ async function stopAll(
   await shared.broker.close()
   shared.store.close()
   log.info('stopped')
-}
-
-/**
- * Takes no more calls and lets those under way finish, for a while. A kept-alive connection whose
- * call ends only now would hold the server open until its time-out, so idle ones are closed again and again.
- */
-async function closeServer(app: FastifyInstance): Promise<void> {
-  const idle = setInterval(() => app.server.closeIdleConnections(), 50)
-  const all = setTimeout(() => app.server.closeAllConnections(), FINISH_MS)
-  try {
-    await app.close()
-  } finally {
-    clearInterval(idle)
-    clearTimeout(all)
-  }
 }

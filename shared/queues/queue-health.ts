@@ -104,7 +104,7 @@ export class QueueHealth {
     const rabbit = await this.#rabbit.read()
     const { broker, store } = this.#probed()
     const { clock } = this.#store
-    const at = clock.isSet ? clock.earliest(thisMoment()) : Date.now()
+    const at = clock.isSet ? Math.floor(clock.earliest(thisMoment())) : Date.now()
     const since = (from: number): number => Math.max(0, at - from)
     const sweep = sweepFactsOf(stored.sweep, at)
     const isUp = broker.ok || broker.blocked

@@ -62,6 +62,8 @@ export interface KeySpace {
   readonly due: string
   /** Sorted set: reports of sweeps by time. */
   readonly sweeps: string
+  /** Hash: a session of the dashboard, by the digest of what its cookie holds. */
+  session(digest: string): string
   /** Counter: the sweeps that have begun. */
   readonly sweepsBegun: string
   /** Streams as a shard's, of what concerns no single tenant. */
@@ -78,6 +80,7 @@ export function keySpaceOf(namespace: string): KeySpace {
     facts: `${namespace}:{store}:facts`,
     due: `${namespace}:{store}:due`,
     sweeps: `${namespace}:{store}:sweeps`,
+    session: (digest) => `${namespace}:{store}:ops:${digest}`,
     sweepsBegun: `${namespace}:{store}:sweeps:begun`,
     audit: `${namespace}:{store}:audit`,
     traffic: `${namespace}:{store}:traffic`,

@@ -122,7 +122,7 @@ export function settle(options: ConnectOptions): Settled {
   problems.push(...problemsOfPolicy({ maxStaleness, whenStale }))
   expect(['enforce', 'observe'].includes(mode), "mode must be 'enforce' or 'observe'")
   const tls = settleTls(given.tls, problems)
-  if (tls.amqp && /^amqp:/.test(given.amqp ?? '')) {
+  if (tls.amqp && given.amqp?.startsWith('amqp:')) {
     problems.push('tls.amqp needs an amqps:// URL in amqp')
   }
   if (tls.pull && pull.some(({ protocol }) => protocol === 'http:')) {

@@ -5,6 +5,8 @@ import type { TlsIdentity } from './tls-identity.ts'
 export interface TlsClient {
   /** For `tls.connect`, and for whatever hands its options on to it. */
   readonly options: { readonly secureContext: SecureContext; readonly rejectUnauthorized: true }
+  /** Whether it has a certificate to show. */
+  readonly hasCertificate: boolean
   /** Connections made from now on show and trust this instead; those that stand are left alone. */
   renew(identity: TlsIdentity): void
 }
@@ -17,11 +19,16 @@ export interface TlsClient {
  */
 export function createTlsClient(identity: TlsIdentity = {}): TlsClient {
   const secureContext = contextOf(identity)
+  let hasCertificate = identity.cert !== undefined
   return {
     options: { secureContext, rejectUnauthorized: true },
+    get hasCertificate() {
+      return hasCertificate
+    },
     renew(next) {
       // The libraries copy their options once, but never what is in them: so connections made later see it.
       secureContext.context = contextOf(next).context as unknown
+      hasCertificate = next.cert !== undefined
     },
   }
 }

@@ -31,7 +31,7 @@ function whyOf(code: string, message: string): string | undefined {
   if (code === 'CERT_NOT_YET_VALID') return 'shows a certificate that is not valid yet'
   if (code === 'CERT_REVOKED') return 'shows a certificate that was revoked'
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
-    const names = /(Host: .+|IP: .+)$/s.exec(message)?.[1]
+    const names = /(Host: .+|IP: .+)$/s.exec(message)?.[1]?.replace(/[\s:]+$/, '')
     return `shows a certificate for other names${names === undefined ? '' : `: ${names}`}`
   }
   if (code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG') {

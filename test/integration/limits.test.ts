@@ -19,6 +19,7 @@ const LIMITS: Limits = {
   failuresWindowMs: 60_000,
   callsPerKey: 2,
   pollsPerKey: 2,
+  streamsPerKey: 2,
   waitsPerKey: 10,
   exportsPerKey: 1,
   snapshots: { places: 2, each: 1, waiting: 1 },

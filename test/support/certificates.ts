@@ -17,7 +17,8 @@ export interface Authority extends Certificate {
 }
 
 export interface Certificates {
-  readonly folder: string
+  /** A path in the folder. */
+  fileOf(name: string, end: string): string
   /** An authority of its own: nobody but who is given its certificate trusts it. */
   authority(name: string): Promise<Authority>
   remove(): void
@@ -41,11 +42,13 @@ export function openCertificates(openssl: string): Certificates {
     }
   }
   const newKey = (name: string): string[] => [
-    ...['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-noenc'],
-    ...['-keyout', fileOf(name, 'key'), '-subj', `/O=Knell tests/CN=${name}`],
+    ...words('-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -keyout'),
+    fileOf(name, 'key'),
+    '-subj',
+    `/O=Knell tests/CN=${name}`,
   ]
   return {
-    folder,
+    fileOf,
     async authority(name) {
       await run(['req', '-x509', ...newKey(name), '-out', fileOf(name, 'crt'), '-days', '30'])
       return {
@@ -55,15 +58,17 @@ export function openCertificates(openssl: string): Certificates {
           await run(['req', ...newKey(leaf), '-out', request])
           const alt = names.length > 0 ? [`subjectAltName=${names.join(',')}`] : []
           writeFileSync(extensions, ['extendedKeyUsage=serverAuth,clientAuth', ...alt].join('\n'))
-          await run([
-            ...['x509', '-req', '-in', request, '-CA', fileOf(name, 'crt')],
-            ...['-CAkey', fileOf(name, 'key'), '-CAcreateserial', '-days', `${days}`],
-            ...['-extfile', extensions, '-out', fileOf(leaf, 'crt')],
-          ])
+          const by = ['-CA', fileOf(name, 'crt'), '-CAkey', fileOf(name, 'key'), '-CAcreateserial']
+          const to = ['-days', `${days}`, '-extfile', extensions, '-out', fileOf(leaf, 'crt')]
+          await run(['x509', '-req', '-in', request, ...by, ...to])
           return read(leaf)
         },
       }
     },
     remove: () => rmSync(folder, { recursive: true, force: true }),
   }
+}
+
+function words(text: string): string[] {
+  return text.split(' ')
 }

@@ -27,18 +27,15 @@ export async function startTlsRabbit(server: Certificate, ca: Certificate): Prom
 }
 
 /** Redis with the settings that docs/security.md gives. */
-export async function startTlsRedis(
-  server: Certificate,
-  ca: Certificate,
-  args: readonly string[] = [],
-): Promise<TlsEngine> {
+export async function startTlsRedis(server: Certificate, ca: Certificate): Promise<TlsEngine> {
   const tlsPort = await freePort()
-  const engine = await startRedis({
-    args: [
-      ...['--tls-port', `${tlsPort}`, '--tls-ca-cert-file', ca.certFile],
-      ...['--tls-cert-file', server.certFile, '--tls-key-file', server.keyFile],
-      ...['--tls-auth-clients', 'yes', ...args],
-    ],
-  })
+  const settings = {
+    '--tls-port': `${tlsPort}`,
+    '--tls-cert-file': server.certFile,
+    '--tls-key-file': server.keyFile,
+    '--tls-ca-cert-file': ca.certFile,
+    '--tls-auth-clients': 'yes',
+  }
+  const engine = await startRedis({ args: Object.entries(settings).flat() })
   return { engine, tlsPort }
 }

@@ -6,6 +6,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import { checkout, compiled } from '../../shared/cli/checkout.ts'
 import { freePort } from '../../shared/cli/engines/free-port.ts'
@@ -40,7 +41,14 @@ describe('the framework examples of docs/subscriber.md', function () {
   before(async () => {
     rmSync(folder, { recursive: true, force: true })
     mkdirSync(folder, { recursive: true })
-    for (const name of ['subscriber.js', 'express.js', 'fastify.js', 'nest.ts', 'bullmq.js'])
+    for (const name of [
+      'subscriber.js',
+      'express.js',
+      'fastify.js',
+      'nest.ts',
+      'bullmq.js',
+      'handlers.js',
+    ])
       writeFileSync(join(folder, name), exampleIn(name))
     system = createSystem()
     notifier = await system.start('notifier')
@@ -56,7 +64,7 @@ describe('the framework examples of docs/subscriber.md', function () {
     rmSync(folder, { recursive: true, force: true })
   })
 
-  async function run(file: string): Promise<void> {
+  async function run(file: string, onLine?: (line: string) => void): Promise<void> {
     const port = await freePort()
     url = `http://127.0.0.1:${port}`
     child = spawn(process.execPath, [join(folder, file)], {
@@ -72,8 +80,9 @@ describe('the framework examples of docs/subscriber.md', function () {
         ISSUER: issuer.verify.issuer,
         PORT: String(port),
       },
-      stdio: ['ignore', 'inherit', 'inherit'],
+      stdio: ['ignore', onLine === undefined ? 'inherit' : 'pipe', 'inherit'],
     })
+    if (child.stdout && onLine) createInterface({ input: child.stdout }).on('line', onLine)
     await Promise.resolve()
   }
 
@@ -121,6 +130,17 @@ describe('the framework examples of docs/subscriber.md', function () {
     await run('out/nest.js')
     await expectGuarded('dora')
     expect((await get(`${url}/health`)).text).to.equal('ok')
+  })
+
+  it('run: a handler', async () => {
+    const lines: string[] = []
+    await run('handlers.js', (line) => lines.push(line))
+    await eventually(() => lines.includes('handling'), { timeoutMs: 30_000 })
+    await revoke('gina')
+    await eventually(() => lines.some((line) => line.startsWith('closing the sessions of')), {
+      timeoutMs: 15_000,
+    })
+    expect(lines.at(-1)).to.match(/^closing the sessions of gina \S+$/)
   })
 
   it('run: BullMQ, with a job that is stopped', async () => {

@@ -1,9 +1,15 @@
 import { expect } from 'chai'
+import { once } from 'node:events'
+import { copyFileSync, writeFileSync } from 'node:fs'
 import https from 'node:https'
+import { connect as netConnect, type AddressInfo } from 'node:net'
+import { createServer, type Server } from 'node:tls'
 import { spawnKnell, type KnellKind, type KnellProcess } from '../../shared/cli/processes.ts'
-import { connect, type Subscriber, type TlsInput } from '../../shared/subscriber/index.ts'
+import type { HealthReport } from '../../shared/http/health.ts'
+import { connect, type Subscriber, type TlsOptions } from '../../shared/subscriber/index.ts'
 import { openCertificates, type Certificate, type Certificates } from '../support/certificates.ts'
 import { eventually } from '../support/eventually.ts'
+import { startTlsSentinel } from '../support/sentinels.ts'
 import { freshNamespace } from '../support/store.ts'
 import { dies, oldToken } from '../support/system.ts'
 import { startTlsRabbit, startTlsRedis, type TlsEngine } from '../support/tls-engines.ts'
@@ -18,6 +24,8 @@ describe('TLS', function () {
   let certificates: Certificates
   let ca: Certificate
   let otherCa: Certificate
+  let engine: Certificate
+  let expired: Certificate
   let own: Certificate
   let alien: Certificate
   let api: Certificate
@@ -36,14 +44,14 @@ describe('TLS', function () {
     ca = authority
     otherCa = other
     // For the name only, so that the address is a wrong one.
-    const server = await authority.issue('engine', { names: ['DNS:localhost'] })
-    const expired = await authority.issue('expired', { names: ['DNS:localhost'], days: -1 })
+    engine = await authority.issue('engine', { names: ['DNS:localhost'] })
+    expired = await authority.issue('expired', { names: ['DNS:localhost'], days: -1 })
     api = await authority.issue('api', { names: ['DNS:localhost', 'IP:127.0.0.1'] })
     own = await authority.issue('own')
     alien = await other.issue('alien')
     const started = await Promise.all([
-      startTlsRabbit(server, ca),
-      startTlsRedis(server, ca),
+      startTlsRabbit(engine, ca),
+      startTlsRedis(engine, ca),
       startTlsRedis(expired, ca),
     ])
     ;[rabbit, redis, expiredRedis] = started
@@ -87,7 +95,7 @@ describe('TLS', function () {
   async function subscribe(
     process: KnellProcess,
     namespace: string,
-    tls: { amqp?: TlsInput; pull?: TlsInput },
+    tls: TlsOptions,
     { amqp = String(env['AMQP_URL']), pull = process.url, waitReady = true } = {},
   ): Promise<{ subscriber: Subscriber; problems: string[] }> {
     const problems: string[] = []
@@ -162,31 +170,218 @@ describe('TLS', function () {
     }
   })
 
-  it('logs', async () => {
-    for (const [what, more] of Object.entries({
-      'wrong ca': { AMQP_CA: otherCa.certFile, REDIS_CA: otherCa.certFile },
-      'no ca': { AMQP_CA: '', REDIS_CA: '' },
-      'wrong name': {
-        AMQP_URL: `amqps://guest:guest@127.0.0.1:${rabbit.tlsPort}`,
-        REDIS_URL: `rediss://127.0.0.1:${redis.tlsPort}`,
+  describe('is never given up for something weaker', () => {
+    /** An AMQP port with an expired certificate; RabbitMQ itself has but one. */
+    let front: Server
+    let expiredRabbit = ''
+    before(async () => {
+      const { cert, key } = expired
+      front = createServer({ cert, key, ca: ca.cert }, (socket) => {
+        const upstream = netConnect(rabbit.engine.port, '127.0.0.1')
+        socket.pipe(upstream).pipe(socket)
+        for (const one of [socket, upstream]) one.on('error', () => socket.destroy())
+      })
+      front.on('tlsClientError', () => {})
+      front.listen(0, '127.0.0.1')
+      await once(front, 'listening')
+      const { port } = front.address() as AddressInfo
+      expiredRabbit = `amqps://guest:guest@localhost:${port}`
+    })
+    after(() => new Promise((resolve) => front.close(resolve)))
+
+    const cases: Readonly<Record<string, { change: () => Env; says: RegExp; store?: RegExp }>> = {
+      'a server of another authority': {
+        change: () => ({ AMQP_CA: otherCa.certFile, REDIS_CA: otherCa.certFile }),
+        says: /shows a certificate that no trusted authority has signed \(SELF_SIGNED_CERT_IN_CHAIN\)/,
       },
-      'no client': { AMQP_CERT: '', AMQP_KEY: '', REDIS_CERT: '', REDIS_KEY: '' },
-      alien: {
-        AMQP_CERT: alien.certFile,
-        AMQP_KEY: alien.keyFile,
-        REDIS_CERT: alien.certFile,
-        REDIS_KEY: alien.keyFile,
+      'a server of another authority, though Node is told to believe everything': {
+        change: () => ({ AMQP_CA: '', REDIS_CA: '', NODE_TLS_REJECT_UNAUTHORIZED: '0' }),
+        says: /shows a certificate that no trusted authority has signed \(SELF_SIGNED_CERT_IN_CHAIN\)/,
       },
-      expired: { REDIS_URL: `rediss://localhost:${expiredRedis.tlsPort}` },
-      plain: {
-        REDIS_URL: `rediss://localhost:${redis.engine.port}`,
-        AMQP_URL: `amqps://guest:guest@localhost:${rabbit.engine.port}`,
+      'a server of another name': {
+        change: () => ({
+          AMQP_URL: `amqps://guest:guest@127.0.0.1:${rabbit.tlsPort}`,
+          REDIS_URL: `rediss://127.0.0.1:${redis.tlsPort}`,
+        }),
+        says: /shows a certificate for other names: IP: 127\.0\.0\.1 .*\(ERR_TLS_CERT_ALTNAME_INVALID\)/,
       },
-    })) {
-      const one = await start('notifier', more as Env, '/livez')
-      await new Promise((r) => setTimeout(r, 2500))
-      console.log(what, await call(one, '/readyz'))
-      console.log(one.output.join('\n'))
+      'a server whose certificate has expired': {
+        change: () => ({
+          AMQP_URL: expiredRabbit,
+          REDIS_URL: `rediss://localhost:${expiredRedis.tlsPort}`,
+        }),
+        says: /shows a certificate that has expired \(CERT_HAS_EXPIRED\)/,
+      },
+      'a server that wants a client certificate where there is none': {
+        change: () => ({ AMQP_CERT: '', AMQP_KEY: '', REDIS_CERT: '', REDIS_KEY: '' }),
+        says: /wants a client certificate that it trusts \(ERR_SSL_\w*ALERT_CERTIFICATE_REQUIRED\)/,
+        // Redis hangs up at once, so that its reason does not always arrive.
+        store: /wants? a client certificate/,
+      },
+      'a server that does not trust the client certificate': {
+        change: () => ({
+          AMQP_CERT: alien.certFile,
+          AMQP_KEY: alien.keyFile,
+          REDIS_CERT: alien.certFile,
+          REDIS_KEY: alien.keyFile,
+        }),
+        says: /refuses our client certificate \(ERR_SSL_\w*ALERT_UNKNOWN_CA\)/,
+        store: /refuses our client certificate|does not answer/,
+      },
     }
+    for (const [what, { change, says, store = says }] of Object.entries(cases)) {
+      it(`towards ${what}: the log and /readyz say why`, async () => {
+        const one = await start('notifier', change(), '/livez')
+        await eventually(async () => {
+          const { status, body } = await call(one, '/readyz')
+          const report = body as unknown as HealthReport
+          expect(status).to.equal(503)
+          expect(report.store.problem).to.match(store)
+          expect(report.broker.problem).to.match(says)
+          return true
+        })
+        const warned = one.output.filter((line) => line.includes('"code":"tls_failed"'))
+        expect(warned.some((line) => /RabbitMQ/.test(line) && says.test(line))).to.equal(true)
+        const refused = await call(one, '/v1/revocations', {
+          ...own,
+          body: { match: { sub: 'alice' } },
+        })
+        expect(refused.body).to.include({ status: 503, code: 'store_unavailable' })
+      })
+    }
+
+    it('towards a server without TLS', async () => {
+      const one = await start(
+        'notifier',
+        { AMQP_URL: `amqps://guest:guest@localhost:${rabbit.engine.port}` },
+        '/readyz',
+      )
+      await eventually(async () => {
+        const { broker } = (await call(one, '/readyz')).body as unknown as HealthReport
+        return broker.problem?.startsWith('RabbitMQ does not speak TLS on this port')
+      })
+    })
+
+    it('by a subscriber, which tells why in problem events', async () => {
+      const NAMESPACE = freshNamespace()
+      const notifier = await start('notifier', { NAMESPACE })
+      const identity = { ca: ca.cert, cert: own.cert, key: own.key }
+      const heard = async (
+        tls: TlsOptions,
+        { amqp, pull }: { amqp?: string; pull?: string },
+        ...wanted: RegExp[]
+      ): Promise<void> => {
+        const { subscriber, problems } = await subscribe(notifier, NAMESPACE, tls, {
+          ...(amqp === undefined ? {} : { amqp }),
+          ...(pull === undefined ? {} : { pull }),
+          waitReady: false,
+        })
+        for (const one of wanted) {
+          await eventually(() => problems.some((problem) => one.test(problem)), {
+            what: `${String(one)}, having heard ${[...new Set(problems)].join('; ')}`,
+          })
+        }
+        expect(subscriber.isReady).to.equal(false)
+        expect(subscriber.check({ ...oldToken(), sub: 'bob' }).code).to.equal('not_ready')
+        await subscriber.close()
+      }
+      const foreign = { ...identity, ca: otherCa.cert }
+      const untrusted = 'shows a certificate that no trusted authority has signed'
+      await heard(
+        { amqp: foreign, pull: foreign },
+        {},
+        new RegExp(`^tls_failed: RabbitMQ ${untrusted}`),
+        new RegExp(`^pull_failed: .*the server ${untrusted}`),
+      )
+      await heard(
+        { amqp: { ca: ca.cert }, pull: { ca: ca.cert } },
+        {},
+        /^tls_failed: RabbitMQ wants a client certificate/,
+        /^pull_failed: .*certificate_needed/,
+      )
+      await heard(
+        { amqp: identity, pull: identity },
+        { amqp: expiredRabbit, pull: `https://other.localhost:${notifier.port}` },
+        /^tls_failed: RabbitMQ shows a certificate that has expired/,
+        /^pull_failed: /,
+      )
+    })
+  })
+
+  it('is how a process serves, with probes for everybody and calls for certificates alone', async () => {
+    const one = await start('notifier')
+    expect((await call(one, '/livez')).status).to.equal(200)
+    expect((await call(one, '/v1/revocations?sub=alice', own)).status).to.equal(200)
+    for (const identity of [{}, { cert: alien.cert, key: alien.key }]) {
+      const { status, body } = await call(one, '/v1/revocations?sub=alice', identity)
+      expect(status).to.equal(403)
+      expect(body['code']).to.equal('certificate_needed')
+      expect((await call(one, '/nowhere', identity)).status).to.equal(403)
+    }
+    const stranger = await call(one, '/livez', { ca: otherCa.cert }).then(
+      () => 'believed',
+      (error: unknown) => (error as { code?: string }).code,
+    )
+    expect(stranger).to.equal('SELF_SIGNED_CERT_IN_CHAIN')
+    const plain = await fetch(`http://127.0.0.1:${one.port}/livez`).then(
+      () => 'answered',
+      () => 'refused',
+    )
+    expect(plain).to.equal('refused')
+  })
+
+  it('goes to a primary behind Sentinel as well', async () => {
+    const sentinel = await startTlsSentinel(redis.tlsPort, engine, ca)
+    try {
+      const one = await start('notifier', {
+        REDIS_URL: `rediss+sentinel://localhost:${sentinel.tlsPort}/knell`,
+        NAMESPACE: freshNamespace(),
+      })
+      const revoked = await call(one, '/v1/revocations', { ...own, body: { match: { sub: 'a' } } })
+      expect(revoked.status).to.equal(201)
+      const blind = await start(
+        'notifier',
+        { REDIS_URL: `rediss+sentinel://127.0.0.1:${sentinel.tlsPort}/knell` },
+        '/livez',
+      )
+      await eventually(async () => {
+        const { store } = (await call(blind, '/readyz')).body as unknown as HealthReport
+        return store.problem?.startsWith(
+          'The Sentinel at 127.0.0.1 shows a certificate for other names',
+        )
+      })
+      await Promise.all(running.splice(0).map((process) => process.stop()))
+    } finally {
+      await sentinel.engine.stop()
+    }
+  })
+
+  it('goes by certificates that changed, from the next connection on', async () => {
+    const issuer = await certificates.authority('next-ca')
+    const next = await issuer.issue('next', { names: ['IP:127.0.0.1'] })
+    const files = {
+      TLS_CERT: certificates.fileOf('live', 'crt'),
+      TLS_KEY: certificates.fileOf('live', 'key'),
+      AMQP_CA: certificates.fileOf('live-ca', 'crt'),
+    }
+    copyFileSync(api.certFile, files.TLS_CERT)
+    copyFileSync(api.keyFile, files.TLS_KEY)
+    copyFileSync(otherCa.certFile, files.AMQP_CA)
+    const one = await start('notifier', files)
+    const { broker } = (await call(one, '/readyz')).body as unknown as HealthReport
+    expect(broker.ok).to.equal(false)
+
+    // What is unusable changes nothing.
+    writeFileSync(files.TLS_KEY, next.key)
+    await eventually(() => one.output.some((line) => line.includes('the old ones stay')))
+    expect((await call(one, '/livez')).status).to.equal(200)
+
+    writeFileSync(files.TLS_CERT, next.cert)
+    writeFileSync(files.AMQP_CA, ca.cert)
+    await eventually(async () => (await call(one, '/livez', { ca: issuer.cert })).status === 200)
+    await eventually(async () => {
+      const ready = (await call(one, '/readyz', { ca: issuer.cert })).body
+      return (ready as unknown as HealthReport).broker.ok
+    })
   })
 })

@@ -19,14 +19,11 @@ import { readPinnedKeys, readSigningKeys } from '../../shared/signing/event-keys
 import { EventSigner } from '../../shared/signing/event-signer.ts'
 import { EventVerifier } from '../../shared/signing/event-verifier.ts'
 import { aclRulesOf } from '../../shared/store/acl.ts'
+import { blocksIn, docPages as pages } from '../support/doc-blocks.ts'
 import { reasons } from '../../shared/domain/reasons.ts'
 import { ownDecisionCodes } from '../support/decision-codes.ts'
 
 const read = (path: string): string => readFileSync(join(checkout, path), 'utf8')
-const pages = [
-  ...readdirSync(checkout),
-  ...readdirSync(join(checkout, 'docs'), { recursive: true }).map((file) => `docs/${String(file)}`),
-].filter((file) => file.endsWith('.md'))
 const httpApi = read('docs/http-api.md')
 const wire = read('docs/wire.md')
 
@@ -142,7 +139,7 @@ describe('the reference pages', () => {
   it('lists every metric with its type, its labels and who has it, and no other', () => {
     const page = read('docs/metrics.md')
     const rows = ['## The processes', '## A service'].flatMap((heading) =>
-      page.includes(heading) ? tableIn(section(page, heading)) : [],
+      tableIn(section(page, heading)),
     )
     expectSame(firstColumn(rows), Object.keys(metricsTable))
     for (const [index, name] of firstColumn(rows).entries()) {
@@ -150,7 +147,7 @@ describe('the reference pages', () => {
       const row = metricsTable[name as MetricName]
       expect(type, name).to.equal(row.type)
       expect(codesIn(labels), name).to.deep.equal(Object.keys(row.labels ?? {}))
-      expect(where, name).to.equal(row.where.length === 2 ? 'both' : row.where.join(', '))
+      expect(where, name).to.equal(row.where.join(', ').replace('notifier, poller', 'both'))
       expect(meaning, `what ${name} means`).to.match(/\w/)
     }
   })
@@ -268,6 +265,19 @@ describe('the docs', () => {
           anchorOf(heading),
         )
         expect(anchors, `${page} → ${link}`).to.include(anchor)
+      }
+    })
+  }
+
+  for (const page of pages) {
+    it(`say how each command and program of ${page} is tried`, () => {
+      for (const { line, mark, language } of blocksIn(page)) {
+        const place = `${page}:${line} (${language})`
+        expect(mark, `the comment above ${place}`).to.match(
+          /^(run|example: [\w.-]+|tested by (\S+)|not run: \w.+)$/,
+        )
+        const test = /^tested by (\S+)$/.exec(mark ?? '')?.[1]
+        if (test !== undefined) expect(existsSync(join(checkout, test)), place).to.equal(true)
       }
     })
   }

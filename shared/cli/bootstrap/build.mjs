@@ -1,19 +1,13 @@
-import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import {
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
-import { dirname, join, relative } from 'node:path'
+import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { browser, compile, filesIn } from './compile.mjs'
 
 /** The folders that `tsconfig.json` includes, and what else decides what the compiler makes of them. */
 const sourceFolders = ['notifier', 'poller', 'shared', 'test']
 const settings = ['tsconfig.json', 'package.json']
+/** What becomes a part of `dist`, or decides how, besides the sources of the processes. */
+const isOfBrowser = (/** @type {string} */ file) => file.startsWith(join(browser, ''))
 
 /**
  * Whether `dist` was compiled from the sources as they are now. The stamp holds a digest of the path,
@@ -41,15 +35,11 @@ export function build(checkout, log) {
   const next = join(dist, '.next')
   rmSync(next, { recursive: true, force: true })
   const made = digest(checkout)
-  const compiler = join(checkout, 'node_modules', 'typescript', 'bin', 'tsc')
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    [compiler, '-p', 'tsconfig.json', '--outDir', next],
-    { cwd: checkout, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] },
-  )
-  if (status !== 0) {
+  try {
+    compile(checkout, next)
+  } catch (error) {
     rmSync(next, { recursive: true, force: true })
-    throw new Error(`The sources do not compile:\n${stdout}${stderr}`.trim())
+    throw error
   }
   rmSync(stampOf(checkout), { force: true })
   const files = filesIn(next)
@@ -101,22 +91,13 @@ function digest(checkout) {
   const sources = sourceFolders.flatMap((folder) =>
     filesIn(join(checkout, folder)).map((file) => join(folder, file)),
   )
-  const lines = [...settings, ...sources.filter((file) => file.endsWith('.ts'))].map((file) => {
+  const lines = [
+    ...settings,
+    ...sources.filter((file) => file.endsWith('.ts') || isOfBrowser(file)),
+  ].map((file) => {
     const { size, mtimeMs } = statSync(join(checkout, file))
     return `${file} ${size} ${mtimeMs}`
   })
   hash.update(lines.toSorted().join('\n'))
   return hash.digest('hex')
-}
-
-/**
- * The files below a folder, by their path in it; none if it is not there.
- * @param {string} folder
- * @returns {string[]}
- */
-function filesIn(folder) {
-  if (!statSync(folder, { throwIfNoEntry: false })) return []
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
 }

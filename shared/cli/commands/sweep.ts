@@ -8,8 +8,9 @@ import { answer } from '../terminal/print.ts'
 import { toTable } from '../terminal/table.ts'
 import { showDuration, showMs } from '../terminal/time.ts'
 
-/** A sweep of a large store takes as long as it takes; past this nobody looks on any more. */
-const WAIT_MS = 300_000
+/** The server answers by then that no sweep has ended yet. */
+const SERVER_WAIT_MS = 60_000
+const WAIT_MS = SERVER_WAIT_MS + 10_000
 
 /** `knell sweep`: one now, or what the last ones caught. */
 export function addSweepCommand(program: Command): void {
@@ -22,16 +23,21 @@ export function addSweepCommand(program: Command): void {
     ['knell sweep --wait', 'and what did it catch?'],
   ])
   run.action(async ({ json, wait }: { json?: boolean; wait?: boolean }) => {
-    const done = await clientOf(run).call<SweepReport & { job?: string; report?: SweepReport }>(
+    const done = await clientOf(run).call<{ job: string; state?: string; report?: SweepReport }>(
       '/v1/sweeps',
-      { body: wait === true ? { wait } : {}, ...(wait === true ? { timeoutMs: WAIT_MS } : {}) },
+      {
+        body: wait === true ? { wait, timeoutMs: SERVER_WAIT_MS } : {},
+        ...(wait === true ? { timeoutMs: WAIT_MS } : {}),
+      },
     )
-    const report = done.report ?? done
-    answer(json, done, () =>
-      wait === true
-        ? `caught ${caughtBy(report)}`
-        : `A sweep is under way${done.job === undefined ? '' : ` (job ${done.job})`}.`,
-    )
+    const { job, state, report } = done
+    answer(json, done, () => {
+      if (report !== undefined) return `caught ${caughtBy(report)}`
+      const isTaken = state === 'active' || state === 'completed'
+      return isTaken
+        ? `A sweep is under way (job ${job}).`
+        : `A sweep was asked for (job ${job}, ${state}); a poller takes it.`
+    })
   })
   const list = withConnection(
     sweep.command('ls').description('what the sweeps of the last day caught'),

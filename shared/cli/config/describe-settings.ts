@@ -1,4 +1,5 @@
-import { loadSettings, showSetting, type Env, type ProcessKind } from '../../config/settings.ts'
+import { showSetting } from '../../config/setting-reader.ts'
+import { loadSettings, type Env, type ProcessKind } from '../../config/settings.ts'
 import { settingsTable } from '../../config/settings-table.ts'
 
 export interface Described {

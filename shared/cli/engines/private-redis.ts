@@ -40,7 +40,7 @@ export async function startRedis(options: RedisOptions = {}): Promise<PrivateEng
         command,
         args: [...toArgs({ ...settings, port: `${port}`, dir: dir.path }), ...(options.args ?? [])],
         env: { PATH: process.env.PATH, LANG: 'C.UTF-8' },
-        answers: (pid) => answers(port, pid),
+        answers: (pid) => redisAnswers(port, pid),
       }
     },
     options.port === undefined ? 3 : 1,
@@ -52,14 +52,17 @@ function toArgs(values: Readonly<Record<string, string>>): string[] {
 }
 
 /** Asks in Redis's inline form whether it has loaded its data, and which process it is. */
-async function answers(port: number, pid: number): Promise<boolean> {
+export async function redisAnswers(port: number, pid: number): Promise<boolean> {
   const socket = connect({ port, host: '127.0.0.1' })
   socket.setTimeout(1_000, () => socket.destroy())
   try {
     await once(socket, 'connect')
-    socket.write('PING\r\nINFO server\r\nQUIT\r\n')
+    socket.write('PING\r\nINFO server\r\n')
     let reply = ''
-    for await (const chunk of socket) reply += String(chunk)
+    for await (const chunk of socket) {
+      reply += String(chunk)
+      if (/^process_id:\d+\r$/m.test(reply)) break
+    }
     return reply.startsWith('+PONG') && reply.includes(`\nprocess_id:${pid}\r`)
   } catch {
     return false

@@ -9,7 +9,7 @@ const WITH_KEY: readonly ErrorCode[] = [
   'invalid_request',
   'unauthorized',
   'forbidden',
-  'client_certificate_needed',
+  'certificate_needed',
   'unknown_tenant',
   'too_many_requests',
   'store_unavailable',

@@ -16,6 +16,7 @@ import { shardOfMatch } from '../../domain/shard.ts'
 import { WIRE_VERSION } from '../../domain/entry.ts'
 import { tokenDigestOf } from '../../signing/digest.ts'
 import type { Takes } from '../calls/call.ts'
+import { shownRule } from '../shown-rule.ts'
 import { nonceSchema, parseWith, tenantSchema } from '../schemas.ts'
 import type { Services } from '../services.ts'
 
@@ -24,6 +25,7 @@ const checkBody = z.strictObject({
   header: z.record(z.string(), z.unknown()).optional(),
   tenant: tenantSchema,
   nonce: nonceSchema,
+  explain: z.boolean().optional(),
 })
 
 /** What the calls of this file take. */
@@ -34,7 +36,8 @@ export const checkTakes: Takes = {
 /** `POST /v1/check`: the decision of the store itself, for callers without a view. */
 export function addCheckRoute(app: FastifyInstance, services: Services): void {
   app.post('/v1/check', async (request, reply) => {
-    const { claims, header, tenant: named, nonce } = parseWith(checkBody, request.body, 'body')
+    const body = parseWith(checkBody, request.body, 'body')
+    const { claims, header, tenant: named, nonce, explain = false } = body
     const { tenant, issuer } = app.auth.tenant(request, named, 'feed:read')
     if (issuer !== undefined && claims['iss'] !== undefined && claims['iss'] !== issuer) {
       throw new KnellError(
@@ -42,7 +45,7 @@ export function addCheckRoute(app: FastifyInstance, services: Services): void {
         'The claims are of another issuer than this tenant’s.',
       )
     }
-    const decision = await decide(services, tenant, claims, header)
+    const { decision, rules } = await decide(services, tenant, claims, header)
     // As they came: what the schema made of them may be spelt otherwise.
     const sent = request.body as z.infer<typeof checkBody>
     const asked = { tenant: named, nonce, sha256: tokenDigestOf(sent.claims, sent.header) }
@@ -52,9 +55,11 @@ export function addCheckRoute(app: FastifyInstance, services: Services): void {
       asked,
       decision,
     })
-    return reply
-      .header('cache-control', 'no-store')
-      .send(envelope === undefined ? decision : { ...decision, envelope })
+    return reply.header('cache-control', 'no-store').send({
+      ...decision,
+      ...(explain ? { rules } : {}),
+      ...(envelope === undefined ? {} : { envelope }),
+    })
   })
 }
 
@@ -63,7 +68,7 @@ async function decide(
   tenant: string,
   claims: Claims,
   header: Header | undefined,
-): Promise<Decision> {
+): Promise<{ decision: Decision; rules: readonly object[] }> {
   const [steps, uncommon] = await Promise.all([feed.maxTokenTtl(tenant), rules.shapes(tenant)])
   const shapes = new Set([...STANDING_SHAPES, ...uncommon])
   const byShard = new Map<number, Match[]>([[0, []]])
@@ -90,20 +95,23 @@ async function decide(
       ...(await rules.get(tenant, shard, matches)),
     })),
   )
+  const covering: object[] = []
   for (const { shard, rules: found } of [{ shard: 0, ...first }, ...answers]) {
     for (const stored of found) {
       if (stored === undefined) continue
+      covering.push(shownRule(shard, stored))
       table.put(shard, { term: termOf(stored.epoch) ?? 0, seq: stored.seq }, stored.rule)
     }
   }
   const verdict = judge(claims, header, first.at / 1000, steps, table)
-  return {
+  const decision: Decision = {
     active: verdict.code === 'active',
     ...verdict,
     asOf: first.at,
     staleMs: 0,
     decidedBy: 'store',
   }
+  return { decision, rules: covering }
 }
 
 /** Every match of these shapes that would cover the token: several per shape only for several audiences. */

@@ -5,6 +5,9 @@ import type { Takes } from '../calls/call.ts'
 import { countSchema, parseWith } from '../schemas.ts'
 import type { Services } from '../services.ts'
 
+/** Probes have no key. */
+const open = { config: { isOpen: true } }
+
 const sweepsQuery = z.strictObject({ limit: countSchema(1, 1000, 50) })
 
 /** What the calls of this file take. */
@@ -14,8 +17,8 @@ export const opsTakes: Takes = {
 
 /** Health for probes, and what the sweeps caught. */
 export function addOpsRoutes(app: FastifyInstance, { upkeep, health }: Services): void {
-  app.get('/livez', () => ({ status: 'ok' }))
-  app.get('/readyz', (_request, reply) => {
+  app.get('/livez', open, () => ({ status: 'ok' }))
+  app.get('/readyz', open, (_request, reply) => {
     const report = health.report()
     return reply.status(report.status === 'failing' ? 503 : 200).send(report)
   })

@@ -3,9 +3,10 @@ import { z } from 'zod'
 import { parseMatch, type Match } from '../../domain/claims.ts'
 import { KnellError } from '../../domain/errors.ts'
 import { shardOfMatch } from '../../domain/shard.ts'
-import { parseStoredRule, type StoredRule } from '../../store/stored-rule.ts'
+import { parseStoredRule } from '../../store/stored-rule.ts'
 import type { Takes } from '../calls/call.ts'
 import { countSchema, parseWith, tenantSchema } from '../schemas.ts'
+import { shownRule } from '../shown-rule.ts'
 import type { Services } from '../services.ts'
 
 const pageQuery = z.looseObject({
@@ -40,7 +41,7 @@ export function addRuleRoutes(app: FastifyInstance, services: Services): void {
     if (text !== undefined || Object.keys(claims).length > 0) {
       const shard = shardOfMatch(match, store.shards)
       const { at, rules: found } = await rules.get(tenant, shard, [match])
-      return { at, match, rule: found[0] === undefined ? null : shown(shard, found[0]) }
+      return { at, match, rule: found[0] === undefined ? null : shownRule(shard, found[0]) }
     }
     return livePage(services, tenant, cursor ?? '0.0', limit)
   })
@@ -56,11 +57,6 @@ function parseText(text: string): unknown {
       { cause: error },
     )
   }
-}
-
-function shown(shard: number, stored: StoredRule): Record<string, unknown> {
-  const { epoch, seq, rule, cutoffs } = stored
-  return { shard, epoch, seq, ...rule, ...(cutoffs === undefined ? {} : { allCutoffs: cutoffs }) }
 }
 
 /** Reads on from `<shard>.<cursor>` until about `limit` live rules are found. */
@@ -84,7 +80,7 @@ async function livePage(
       const { cutoffs, held, until } = stored.rule
       const live =
         (cutoffs !== undefined || held === true) && (until ?? Infinity) >= Number(at) / 1000
-      if (live) found.push(shown(shard, stored) as unknown as Match)
+      if (live) found.push(shownRule(shard, stored) as unknown as Match)
     }
     cursor = String(next)
     if (cursor === '0') shard += 1

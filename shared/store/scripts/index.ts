@@ -15,6 +15,7 @@ import { prelude } from './prelude.ts'
 import { dueChanges, listSchedules } from './schedules.ts'
 import { drain, due, register } from './tokens.ts'
 import { ack, forget, join, listInstances } from './instances.ts'
+import { openSession, readSession } from './sessions.ts'
 import { admitShape, pruneRules, replaceTtl, seedTtl, trimAudit, trimFeed } from './upkeep.ts'
 
 export type ScriptName =
@@ -50,6 +51,8 @@ export type ScriptName =
   | 'scanHandled'
   | 'claimHoles'
   | 'settleHoles'
+  | 'openSession'
+  | 'readSession'
 
 const bodies: Readonly<Record<ScriptName, string>> = {
   commit,
@@ -84,6 +87,8 @@ const bodies: Readonly<Record<ScriptName, string>> = {
   scanHandled: handlerLib + scanHandled,
   claimHoles: handlerLib + claimHoles,
   settleHoles: handlerLib + settleHoles,
+  openSession,
+  readSession,
 }
 
 /** The name under which a script is defined on the client: some of the short ones are Redis commands. */

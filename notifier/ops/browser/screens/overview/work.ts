@@ -1,0 +1,55 @@
+import { fill, h } from '../../dom.ts'
+import { count } from '../../format.ts'
+import { clearProblem, empty, panel, showProblem } from '../../parts/panel.ts'
+import type { Part } from '../../parts/part.ts'
+import { badge } from '../../parts/status.ts'
+import { table, type Cell } from '../../parts/table.ts'
+import { servicesIn, toneOfVerdict, type ServiceWork } from '../../queues.ts'
+import type { Context } from '../../screen.ts'
+import { isRefused } from '../../types.ts'
+
+/** How much waits for the handlers of each service, and what they gave up. */
+export function workPanel({ stream }: Context): Part {
+  const { element, body, aside } = panel('Queues', { class: 'panel-side' })
+  aside.append(h('a', { href: '#/queues' }, 'All queues'))
+  const verdict = h('p', { class: 'queue-verdict' })
+  const rows = table<ServiceWork>(
+    'What waits for the handlers of each service',
+    [
+      { title: 'Service', cell: ({ service }) => service },
+      { title: 'Waiting', isNumber: true, cell: ({ waiting }) => count(waiting) },
+      { title: 'Retrying', isNumber: true, cell: ({ retrying }) => count(retrying) },
+      { title: 'Dead', isNumber: true, cell: deadCell },
+    ],
+    ({ service }) => service,
+  )
+  let shown = ''
+  const end = stream.on('queues', (data) => {
+    if (isRefused(data)) return showProblem(body, data.problem)
+    clearProblem(body)
+    const { queues, verdict: word, reason } = data
+    const services = servicesIn(queues)
+    if (`${word} ${reason}` !== shown) {
+      shown = `${word} ${reason}`
+      fill(verdict, badge(toneOfVerdict(word), word), ` ${reason}`)
+    }
+    if (services.length === 0) {
+      return fill(
+        body,
+        verdict,
+        empty(
+          'No service has a queue',
+          'A service that adds a handler gets one, which keeps its events while it is away.',
+        ),
+      )
+    }
+    if (rows.element.parentNode !== body) fill(body, verdict, rows.element)
+    return rows.show(services)
+  })
+  return { element, end }
+}
+
+function deadCell({ dead }: ServiceWork): Cell {
+  const text = count(dead)
+  return { key: text, make: () => (dead > 0 ? badge('bad', text) : h('span', {}, text)) }
+}

@@ -1,0 +1,172 @@
+import { configInvalid } from '../config/problems.ts'
+import { readText } from '../config/read-text.ts'
+import {
+  createSettingReader,
+  duration,
+  isAmqpUrl,
+  logLevels,
+  matching,
+  NAMESPACE,
+  oneOf,
+  type Env,
+  type LogLevel,
+  type SettingReader,
+} from '../config/setting-reader.ts'
+import { jwksInEnv, loadTenants } from '../config/tenants.ts'
+import { loadTlsOf } from '../config/tls-settings.ts'
+import { DEFAULT_TENANT, isService, isTenant } from '../domain/tenant.ts'
+import { readPinnedKeys, type EventKeyInput } from '../signing/event-keys.ts'
+import type { ConnectOptions } from '../subscriber/options.ts'
+import type { KeyInput } from '../tokens/key-set.ts'
+import type { VerifyOptions } from '../tokens/verifier.ts'
+import type { WhenStale } from '../subscriber/policy.ts'
+import { isLocal, parseAddress, type Address } from './address.ts'
+import { agentSettingsTable } from './settings-table.ts'
+
+/** What the agent runs with. */
+export interface AgentSettings {
+  readonly connect: Omit<ConnectOptions, 'log'> & Required<Pick<ConnectOptions, 'tenants'>>
+  readonly address: Address
+  /** The mode of the socket. */
+  readonly mode: number
+  readonly realm: string
+  readonly exposeReason: boolean
+  readonly logLevel: LogLevel
+}
+
+const DAY_MS = 86_400_000
+
+/**
+ * Reads the settings of the agent from its environment, in which the options of its command line
+ * stand already.
+ * @throws KnellError `config_invalid`; its message, and `details.problems`, list everything wrong
+ */
+export function loadAgentSettings(env: Env): AgentSettings {
+  const reader = createSettingReader(env, agentSettingsTable)
+  const { read, load, value, problems } = reader
+  const isYes = (name: string): boolean => read(name, oneOf(['0', '1'])) === '1'
+  const amqp = read('AMQP_URL', matching(isAmqpUrl))
+  const pull = read('KNELL_URL', toUrls)
+  const apiKey = readApiKey(reader)
+  const service = read('SERVICE', matching(isService))
+  const address = read('LISTEN', parseAddress)
+  if (!isYes('ALLOW_REMOTE') && address !== undefined && !isLocal(address)) {
+    problems.push(
+      'LISTEN: others can reach this address, and whoever reaches it may ask about any claims; use a loopback address or a Unix socket, or say --allow-remote',
+    )
+  }
+  const { tenants, verify } = readTenants(reader)
+  const eventKeys = value('EVENT_KEYS') === undefined ? undefined : read('EVENT_KEYS', toPins)
+  const tls = load((from) => loadTlsOf(from, ['amqp', 'pull'])) ?? {}
+  const settings = {
+    connect: {
+      amqp,
+      pull,
+      apiKey,
+      service,
+      tenants,
+      ...(verify === undefined ? {} : { verify }),
+      ...(eventKeys === undefined ? {} : { eventKeys }),
+      tls: withoutGaps(tls),
+      maxStaleness: read('MAX_STALENESS', duration(100, DAY_MS)),
+      whenStale: read('WHEN_STALE', oneOf<WhenStale>(['reject', 'allow', 'ask'])),
+      namespace: read(
+        'NAMESPACE',
+        matching((text) => NAMESPACE.test(text)),
+      ),
+      waitReady: false,
+    },
+    address,
+    mode: read('LISTEN_MODE', (text) =>
+      /^0?[0-7]{3}$/.test(text) ? parseInt(text, 8) : undefined,
+    ),
+    realm: read(
+      'REALM',
+      matching((text) => /^[\u0020-\u007e]{1,100}$/.test(text)),
+    ),
+    exposeReason: isYes('EXPOSE_REASON'),
+    logLevel: read('LOG_LEVEL', oneOf(logLevels)),
+  }
+  const needed = ['AMQP_URL', 'KNELL_URL', 'SERVICE'].filter((name) => value(name) === undefined)
+  problems.push(...reader.nearMisses(needed))
+  if (problems.length > 0) throw configInvalid('The settings of the agent are unusable', problems)
+  return Object.freeze(settings)
+}
+
+function listOf(text: string): string[] {
+  return [...new Set(text.split(',').map((each) => each.trim()))]
+}
+
+function toUrls(text: string): string[] | undefined {
+  const urls = listOf(text)
+  const isUrl = (each: string): boolean => /^https?:\/\//.test(each) && URL.canParse(each)
+  return urls.every(isUrl) ? urls : undefined
+}
+
+function toPins(text: string): EventKeyInput {
+  const keys = jwksInEnv(text) as EventKeyInput
+  // Judged here, where what is wrong is told under the variable's name.
+  readPinnedKeys(keys)
+  return keys
+}
+
+function readApiKey({ value, read, problems, load }: SettingReader): string {
+  const path = value('KNELL_API_KEY_FILE')
+  if (path === undefined) return read('KNELL_API_KEY', (text) => text)
+  if (value('KNELL_API_KEY') !== undefined) {
+    problems.push('KNELL_API_KEY: is not read beside KNELL_API_KEY_FILE; remove one of them')
+  }
+  return load(() => readSecret(path)) ?? ''
+}
+
+function readSecret(path: string): string {
+  try {
+    const secret = readText(path).trim()
+    if (secret !== '') return secret
+  } catch (error) {
+    throw configInvalid('', [`KNELL_API_KEY_FILE: ${String((error as Error).message)}`])
+  }
+  throw configInvalid('', ['KNELL_API_KEY_FILE: the file is empty'])
+}
+
+/** The tenants to follow, and how to verify the tokens of each that has keys. */
+function readTenants({ value, read, problems, load }: SettingReader): {
+  tenants: readonly string[]
+  verify: Readonly<Record<string, VerifyOptions>> | undefined
+} {
+  const keysOf = new Map<string, unknown>()
+  const declared = load((env) => loadTenants(env, (tenant, keys) => keysOf.set(tenant, keys)))
+  const fromFile = value('TENANTS_FILE') !== undefined
+  const isNames = (names: readonly string[]): boolean => names.every(isTenant)
+  const named =
+    value('TENANTS') === undefined
+      ? undefined
+      : read('TENANTS', (text) => (isNames(listOf(text)) ? listOf(text) : undefined))
+  const tenants = named ?? (fromFile ? [...(declared?.keys() ?? [])] : [DEFAULT_TENANT])
+  const audience = value('AUDIENCE') === undefined ? undefined : listOf(value('AUDIENCE') ?? '')
+  if (!fromFile && tenants.length > 1 && keysOf.get(DEFAULT_TENANT) !== undefined) {
+    problems.push('JWT_KEYS: are of one tenant; several need TENANTS_FILE')
+  }
+  const verify: Record<string, VerifyOptions> = {}
+  for (const tenant of tenants) {
+    // Without a file the one tenant may have any name.
+    const source = fromFile ? tenant : DEFAULT_TENANT
+    const settings = declared?.get(source)
+    if (declared !== undefined && settings === undefined) {
+      problems.push(`TENANTS: "${tenant}" is not declared in TENANTS_FILE`)
+    }
+    const keys = keysOf.get(source)
+    if (settings?.issuer === undefined || keys === undefined) continue
+    verify[tenant] = {
+      keys: keys as KeyInput,
+      issuer: settings.issuer,
+      ...(audience === undefined ? {} : { audience }),
+    }
+  }
+  return { tenants, verify: Object.keys(verify).length === 0 ? undefined : verify }
+}
+
+function withoutGaps<T extends object>(members: T): { [K in keyof T]: NonNullable<T[K]> } {
+  const given = Object.entries(members).filter(([, member]) => member !== undefined)
+  return Object.fromEntries(given) as { [K in keyof T]: NonNullable<T[K]> }
+}

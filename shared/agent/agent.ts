@@ -1,0 +1,90 @@
+import type { Logger } from 'pino'
+import { closeServer } from '../process/close-server.ts'
+import { connect } from '../subscriber/connect.ts'
+import type { Subscriber } from '../subscriber/subscriber.ts'
+import { createAgentServer } from './agent-server.ts'
+import type { AgentSettings } from './agent-settings.ts'
+import { createAuthorizer } from './authorizer.ts'
+import { listen } from './listen.ts'
+
+/** A running agent. */
+export interface Agent {
+  /** `http://host:port`, or `unix:/path`. */
+  readonly url: string
+  /** Lets the calls under way finish, and leaves. Twice is fine. */
+  stop(): Promise<void>
+}
+
+/**
+ * Starts the subscriber of a service that is not Node's as a process beside it, asked over HTTP. It
+ * listens at once; until the view is ready nothing is let in, but where the policy says so.
+ * @throws KnellError `config_invalid` where it cannot listen
+ */
+export async function startAgent(settings: AgentSettings, log: Logger): Promise<Agent> {
+  const { realm, exposeReason, address, mode } = settings
+  const { tenants, verify } = settings.connect
+  const subscriber = await connect({ ...settings.connect, log })
+  const state = { stopping: false }
+  if (verify === undefined) {
+    log.warn('there are no JWT_KEYS and ISSUER: /authorize and /verify refuse every call')
+  }
+  const guardOptions = {
+    subscriber,
+    realm,
+    exposeReason,
+    onRefused({ code, status, cause }: { code: string; status: number; cause?: unknown }): void {
+      if (status >= 500) log.warn({ code, err: cause }, 'a request could not be judged')
+      else log.debug({ code }, 'a request was refused')
+    },
+  }
+  const server = createAgentServer({
+    subscriber,
+    authorize: verify === undefined ? undefined : createAuthorizer(guardOptions, tenants),
+    readiness: () => {
+      const status = state.stopping ? 'stopping' : statusOf(subscriber, settings)
+      return { ready: status === 'ok', status }
+    },
+    freshness: () => ({
+      ready: subscriber.isReady,
+      push: subscriber.stats.push,
+      tenants: Object.fromEntries(tenants.map((tenant) => [tenant, subscriber.freshness(tenant)])),
+    }),
+    onFault: (error) => log.error({ err: error }, 'a call failed'),
+  })
+  let url: string
+  try {
+    url = await listen(server, address, mode)
+  } catch (error) {
+    await subscriber.close()
+    throw error
+  }
+  log.info({ url, instance: subscriber.instance }, 'listening')
+  let stopped: Promise<void> | undefined
+  const stop = async (): Promise<void> => {
+    state.stopping = true
+    log.info('stopping')
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+    await closeServer(server, () => closed)
+    await subscriber.close()
+    log.info('stopped')
+  }
+  return {
+    url,
+    stop() {
+      stopped ??= stop()
+      return stopped
+    },
+  }
+}
+
+/** Whether a request that is alive would be let in now. */
+function statusOf(
+  subscriber: Subscriber,
+  { connect: { tenants, ...policy } }: AgentSettings,
+): string {
+  const { maxStaleness = Infinity, whenStale } = policy
+  if (!subscriber.isReady) return 'not_ready'
+  if (whenStale !== 'reject') return 'ok'
+  const isFresh = tenants.every((tenant) => subscriber.freshness(tenant).staleMs <= maxStaleness)
+  return isFresh ? 'ok' : 'stale'
+}
