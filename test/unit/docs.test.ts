@@ -3,6 +3,8 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { claimsHeaders } from '../../shared/agent/claims-headers.ts'
+import { agentSettingsTable } from '../../shared/agent/settings-table.ts'
 import { checkout } from '../../shared/cli/checkout.ts'
 import { policiesOf } from '../../shared/cli/topology/policies.ts'
 import { createKeyRing, parseApiKeys, scopes } from '../../shared/config/api-keys.ts'
@@ -139,7 +141,7 @@ describe('the reference pages', () => {
   it('lists every metric with its type, its labels and who has it, and no other', () => {
     const page = read('docs/metrics.md')
     const rows = ['## The processes', '## A service'].flatMap((heading) =>
-      page.includes(heading) ? tableIn(section(page, heading)) : [],
+      tableIn(section(page, heading)),
     )
     expectSame(firstColumn(rows), Object.keys(metricsTable))
     for (const [index, name] of firstColumn(rows).entries()) {
@@ -147,7 +149,7 @@ describe('the reference pages', () => {
       const row = metricsTable[name as MetricName]
       expect(type, name).to.equal(row.type)
       expect(codesIn(labels), name).to.deep.equal(Object.keys(row.labels ?? {}))
-      expect(where, name).to.equal(row.where.length === 2 ? 'both' : row.where.join(', '))
+      expect(where, name).to.equal(row.where.join(', ').replace('notifier, poller', 'both'))
       expect(meaning, `what ${name} means`).to.match(/\w/)
     }
   })
@@ -178,6 +180,38 @@ describe('the reference pages', () => {
     const text = /```json\n(\{\s+"v": 1,[^]+?)\n```/.exec(wire)
     const entry: unknown = JSON.parse(text?.[1] ?? '')
     expect(parseEntry(entry)).to.include({ log: 'revocations', kind: 'revoked', seq: 18_231 })
+  })
+})
+
+describe('docs/agent.md', () => {
+  const text = read('docs/agent.md')
+
+  it('lists every setting of the agent with its option and its default, and no other', () => {
+    const rows = tableIn(section(text, '## Settings')).map(([name, flag, fallback]) => [
+      ...codesIn(name),
+      codesIn(flag)[0],
+      codesIn(fallback)[0],
+    ])
+    expect(rows).to.deep.equal(
+      agentSettingsTable.map(({ name, flag, default: fallback }) => [name, flag, fallback]),
+    )
+  })
+
+  it('shows a command line that there is', () => {
+    const [, line = ''] = /```sh\n(AMQP_URL=[^]+?)```/.exec(text) ?? []
+    const flags = line.match(/--[a-z-]+/g) ?? []
+    const variables = line.match(/[A-Z_]+(?==)/g) ?? []
+    expect(flags).to.not.deep.equal([])
+    expect(agentSettingsTable.map(({ flag }) => flag)).to.include.members(flags)
+    expect(agentSettingsTable.map(({ name }) => name)).to.include.members(variables)
+  })
+
+  it('names every header that says something of a token', () => {
+    const rows = tableIn(section(text, '### Claims in headers'))
+    expectSame(
+      rows.flatMap(([names]) => codesIn(names)),
+      claimsHeaders,
+    )
   })
 })
 
