@@ -32,6 +32,7 @@ const endless: readonly (readonly [
 ])[] = [
   [/^knell tail( --kind.*)?$/, /Listening/, 'SIGINT', 130],
   [/knell up$/, /Ctrl-C stops everything/, 'SIGINT', 0],
+  [/knell agent /, /"msg":"listening"/, 'SIGTERM', 0],
   [/knell (notifier|poller)( --dev)?$/, /"msg":"listening"/, 'SIGTERM', 0],
 ]
 

@@ -1,6 +1,7 @@
 import { Option, type Command } from 'commander'
 import process from 'node:process'
 import { agentSettingsTable } from '../../agent/settings-table.ts'
+import { withExamples } from '../examples.ts'
 
 /** How long a stop may take before the process ends all the same. */
 const STOP_MS = 10_000
@@ -18,6 +19,16 @@ export function addAgentCommand(program: Command): void {
     const about = fallback === undefined || isSwitch ? expects : `${expects} (default: ${fallback})`
     command.addOption(new Option(isSwitch ? flag : `${flag} <value>`, about))
   }
+  withExamples(command, [
+    [
+      'knell agent --service orders --listen 127.0.0.1:0',
+      'AMQP_URL, KNELL_URL, KNELL_API_KEY and JWT_KEYS say the rest',
+    ],
+    [
+      'knell agent --service edge --listen unix:$PWD/agent.sock --when-stale ask',
+      'on a socket, for a proxy',
+    ],
+  ])
   command.action(async (options: Readonly<Record<string, string | true>>) => {
     await run(environmentOf(options))
   })
