@@ -43,6 +43,16 @@ export type MetricName =
   | 'knell_subscriber_instances'
   | 'knell_subscriber_staleness_seconds'
   | 'knell_subscriber_lag_entries'
+  | 'knell_revocation_propagation_seconds'
+  | 'knell_subscriber_cache_entries'
+  | 'knell_subscriber_position'
+  | 'knell_subscriber_checks_total'
+  | 'knell_subscriber_rejected_events_total'
+  | 'knell_subscriber_push_up'
+  | 'knell_subscriber_pulls_total'
+  | 'knell_subscriber_snapshots_total'
+  | 'knell_handler_events_total'
+  | 'knell_handler_seconds'
 
 export interface MetricRow {
   readonly type: 'counter' | 'gauge' | 'histogram'
@@ -59,6 +69,7 @@ const log: readonly string[] = logs
 const types = Object.values(kindsOfLog).flatMap((kinds) => kinds.map((kind) => `knell.${kind}`))
 const service = 'the services that subscribe; past 100 of them the rest are one, `_other`'
 
+const own = 'the service of the subscriber'
 const queue = 'seven for each service with handlers, of the first 70 services by name'
 
 /** From half a millisecond to a minute: what is fast is told apart as well as what is late. */
@@ -268,15 +279,72 @@ export const metricsTable: Readonly<Record<MetricName, MetricRow>> = {
   },
   knell_subscriber_staleness_seconds: {
     type: 'gauge',
-    help: 'The age of the newest store state that the stalest live view of a service has said to contain.',
+    help: 'The age of the newest store state that the stalest live view of a service has said to contain; in a service, that its own stalest view contains.',
     labels: { service },
-    where: both,
+    where: [...both, 'service'],
   },
   knell_subscriber_lag_entries: {
     type: 'gauge',
     help: 'Entries of revocations that the slowest live view of a service has not said to have applied.',
     labels: { service },
     where: both,
+  },
+  knell_revocation_propagation_seconds: {
+    type: 'histogram',
+    help: 'Time from the commit of an entry of revocations until it changed the view, pushed or pulled, by the view’s idea of the store’s clock.',
+    where: ['service'],
+    buckets: LATENCY,
+  },
+  knell_subscriber_cache_entries: {
+    type: 'gauge',
+    help: 'Rules in the view.',
+    labels: { service: own },
+    where: ['service'],
+  },
+  knell_subscriber_position: {
+    type: 'gauge',
+    help: 'The highest contiguous position of the view, summed over shards and tenants; of expiries only where they are listened to.',
+    labels: { service: own, log },
+    where: ['service'],
+  },
+  knell_subscriber_checks_total: {
+    type: 'counter',
+    help: 'Decisions, by their code.',
+    labels: { code: 'the codes of decisions in docs/http-api.md' },
+    where: ['service'],
+  },
+  knell_subscriber_rejected_events_total: {
+    type: 'counter',
+    help: 'Messages that were dropped: they follow no contract, or are not to be believed.',
+    labels: { reason: ['invalid', 'unsigned', 'altered', 'foreign', 'replayed'] },
+    where: ['service'],
+  },
+  knell_subscriber_push_up: {
+    type: 'gauge',
+    help: '1 while the push path is connected, else 0.',
+    where: ['service'],
+  },
+  knell_subscriber_pulls_total: {
+    type: 'counter',
+    help: 'Pulls of the feed that were answered, the regular ones that renew the clock among them.',
+    where: ['service'],
+  },
+  knell_subscriber_snapshots_total: {
+    type: 'counter',
+    help: 'Snapshots that were applied.',
+    where: ['service'],
+  },
+  knell_handler_events_total: {
+    type: 'counter',
+    help: 'Events that came to the handlers of this instance, by what became of them.',
+    labels: { outcome: ['handled', 'retried', 'dead', 'postponed'] },
+    where: ['service'],
+  },
+  knell_handler_seconds: {
+    type: 'histogram',
+    help: 'How long handlers ran, whatever came of it.',
+    where: ['service'],
+    buckets: DURATION,
   },
 }
 

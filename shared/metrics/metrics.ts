@@ -1,9 +1,9 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { Collection, type Collector } from './collector.ts'
-import { metricsAt, metricsTable, type MetricName, type MetricPlace } from './metrics-table.ts'
+import { clearMetric, makeMetric, type Made } from './make-metric.ts'
+import { metricsAt, type MetricName, type MetricPlace } from './metrics-table.ts'
 
 type Labels = Readonly<Record<string, string | number>>
-type Made = Counter | Gauge | Histogram
 
 /**
  * The metrics of one process: all that the table says of its place, none else. What happens is
@@ -15,7 +15,7 @@ export class Metrics {
   readonly #collections: Collection[] = []
 
   constructor(place: MetricPlace) {
-    for (const name of metricsAt(place)) this.#made.set(name, make(name, this.registry))
+    for (const name of metricsAt(place)) this.#made.set(name, makeMetric(name, this.registry))
   }
 
   /** What the text of a scrape is: `text/plain; version=0.0.4`. */
@@ -54,7 +54,7 @@ export class Metrics {
     for (const name of collector.names) {
       const metric = this.#made.get(name)
       if (metric === undefined) throw new TypeError(`${name} is no metric here.`)
-      clear(metric)
+      clearMetric(metric)
     }
     this.#collections.push(new Collection(collector))
   }
@@ -67,7 +67,7 @@ export class Metrics {
 
   async #collect(collection: Collection): Promise<void> {
     const samples = await collection.samples()
-    for (const name of collection.collector.names) clear(this.#made.get(name))
+    for (const name of collection.collector.names) clearMetric(this.#made.get(name))
     for (const { name, value, labels = {} } of samples) {
       const metric = this.#made.get(name)
       // A counter may be read from elsewhere, too, such as the store.
@@ -75,29 +75,4 @@ export class Metrics {
       if (metric instanceof Gauge) metric.set(labels, value)
     }
   }
-}
-
-function make(name: MetricName, registry: Registry): Made {
-  const { type, help, labels = {}, buckets } = metricsTable[name]
-  const labelNames = Object.keys(labels)
-  const common = { name, help, labelNames, registers: [registry] }
-  if (type === 'histogram') return new Histogram({ ...common, buckets: [...(buckets ?? [])] })
-  if (type === 'gauge') {
-    const gauge = new Gauge(common)
-    clear(gauge)
-    return gauge
-  }
-  const counter = new Counter(common)
-  // A counter that appears only with its first event hides that event from `increase`.
-  const [label, values] = Object.entries(labels)[0] ?? []
-  if (label !== undefined && labelNames.length === 1 && Array.isArray(values)) {
-    for (const value of values as string[]) counter.inc({ [label]: value }, 0)
-  }
-  return counter
-}
-
-/** Takes all values away: what is not known is absent, not 0. */
-function clear(metric: Made | undefined): void {
-  metric?.reset()
-  if (metric instanceof Gauge || metric instanceof Counter) metric.remove({})
 }

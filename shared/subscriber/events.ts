@@ -3,6 +3,7 @@ import type { DeathCode } from '../domain/death.ts'
 import type { Decision, DecisionCode } from '../domain/decision.ts'
 import type { ExpiryEvent, Kind } from '../domain/entry.ts'
 import type { KnellError } from '../domain/errors.ts'
+import type { Log } from '../domain/position.ts'
 import type { RefusedWhy } from './refusals.ts'
 import type { Rule } from '../domain/rule.ts'
 
@@ -34,8 +35,25 @@ export interface SubscriberEvents {
   fresh: [string]
   /** The push path came up, or went down (pulling goes on). */
   push: ['up' | 'down']
+  /** An entry of revocations has changed the view, so many ms after its commit by the store's clock. */
+  applied: [EventSource, number]
+  /** A handler has ended, after so many ms. */
+  ran: [Kind, number]
+  /** A delivery's events are handled, or lie where they are tried again or given up. */
+  settled: [HandledCounts]
   /** Something went wrong that is being dealt with. */
   problem: [KnellError]
+}
+
+/** What became of the events of one delivery. */
+export interface HandledCounts {
+  readonly handled: number
+  /** Failed, or without a handler here: they are tried again. */
+  readonly retried: number
+  /** Given up: among the dead letters. */
+  readonly dead: number
+  /** Not tried, or not to the end, since this instance is closing. */
+  readonly postponed: number
 }
 
 /** What `verify` found: a decision, with the claims where the signature was good. */
@@ -58,7 +76,9 @@ export interface SubscriberStats {
   readonly push: 'up' | 'down'
   readonly checks: Readonly<Partial<Record<DecisionCode, number>>>
   readonly pushed: number
+  /** Entries that were pulled, and how many pulls there were. */
   readonly pulled: number
+  readonly pulls: number
   readonly snapshots: number
   readonly invalid: number
   /**
@@ -68,6 +88,8 @@ export interface SubscriberStats {
   readonly refused: Readonly<Record<RefusedWhy, number>>
   readonly trimmed: number
   readonly rules: number
+  /** The highest contiguous positions of each log, summed over shards and tenants; of expiries only where they are followed. */
+  readonly positions: Readonly<Record<Log, number>>
   /** Bytes of the packed part of the views: rules that only revoke a uuid `jti`. */
   readonly packedBytes: number
   /** Tokens that a signal or a watch waits for. */

@@ -27,7 +27,8 @@ const MAX_UNREADY = 1000
 const MAX_ROUND_MS = 5000
 
 export interface FollowerEvents {
-  onApplied(entry: Entry, applied: Applied): void
+  /** `via`: whether the entry itself came, or only what a later snapshot has of it. */
+  onApplied(entry: Entry, applied: Applied, via: 'entry' | 'snapshot'): void
   /** A beat was heard. `beatMs`: how often they come. */
   onBeat(beatMs: number): void
   /** Somebody waits to hear of what has now been applied. */
@@ -228,7 +229,7 @@ export class Follower {
     if (applied.arrival === 'foreign') this.#loops[entry.log].wake()
     if (applied.arrival === 'ahead') this.#awaitHole()
     if (applied.rules.length > 0 || applied.expiries.length > 0) {
-      this.#events.onApplied(entry, applied)
+      this.#events.onApplied(entry, applied, 'entry')
     }
   }
 
@@ -320,7 +321,7 @@ export class Follower {
     for (const [i, entry] of entries.entries()) {
       const one = applied[i]
       if (one !== undefined && (one.rules.length > 0 || one.expiries.length > 0)) {
-        this.#events.onApplied(entry, one)
+        this.#events.onApplied(entry, one, 'entry')
       }
       if (entry.ack === true && log === 'revocations') this.#asked.add(entry.shard, entry)
     }
@@ -440,6 +441,7 @@ export class Follower {
     this.#events.onApplied(
       { v: WIRE_VERSION, tenant, log: 'revocations', shard, epoch, seq, at, kind, events },
       { arrival: 'known', rules: events, expiries: [] },
+      'snapshot',
     )
   }
 }

@@ -3,6 +3,7 @@ export type { ConnectOptions, SubscriberLog } from './options.ts'
 export type {
   EventSource,
   Freshness,
+  HandledCounts,
   SubscriberEvents,
   SubscriberStats,
   VerifyResult,

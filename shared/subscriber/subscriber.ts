@@ -5,6 +5,7 @@ import type { Decision, DecisionCode } from '../domain/decision.ts'
 import type { Entry, ExpiryEvent, Kind } from '../domain/entry.ts'
 import { isKnellError, KnellError, toKnellError } from '../domain/errors.ts'
 import { namesOf } from '../domain/names.ts'
+import { logs } from '../domain/position.ts'
 import type { Rule } from '../domain/rule.ts'
 import { StoreClock } from '../domain/store-clock.ts'
 import type { View } from '../domain/view.ts'
@@ -74,7 +75,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     this.#settings.log.warn({ code: error.code, count }, error.message)
     this.emit('problem', error)
   })
-  readonly #counts = { pushed: 0, pulled: 0, snapshots: 0, invalid: 0, trimmed: 0 }
+  readonly #counts = { pushed: 0, pulled: 0, pulls: 0, snapshots: 0, invalid: 0, trimmed: 0 }
   /** Its own, so that a call that one process does not serve does not turn the others' pulls away from it. */
   readonly #ackClient: PullClient
   readonly #handlers: Handlers
@@ -147,6 +148,8 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       report: createAckPoster(this.#ackClient, (tenant) => this.#acker.ackOf(tenant)),
       checkBody: (body, signature, kind) => this.#assertSigned(body, signature, kind),
       onProblem: (error) => this.#problem(error),
+      onRan: (kind, ms) => this.#tell('ran', kind, ms),
+      onSettled: (counts) => this.#tell('settled', counts),
     })
     for (const tenant of tenants) this.#followers.set(tenant, this.#createFollower(tenant))
     const [only] = this.#followers.values()
@@ -182,7 +185,10 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       longPollMs: Math.round(Math.min(MAX_LONG_POLL_MS, policy.maxStaleness / 3)),
       renewMs: Math.round(Math.min(MAX_RENEW_MS, policy.maxStaleness / 3)),
       events: {
-        onApplied: (entry, { rules, expiries }) => this.#announce(entry, rules, expiries),
+        onApplied: (entry, { rules, expiries }, via) => {
+          this.#announce(entry, rules, expiries)
+          if (via === 'entry') this.#tellApplied(entry)
+        },
         onBeat: (beatMs) => this.#acker.soon(tenant, beatMs / 4),
         onAsked: () => this.#acker.now(tenant),
         onReady: () => {
@@ -194,7 +200,10 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
         },
         onPull: (what, count) => {
           if (what === 'snapshot') this.#counts.snapshots += 1
-          else this.#counts.pulled += count
+          else {
+            this.#counts.pulls += 1
+            this.#counts.pulled += count
+          }
         },
         onInvalid: (count) => this.#invalid(count, undefined),
         onReplayed: (error) => {
@@ -437,9 +446,11 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   get stats(): SubscriberStats {
     let rules = 0
     let packedBytes = 0
+    const positions = { revocations: 0, expiries: 0 }
     for (const { view } of this.#followers.values()) {
       rules += view.rules.size
       packedBytes += view.rules.packedBytes
+      for (const log of logs) for (const { seq } of view.positions(log)) positions[log] += seq
     }
     return {
       instance: this.instance,
@@ -448,9 +459,35 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       ...this.#counts,
       refused: { ...this.#refusals.counts },
       rules,
+      positions,
       packedBytes,
       watched: this.#watches.size,
       deaths: { ...this.#watches.deaths },
+    }
+  }
+
+  /** The name of the service. */
+  get service(): string {
+    return this.#settings.service
+  }
+
+  get tenants(): readonly string[] {
+    return this.#settings.tenants
+  }
+
+  /** Costs nothing where nobody listens. */
+  #tellApplied({ tenant, log, kind, shard, epoch, seq, at }: Entry): void {
+    if (log !== 'revocations' || this.listenerCount('applied') === 0 || !this.#clock.isSet) return
+    const source = { tenant, kind, shard, epoch, seq, at }
+    this.#tell('applied', source, Math.max(0, this.#clock.estimate(moment()) - at))
+  }
+
+  /** A listener's fault must not stop what told it. */
+  #tell(event: 'applied' | 'ran' | 'settled', ...args: unknown[]): void {
+    try {
+      ;(this as unknown as EventEmitter).emit(event, ...args)
+    } catch (cause) {
+      this.#problem(new KnellError('internal', `A listener for ${event} threw.`, { cause }))
     }
   }
 

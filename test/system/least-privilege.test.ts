@@ -15,6 +15,7 @@ import { aclRulesOf } from '../../shared/store/acl.ts'
 import { createRedis } from '../../shared/store/redis.ts'
 import { definitionsArgument } from '../support/definitions.ts'
 import { eventually } from '../support/eventually.ts'
+import { scrape } from '../support/metrics.ts'
 import { freshNamespace } from '../support/store.ts'
 import { call, createSystem, dies, oldToken, type TestSystem } from '../support/system.ts'
 
@@ -29,9 +30,14 @@ describe('the least privilege', function () {
   const models: ChannelModel[] = []
 
   before(async () => {
+    const knell = permissionsOf(names, { role: 'knell' })
+    const hearing = knell.permission.read.replace(`|${names.revocations.replace('.', '\\.')}`, '')
+    expect(hearing).to.not.equal(knell.permission.read)
     const users = [
       { name: 'deploy', ...permissionsOf(names, { role: 'deploy' }) },
-      { name: 'knell', ...permissionsOf(names, { role: 'knell' }) },
+      { name: 'knell', ...knell },
+      // A user whose rights are from before notifiers heard what is published.
+      { name: 'deaf', ...knell, permission: { ...knell.permission, read: hearing } },
       {
         name: 'orders',
         ...permissionsOf(names, { role: 'service', service: 'orders', tenants: ['default'] }),
@@ -111,6 +117,14 @@ describe('the least privilege', function () {
       NAMESPACE: namespace,
       ...more,
     })
+  }
+
+  /** Binds a queue of its own. */
+  function bind(exchange: string, key: string): (channel: Channel) => Promise<void> {
+    return async (channel) => {
+      const { queue } = await channel.assertQueue('', { exclusive: true })
+      await channel.bindQueue(queue, exchange, key)
+    }
   }
 
   /** Whether RabbitMQ refuses this. Publishing is answered by the closing of the channel only. */
@@ -245,12 +259,6 @@ describe('the least privilege', function () {
   })
 
   it('lets a service bind its own tenants only, and no wildcard', async () => {
-    const bind =
-      (exchange: string, key: string) =>
-      async (channel: Channel): Promise<void> => {
-        const { queue } = await channel.assertQueue('', { exclusive: true })
-        await channel.bindQueue(queue, exchange, key)
-      }
     expect(await isRefused('orders', bind(names.revocations, 'default.*'))).to.equal(false)
     for (const key of ['default.revoked', 'default.restored']) {
       expect(await isRefused('orders', bind(names.revocations, key)), key).to.equal(false)
@@ -338,6 +346,27 @@ describe('the least privilege', function () {
     for (const key of ['default.ack.orders', 'default.revoked']) {
       expect(await isRefused('knell', publish(names.control, key)), key).to.equal(true)
     }
+  })
+
+  it('lets a notifier hear what is published, which it can do without', async () => {
+    system = createAsKnell()
+    const hears = await system.start('notifier')
+    const deaf = await system.start('notifier', { AMQP_URL: urlOf('deaf') })
+    const view = await system.subscribe({ amqp: urlOf('orders'), service: 'orders' })
+    const { status } = await call(deaf, system.apiKey, '/v1/revocations', { match: { sub: 'x' } })
+    expect(status).to.equal(201)
+    await dies(view, { sub: 'x' })
+    await eventually(async () => {
+      const found = await scrape(hears.url, system.apiKey)
+      return (found.value('knell_push_seconds_count') ?? 0) > 0
+    })
+    const found = await scrape(deaf.url, system.apiKey)
+    expect(found.value('knell_push_seconds_count')).to.equal(0)
+    expect(found.value('knell_broker_up')).to.equal(1)
+    expect(await isRefused('deaf', bind(names.revocations, '*.*'))).to.equal(true)
+    expect(await isRefused('knell', bind(names.revocations, '*.*'))).to.equal(false)
+    expect(await isRefused('knell', bind(names.revocations, 'default.*'))).to.equal(true)
+    expect(await isRefused('knell', bind(names.expiries, '*.*'))).to.equal(true)
   })
 
   it('takes nothing but names into its regular expressions', () => {

@@ -66,10 +66,14 @@ export function judgeRights(
   { user, refused, mayDeclare, management }: RabbitFacts,
   names: Names,
 ): Finding {
-  const fix = 'Set what "knell topology permissions" prints.'
-  if (refused.length > 0) return failure(`${user}: ${refused.join('; ')}`, fix)
   const lacking = management?.rights === undefined ? [] : lackingOf(management.rights, names)
-  if (lacking.length > 0) return failure(`${user} may not ${lacking.join(', ')}`, fix)
+  const problems = [...refused, ...(lacking.length > 0 ? [`it may not ${lacking.join(', ')}`] : [])]
+  if (problems.length > 0) {
+    return failure(
+      `${user}: ${problems.join('; ')}`,
+      'Set what "knell topology permissions" prints.',
+    )
+  }
   const much = mayDeclare ? '; it may declare as well, which only a deploy user needs' : ''
   const sure = management?.rights === undefined ? '; what it may publish is not told' : ''
   return ok(`${user} may do what notifiers and pollers do${much}${sure}`)

@@ -28,11 +28,12 @@ export const queueCalls: readonly Call[] = [
               reasons: z.array(z.string()),
             }),
           ),
+          services: z.array(part.service),
           queues: z.array(
             z.object({
               name: z.string(),
-              service: part.service.optional(),
-              kind: z.enum(['service', 'retry', 'dead', 'instance', 'other']),
+              service: part.service,
+              kind: z.enum(['service', 'retry', 'dead']),
               messages: part.count,
               ready: part.count.optional(),
               unacked: part.count.optional(),

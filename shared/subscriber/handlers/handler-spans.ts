@@ -3,15 +3,15 @@ import { entryId } from '../../domain/partial-entry.ts'
 import { entryAttributes, messagingOf } from '../../tracing/messaging.ts'
 import { contextOf, failSpan, inSpan } from '../../tracing/spans.ts'
 import type { Batch } from './batch.ts'
-import type { SettledCounts } from './settler.ts'
+import type { HandledCounts } from '../events.ts'
 import type { Outcome } from './worker.ts'
 
 /** The span of one message of the service's queue: from here until each of its events lies where it belongs. */
 export function inProcessSpan(
   queue: string,
   batch: Batch,
-  work: (within: Context) => Promise<SettledCounts | undefined>,
-): Promise<SettledCounts | undefined> {
+  work: (within: Context) => Promise<HandledCounts | undefined>,
+): Promise<HandledCounts | undefined> {
   const { entry, items, attempt, trace } = batch
   const plan = {
     kind: SpanKind.CONSUMER,

@@ -2,6 +2,7 @@ import { context, type Context } from '@opentelemetry/api'
 import { setTimeout as delay } from 'node:timers/promises'
 import { KnellError, isKnellError, toKnellError } from '../../domain/errors.ts'
 import type { Kind } from '../../domain/entry.ts'
+import type { HandledCounts } from '../events.ts'
 import { serviceNamesOf, type Names } from '../../domain/names.ts'
 import type { TlsClient } from '../../tls/tls-client.ts'
 import { readTrace } from '../../tracing/trace-text.ts'
@@ -11,7 +12,7 @@ import { inProcessSpan } from './handler-spans.ts'
 import { settleHandle, type HandleOptions, type Handling } from './options.ts'
 import { Outbox } from './outbox.ts'
 import { ServiceQueue, type Delivery } from './service-queue.ts'
-import { Settler, type SettledCounts } from './settler.ts'
+import { Settler } from './settler.ts'
 import { Worker, type Owner, type Registration } from './worker.ts'
 
 /** How long handlers may go on once the subscriber is closing. */
@@ -24,7 +25,7 @@ const IN_HAND_MS = 1000
 const RETRY_MS = 100
 const FAULT_MS = 1000
 const REASSERT_MS = 60_000
-const NOTHING: SettledCounts = { handled: 0, retried: 0, dead: 0, postponed: 0 }
+const NOTHING: HandledCounts = { handled: 0, retried: 0, dead: 0, postponed: 0 }
 
 export interface HandlersOptions {
   readonly amqp: string
@@ -34,6 +35,9 @@ export interface HandlersOptions {
   readonly tenants: readonly string[]
   readonly report: Report
   readonly onProblem: (error: KnellError) => void
+  /** Told of each handler that ended, after how many ms, and of what became of each delivery's events. */
+  readonly onRan?: (kind: Kind, ms: number) => void
+  readonly onSettled?: (counts: HandledCounts) => void
   /** Judges an entry's text and signature; without it all are believed. */
   readonly checkBody?: BodyCheck
   /** ms that running handlers have at `close`. Default: 10,000. */
@@ -49,7 +53,7 @@ export interface HandlersOptions {
  */
 export class Handlers {
   readonly #options: HandlersOptions
-  readonly #worker = new Worker()
+  readonly #worker: Worker
   readonly #reporter: HandledReporter
   readonly #outbox: Outbox
   readonly #settler: Settler
@@ -61,7 +65,8 @@ export class Handlers {
 
   constructor(options: HandlersOptions) {
     this.#options = options
-    const { amqp: url, tls, service, names, tenants, report } = options
+    const { amqp: url, tls, service, names, tenants, report, onRan } = options
+    this.#worker = new Worker(onRan)
     const onProblem = (error: unknown): void => this.#problem(error)
     this.#reporter = new HandledReporter({
       tenants,
@@ -217,8 +222,10 @@ export class Handlers {
       this.#problem(error)
       const isWanted = (): boolean => delivery.isAlive
       const isDead = await this.#settler.poison(delivery.content, error, isWanted)
-      if (isDead) delivery.ack()
-      else delivery.requeue()
+      if (isDead) {
+        this.#options.onSettled?.({ ...NOTHING, dead: 1 })
+        delivery.ack()
+      } else delivery.requeue()
       return
     }
     const { queue } = serviceNamesOf(this.#options.names, this.#options.service)
@@ -234,7 +241,7 @@ export class Handlers {
     batch: Batch,
     owner: Owner,
     how: { again: boolean; within: Context },
-  ): Promise<SettledCounts | undefined> {
+  ): Promise<HandledCounts | undefined> {
     const maxAttempts = this.#worker.maxAttempts(batch.entry.kind)
     const notAfter = performance.now() + HOLD_MS
     // Whoever looks for what was never handled is to know that this is in hand.
@@ -249,11 +256,13 @@ export class Handlers {
     // Nothing of it was tried: it goes back as it came.
     const isUntouched = tried.every(([, { what }]) => what === 'postponed')
     if (isUntouched && this.#closing !== undefined) return undefined
-    return this.#settler.settle(batch, tried, maxAttempts, () => owner.isAlive)
+    const counts = await this.#settler.settle(batch, tried, maxAttempts, () => owner.isAlive)
+    if (counts !== undefined) this.#options.onSettled?.(counts)
+    return counts
   }
 
   /** Runs the handlers on a batch that no queue brought. Undefined where it could not be settled since we are closing. */
-  async runAgain(batch: Batch): Promise<SettledCounts | undefined> {
+  async runAgain(batch: Batch): Promise<HandledCounts | undefined> {
     this.#assertOpen()
     if (!this.#worker.has(batch.entry.kind)) return NOTHING
     const how = { again: true, within: context.active() }

@@ -11,9 +11,9 @@ import {
   type Position,
 } from '../../domain/position.ts'
 import { positionOf } from '../../domain/entry.ts'
+import type { HandledCounts } from '../events.ts'
 import type { PullClient } from '../pull-client.ts'
 import { batchOf, type Batch, type BatchRules } from './batch.ts'
-import type { SettledCounts } from './settler.ts'
 
 export interface ReplayOptions {
   readonly log: Log
@@ -61,7 +61,7 @@ export async function replay(
   }: {
     client: PullClient
     rules: BatchRules
-    run: (batch: Batch) => Promise<SettledCounts | undefined>
+    run: (batch: Batch) => Promise<HandledCounts | undefined>
   },
 ): Promise<ReplayCounts> {
   const { tenant, log, from } = options
@@ -121,7 +121,7 @@ export async function replay(
 
 async function runAll(
   batches: readonly Batch[],
-  run: (batch: Batch) => Promise<SettledCounts | undefined>,
+  run: (batch: Batch) => Promise<HandledCounts | undefined>,
   counts: ReplayCounts,
 ): Promise<void> {
   for (let i = 0; i < batches.length; i += AT_ONCE) {

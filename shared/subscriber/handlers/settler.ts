@@ -16,6 +16,7 @@ import {
   type ServiceNames,
 } from '../../domain/names.ts'
 import { entryId } from '../../domain/partial-entry.ts'
+import type { HandledCounts } from '../events.ts'
 import type { TraceText } from '../../tracing/trace-text.ts'
 import type { Batch, Item } from './batch.ts'
 import type { HandledReporter } from './handled-reporter.ts'
@@ -26,19 +27,12 @@ import type { Outcome } from './worker.ts'
 const MAX_PASSES = 8
 const MAX_RAW_BYTES = 65_536
 
-export interface SettledCounts {
-  readonly handled: number
-  readonly retried: number
-  readonly dead: number
-  readonly postponed: number
-}
-
 type Tried = readonly [item: Item, outcome: Outcome]
 
 /** What is to be published for the events of one batch. */
 interface Plan {
   readonly messages: readonly Outgoing[]
-  readonly counts: SettledCounts
+  readonly counts: HandledCounts
   /** Indexes of events that need nothing more: handled, or given up once the messages are published. */
   readonly done: readonly number[]
   /** ms until the failed ones are tried again. */
@@ -72,7 +66,7 @@ export class Settler {
     tried: readonly Tried[],
     maxAttempts: number,
     isWanted: () => boolean,
-  ): Promise<SettledCounts | undefined> {
+  ): Promise<HandledCounts | undefined> {
     const handled = tried.flatMap(([{ index }, { what }]) => (what === 'handled' ? [index] : []))
     // True whatever becomes of the rest.
     this.#reporter.done(batch.entry, isAll(batch, handled) ? 'all' : handled)

@@ -53,7 +53,13 @@ export class Worker {
   readonly #controllers = new Set<AbortController>()
   readonly #waiting = new Set<() => void>()
   readonly #closed = new KnellError('shutting_down', 'The subscriber is closing.')
+  readonly #onRan: (kind: Kind, ms: number) => void
   #closing = false
+
+  /** `onRan`: told of each handler that ended, and after how many ms. */
+  constructor(onRan: (kind: Kind, ms: number) => void = () => {}) {
+    this.#onRan = onRan
+  }
 
   get registrations(): readonly Registration[] {
     return [...this.#limits.keys()]
@@ -143,6 +149,7 @@ export class Worker {
     const controller = new AbortController()
     const { signal } = controller
     this.#controllers.add(controller)
+    const started = performance.now()
     let timer: NodeJS.Timeout | undefined
     let grace: NodeJS.Timeout | undefined
     const cut = new Promise<Outcome>((resolve) => {
@@ -162,6 +169,7 @@ export class Worker {
       clearTimeout(timer)
       clearTimeout(grace)
       this.#controllers.delete(controller)
+      this.#onRan(batch.entry.kind, performance.now() - started)
     }
   }
 

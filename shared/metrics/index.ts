@@ -1,0 +1,5 @@
+export {
+  createSubscriberMetrics,
+  type SubscriberMetrics,
+  type SubscriberMetricsOptions,
+} from './subscriber-metrics.ts'
