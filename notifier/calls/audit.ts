@@ -23,7 +23,10 @@ const record = z.object({
   }),
 })
 
-const end = z.object({ end: z.literal(true), count: part.count, upTo: part.count })
+/** Before this time records may be missing, since a shard keeps no more. */
+const cutAt = part.timeMs.optional()
+
+const end = z.object({ end: z.literal(true), count: part.count, upTo: part.count, cutAt })
 
 export const auditCalls: readonly Call[] = [
   {
@@ -39,7 +42,11 @@ export const auditCalls: readonly Call[] = [
       200: {
         description: 'The trail of the key’s tenants.',
         content: {
-          'application/json': z.object({ audit: z.array(record), next: z.string().optional() }),
+          'application/json': z.object({
+            audit: z.array(record),
+            next: z.string().optional(),
+            cutAt,
+          }),
           'application/x-ndjson': z.union([record, end]),
         },
       },

@@ -10,6 +10,7 @@ import {
 } from '../../shared/domain/entry.ts'
 import { comparePositions, termOf } from '../../shared/domain/position.ts'
 import type { Reason } from '../../shared/domain/reasons.ts'
+import type { Takes } from '../../shared/http/calls/call.ts'
 import { countSchema, parseWith, tenantSchema } from '../../shared/http/schemas.ts'
 import type { Services } from '../../shared/http/services.ts'
 import type { Instance } from '../../shared/store/instance-store.ts'
@@ -20,6 +21,11 @@ import type { Spot } from '../live-set.ts'
 import type { Recents } from '../recents.ts'
 
 const recentQuery = z.strictObject({ tenant: tenantSchema, limit: countSchema(1, 500, 50) })
+
+/** What the calls of this file take. */
+export const recentTakes: Takes = {
+  'GET /v1/recent': { query: recentQuery },
+}
 
 /** A revocation, hold, release or restore, and how far it is enforced now. */
 interface Shown {

@@ -7,6 +7,9 @@ import type { AgentSettings } from './agent-settings.ts'
 import { createAuthorizer } from './authorizer.ts'
 import { listen } from './listen.ts'
 
+/** How long the token would live whose check says how the agent is. */
+const PROBE_SECONDS = 60
+
 /** A running agent. */
 export interface Agent {
   /** `http://host:port`, or `unix:/path`. */
@@ -77,14 +80,18 @@ export async function startAgent(settings: AgentSettings, log: Logger): Promise<
   }
 }
 
-/** Whether a request that is alive would be let in now. */
+/** Whether a token that is alive would be let in now. */
 function statusOf(
   subscriber: Subscriber,
-  { connect: { tenants, ...policy } }: AgentSettings,
+  { connect: { tenants, whenStale } }: AgentSettings,
 ): string {
-  const { maxStaleness = Infinity, whenStale } = policy
   if (!subscriber.isReady) return 'not_ready'
-  if (whenStale !== 'reject') return 'ok'
-  const isFresh = tenants.every((tenant) => subscriber.freshness(tenant).staleMs <= maxStaleness)
-  return isFresh ? 'ok' : 'stale'
+  // The store itself may be asked.
+  if (whenStale === 'ask') return 'ok'
+  const iat = Math.floor(Date.now() / 1000)
+  const codes = tenants.map((tenant) => {
+    const { active, code } = subscriber.check({ iat, exp: iat + PROBE_SECONDS }, {}, { tenant })
+    return active ? 'active' : code
+  })
+  return codes.find((code) => code === 'stale' || code === 'not_ready') ?? 'ok'
 }

@@ -16,7 +16,7 @@ export function addQueueCollector(metrics: Metrics, queueHealth: QueueHealth): v
 }
 
 /** The queues of known services only: whoever may declare queues must not add to the labels. */
-export function queueSamples({ queues, services, bullmq }: QueueReport): Sample[] {
+function queueSamples({ queues, services, bullmq }: QueueReport): Sample[] {
   const known = new Set(services)
   const theirs = queues.filter(({ service }) => known.has(service))
   return [

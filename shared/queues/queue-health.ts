@@ -7,7 +7,7 @@ import { readTotals, type LogTotals } from '../store/totals.ts'
 import type { UpkeepStore } from '../store/upkeep-store.ts'
 import { readBull, type JobCounts } from './bull-reader.ts'
 import { CachedRead } from './cached-read.ts'
-import { judgeQueues, type Judgement } from './judge.ts'
+import { judgeQueues, type Judgement, type SweepFacts } from './judge.ts'
 import type { QueueCount } from './queue-count.ts'
 import { RABBIT_MAX_AGE_MS, type RabbitReader, type RabbitReading } from './rabbit-reader.ts'
 import { sweepFactsOf } from './sweep-facts.ts'
@@ -37,11 +37,11 @@ export interface QueueReport extends Judgement {
   readonly queues: readonly QueueCount[]
   readonly bullmq: readonly JobCounts[]
   readonly feed: readonly FeedState[]
-  /** `everyMs` is null where only one is known, all of it where none is. */
-  readonly sweep: { readonly agoMs: number; readonly everyMs: number | null } | null
+  /** Absent where no sweep of the last day is known. */
+  readonly sweep?: SweepFacts
   readonly rabbitmq: Pick<RabbitReading, 'readAt' | 'leftOut' | 'more'> & {
-    /** Null where nothing tells of them. */
-    readonly alarms: readonly string[] | null
+    /** Absent where nothing tells of them. */
+    readonly alarms?: readonly string[]
     readonly up: boolean
     readonly blocked: boolean
     /** Queues of known services that RabbitMQ does not have, and of which it told nothing. */
@@ -104,7 +104,7 @@ export class QueueHealth {
     const rabbit = await this.#rabbit.read()
     const { broker, store } = this.#probed()
     const { clock } = this.#store
-    const at = clock.isSet ? clock.earliest(thisMoment()) : Date.now()
+    const at = clock.isSet ? Math.floor(clock.earliest(thisMoment())) : Date.now()
     const since = (from: number): number => Math.max(0, at - from)
     const sweep = sweepFactsOf(stored.sweep, at)
     const isUp = broker.ok || broker.blocked
@@ -137,11 +137,11 @@ export class QueueHealth {
       queues: rabbit.counts,
       bullmq: stored.bull,
       feed: stored.feed,
-      sweep: sweep === undefined ? null : { ...sweep, everyMs: sweep.everyMs ?? null },
+      ...(sweep === undefined ? {} : { sweep }),
       rabbitmq: {
         up: isUp,
         blocked: broker.blocked,
-        alarms: alarms ?? null,
+        ...(alarms === undefined ? {} : { alarms }),
         readAt,
         missing: rabbit.missing.map(({ name }) => name),
         unknown: rabbit.unknown.map(({ name }) => name),

@@ -17,7 +17,7 @@ import { queuesOf, type NamedQueue } from './queue-names.ts'
 /** RabbitMQ gathers its own figures no faster, so asking more often would only cost. */
 export const RABBIT_MAX_AGE_MS = 10_000
 /** Seven queues each, these keep within the most queues that are told of. */
-export const MAX_SERVICES = 70
+const MAX_SERVICES = 70
 const PROBES_AT_ONCE = 8
 
 export interface RabbitReading {

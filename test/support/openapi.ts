@@ -47,7 +47,7 @@ const ajv = new Ajv2020({
 })
 ajv.addKeyword('components')
 // What is answered must be named in the document, though a client must let other members pass.
-ajv.addSchema({ components: close(document.components) } as AnySchemaObject, 'openapi')
+ajv.addSchema({ components: close(document.components) }, 'openapi')
 const compiled = new Map<unknown, ValidateFunction>()
 
 /** What is wrong with a value by a schema of the document. */

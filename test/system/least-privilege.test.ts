@@ -256,6 +256,12 @@ describe('the least privilege', function () {
     const { body: listed } = await call(notifier, system.apiKey, '/v1/subscribers')
     expect((listed['subscribers'] as { user?: string }[])[0]?.user).to.equal('orders')
     expect(service.check({ ...oldToken(), sub: 'bob' }).code).to.equal('active')
+    const swept = await call(notifier, system.apiKey, '/v1/sweeps', { wait: true })
+    expect(swept.status, JSON.stringify(swept.body)).to.equal(200)
+    expect((await call(notifier, system.apiKey, '/v1/due')).status).to.equal(200)
+    const { body: trail } = await call(notifier, system.apiKey, '/v1/audit')
+    const actions = (trail['audit'] as { action: string }[]).map(({ action }) => action)
+    expect(actions).to.include.members(['sweep', 'revoke'])
   })
 
   it('lets a service bind its own tenants only, and no wildcard', async () => {

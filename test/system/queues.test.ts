@@ -7,6 +7,8 @@ import type { QueueReport } from '../../shared/queues/queue-health.ts'
 import { startRedis } from '../../shared/cli/engines/private-redis.ts'
 import { openAmqp } from '../support/amqp.ts'
 import { engineUrl } from '../support/store.ts'
+import { readSamples } from '../../shared/queues/samples.ts'
+import { foreignMetrics } from '../support/foreign-metrics.ts'
 import { eventually } from '../support/eventually.ts'
 import { scrape } from '../support/metrics.ts'
 import { startMonitoredRabbit } from '../support/monitored-rabbit.ts'
@@ -24,6 +26,26 @@ async function queuesOf(
 
 function reasonsOf({ parts }: QueueReport, name: string): readonly string[] {
   return parts.find(({ part }) => part === name)?.reasons ?? []
+}
+
+/** A user of RabbitMQ with a tag and no right, whose password is "secret". */
+async function addUser(management: string, name: string, tags: string): Promise<void> {
+  const none = { configure: '^$', write: '^$', read: '^$' }
+  for (const [path, body] of [
+    [`users/${name}`, { password: 'secret', tags }],
+    [`permissions/%2f/${name}`, none],
+  ] as const) {
+    const { ok } = await fetch(`${management}/api/${path}`, {
+      method: 'PUT',
+      headers: {
+        authorization: `Basic ${Buffer.from('guest:guest').toString('base64')}`,
+        'content-type': 'application/json',
+        connection: 'close',
+      },
+      body: JSON.stringify(body),
+    })
+    expect(ok, path).to.equal(true)
+  }
 }
 
 /** Asks until the answer is as it should be: sources tell some seconds late, and their answers are kept for ten. */
@@ -52,6 +74,8 @@ describe('GET /v1/queues', function () {
 
   describe('with the management API and the Prometheus plugin', () => {
     let rabbit: PrivateEngine
+    let management: string
+    let prometheus: string
     let system: TestSystem
     let notifier: KnellProcess
     let poller: KnellProcess
@@ -59,8 +83,12 @@ describe('GET /v1/queues', function () {
     before(async () => {
       const monitored = await startMonitoredRabbit()
       rabbit = monitored.rabbit
+      prometheus = monitored.prometheus
+      // What docs/security.md says that a user for this needs.
+      await addUser(monitored.management, 'monitor', 'management')
+      management = monitored.management.replace('://', '://monitor:secret@')
       system = createSystem({ AMQP_URL: rabbit.url })
-      notifier = await system.start('notifier', { RABBITMQ_MANAGEMENT_URL: monitored.management })
+      notifier = await system.start('notifier', { RABBITMQ_MANAGEMENT_URL: management })
       poller = await system.start('poller', { RABBITMQ_PROMETHEUS_URL: monitored.prometheus })
     })
     after(async () => {
@@ -140,12 +168,32 @@ describe('GET /v1/queues', function () {
       }
     })
 
-    it('is for keys of all tenants that may read what operators read', async () => {
+    it('is beside a RabbitMQ that has the metrics which rules and dashboard take from it', async () => {
+      const response = await fetch(`${prometheus}/metrics`, { headers: { connection: 'close' } })
+      const found = new Set(readSamples(await response.text()).map(({ name }) => name))
+      const wanted = Object.entries(foreignMetrics).flatMap(([name, by]) =>
+        by === 'rabbitmq' ? [name] : [],
+      )
+      expect([...found]).to.include.members(wanted)
+    })
+
+    it('is for keys of all tenants that may read what operators read, and tells them of a refused login', async () => {
+      const wrong = management.replace('secret', 'wrong')
       const keys = [
         'one=one-tenant-secret-01:ops:read@default',
         'feed=feed-reader-secret:feed:read',
+        'all=all-tenants-secret-0:ops:read',
       ].join(' ')
-      const other = await system.start('poller', { API_KEYS: keys })
+      const other = await system.start('poller', { API_KEYS: keys, RABBITMQ_MANAGEMENT_URL: wrong })
+      const reason = 'it refuses the login (401)'
+      const report = await until(other, { apiKey: 'all-tenants-secret-0' }, ({ queues }) => {
+        return queues.length === 7
+      })
+      expect(report.offered.management).to.deep.equal({ state: 'failed', reason })
+      expect(report.verdict).to.equal('degraded')
+      const refused = `RabbitMQ’s management cannot be read: ${reason}`
+      expect(reasonsOf(report, 'rabbitmq')).to.deep.equal([refused])
+      expect(new Set(report.queues.map(({ source }) => source))).to.deep.equal(new Set(['amqp']))
       for (const secret of ['one-tenant-secret-01', 'feed-reader-secret']) {
         const { status, body } = await call(other, secret, '/v1/queues')
         expect(status).to.equal(403)
@@ -185,7 +233,8 @@ describe('GET /v1/queues', function () {
       for (const offer of Object.values(report.offered)) {
         expect(offer).to.deep.equal({ state: 'not_offered', reason: 'not configured' })
       }
-      expect(report.rabbitmq).to.include({ up: true, blocked: false, alarms: null })
+      expect(report.rabbitmq).to.include({ up: true, blocked: false })
+      expect(report.rabbitmq).to.not.have.property('alarms')
     })
 
     it('misses a queue that somebody has deleted', async () => {

@@ -1,4 +1,5 @@
 import { connect } from 'amqplib'
+import { vhostOf } from '../../config/rabbit-urls.ts'
 import { NAMESPACE } from '../../config/settings.ts'
 import { isKnellError } from '../../domain/errors.ts'
 import { namesOf } from '../../domain/names.ts'
@@ -32,8 +33,7 @@ async function run(options: TopologyOptions): Promise<number> {
   }
   const names = namesOf(namespace || undefined)
   if (action === 'permissions') {
-    const path = url ? new URL(url).pathname.slice(1) : ''
-    const vhost = path === '' ? '/' : decodeURIComponent(path)
+    const vhost = url ? vhostOf(url) : '/'
     console.log(
       json
         ? JSON.stringify(definitionsOf(names, services, vhost), null, 2)

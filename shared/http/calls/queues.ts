@@ -28,11 +28,12 @@ export const queueCalls: readonly Call[] = [
               reasons: z.array(z.string()),
             }),
           ),
+          services: z.array(part.service),
           queues: z.array(
             z.object({
               name: z.string(),
-              service: part.service.optional(),
-              kind: z.enum(['service', 'retry', 'dead', 'instance', 'other']),
+              service: part.service,
+              kind: z.enum(['service', 'retry', 'dead']),
               messages: part.count,
               ready: part.count.optional(),
               unacked: part.count.optional(),
@@ -58,11 +59,11 @@ export const queueCalls: readonly Call[] = [
             }),
           ),
           sweep: z
-            .object({ agoMs: z.number().min(0), everyMs: z.number().min(0).optional() })
-            .optional(),
+            .object({ agoMs: z.number().min(0), everyMs: z.number().min(0).nullable() })
+            .nullable(),
           rabbitmq: z.object({
             readAt: part.timeMs,
-            alarms: z.array(z.string()).optional(),
+            alarms: z.array(z.string()).nullable(),
             leftOut: part.count,
             more: z.boolean(),
             up: z.boolean(),

@@ -47,13 +47,17 @@ export class Components {
 
   #all(): Map<string, unknown> {
     const all = new Map<string, unknown>()
-    for (const [file, { $defs, $schema: _, ...root }] of Object.entries(this.#files)) {
+    for (const [file, { $defs: _, $schema: __, ...root }] of Object.entries(this.#files)) {
       if (file !== COMMON) all.set(this.#nameOf(file), this.resolve(root, file))
-      for (const [name, schema] of Object.entries(($defs ?? {}) as object)) {
+      for (const [name, schema] of Object.entries(this.#definitions(file))) {
         all.set(this.#nameOf(file, name), this.resolve(schema, file))
       }
     }
     return all
+  }
+
+  #definitions(file: string): Readonly<Record<string, JsonSchema>> {
+    return (this.#files[file]?.['$defs'] ?? {}) as Record<string, JsonSchema>
   }
 
   #rename(ref: string, from: string | undefined): string {
@@ -68,7 +72,7 @@ export class Components {
     const name = file.replace('.json', '')
     if (definition === undefined) {
       // A file of one or several of a thing has the one among its definitions.
-      const isOfSeveral = name in ((this.#files[file]?.['$defs'] ?? {}) as object)
+      const isOfSeveral = name in this.#definitions(file)
       return `${toPascal(name)}${isOfSeveral ? 's' : ''}`
     }
     const isOwn = file === COMMON || definition === name
@@ -79,10 +83,10 @@ export class Components {
   #extend(ref: string, added: Record<string, unknown>, from: string | undefined): unknown {
     const [file = '', pointer = ''] = ref.split('#')
     const name = /^\/\$defs\/([^/]+)$/.exec(pointer)?.[1]
-    const root = this.#files[file === '' ? String(from) : file]
-    const base = name === undefined ? root : (root?.['$defs'] as Record<string, JsonSchema>)[name]
+    const place = file === '' ? String(from) : file
+    const base = name === undefined ? this.#files[place] : this.#definitions(place)[name]
     const { $schema: _, $defs: __, title: ___, ...members } = base ?? {}
-    const resolved = this.resolve(members, file) as Record<string, unknown>
+    const resolved = this.resolve(members, place) as Record<string, unknown>
     return {
       ...resolved,
       required: [...((resolved['required'] as []) ?? []), ...((added['required'] as []) ?? [])],

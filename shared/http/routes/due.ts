@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import { countDue, type DueCounts } from '../../store/due-counts.ts'
+import type { Takes } from '../calls/call.ts'
 import { parseWith, tenantSchema } from '../schemas.ts'
 import type { Services } from '../services.ts'
 import { SharedRead } from '../../store/shared-read.ts'
@@ -9,6 +10,11 @@ import { SharedRead } from '../../store/shared-read.ts'
 const MAX_AGE_MS = 5000
 
 const dueQuery = z.strictObject({ tenant: tenantSchema })
+
+/** What the calls of this file take. */
+export const dueTakes: Takes = {
+  'GET /v1/due': { query: dueQuery },
+}
 
 /** `GET /v1/due`: how many tokens are due in each of the next 60 minutes. */
 export function addDueRoute(app: FastifyInstance, { store }: Services): void {

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { KnellError } from '../../domain/errors.ts'
 import type { SweepQueue } from '../../relay/sweep-queue.ts'
 import { toStoreError } from '../../store/store-error.ts'
+import type { Takes } from '../calls/call.ts'
 import { parseWith } from '../schemas.ts'
 import type { Services } from '../services.ts'
 
@@ -12,6 +13,11 @@ const sweepBody = z
     timeoutMs: z.int().min(0).max(60_000).default(30_000),
   })
   .prefault({})
+
+/** What the calls of this file take. */
+export const sweepTakes: Takes = {
+  'POST /v1/sweeps': { body: sweepBody },
+}
 
 /** `POST /v1/sweeps`: a sweep now, which whichever poller is free takes. */
 export function addSweepRoute(

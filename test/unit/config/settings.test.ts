@@ -26,6 +26,8 @@ describe('settings', () => {
     expect(settings).to.deep.equal({
       kind: 'notifier',
       amqpUrl: 'amqp://localhost',
+      management: undefined,
+      prometheus: undefined,
       host: '127.0.0.1',
       port: 7070,
       apiKeysFile: undefined,

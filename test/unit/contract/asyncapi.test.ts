@@ -14,6 +14,7 @@ import {
   serviceNamesOf,
 } from '../../../shared/domain/names.ts'
 import { SIGNATURE_HEADER } from '../../../shared/signing/detached-jws.ts'
+import { traceHeaders } from '../../../shared/tracing/trace-text.ts'
 
 interface Channel {
   readonly address: string
@@ -46,7 +47,7 @@ describe('docs/asyncapi.yaml', function () {
     expect(text).to.not.match(/\$ref: *['"]?https?:/)
     const { document: parsed, diagnostics } = await fromFile(new Parser(), path).parse()
     // 0 is an error, 1 a warning; 2 recommends a later version of AsyncAPI.
-    const problems = diagnostics.filter(({ severity }) => severity < 2)
+    const problems = diagnostics.filter(({ severity }) => [0, 1].includes(severity))
     expect(problems.map(({ message, path: at }) => `${at.join('/')}: ${message}`)).to.deep.equal([])
     const payload = parsed?.components().messages().get('revoked')?.payload()?.json()
     expect(payload).to.have.nested.property('properties.events.items.properties.cutoffs')
@@ -94,8 +95,11 @@ describe('docs/asyncapi.yaml', function () {
     expect(types).to.deep.equal(wanted.map((kind) => [kind, `knell.${kind}`]))
   })
 
-  it('names the header of the signature', () => {
-    expect(Object.keys(components.schemas.headers.properties)).to.deep.equal([SIGNATURE_HEADER])
+  it('names the header of the signature, and those of a trace', () => {
+    expect(components.schemas.headers.properties).to.include.keys(
+      SIGNATURE_HEADER,
+      ...Object.keys(traceHeaders('parent\nstate')),
+    )
   })
 
   it('shows entries that a view can read', () => {

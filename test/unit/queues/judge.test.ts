@@ -1,4 +1,7 @@
 import { expect } from 'chai'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { checkout } from '../../../shared/cli/checkout.ts'
 import { judgeQueues, THRESHOLDS, type QueueFacts } from '../../../shared/queues/judge.ts'
 import {
   OFFERED,
@@ -235,6 +238,26 @@ describe('the verdict on queues', () => {
     expect(verdictOf({ sweep: undefined })[0]).to.equal('degraded')
     const away = judgeQueues({ ...WELL, sweep: undefined, storeProblem: 'gone' })
     expect(away.parts.find(({ part }) => part === 'sweep')?.verdict).to.equal('ok')
+  })
+
+  it('has the thresholds that the docs name', () => {
+    const page = readFileSync(join(checkout, 'docs/http-api.md'), 'utf8')
+    const rows = page.split('\n').filter((line) => /^\| `\w+` /.test(line))
+    const row = (part: string): string =>
+      rows.find((line) => line.startsWith(`| \`${part}\``)) ?? ''
+    const seconds = (ms: number): string => `${ms / 1000} s`
+    expect(row('queues'))
+      .to.include(`${THRESHOLDS.backlogMessages.toLocaleString('en')} messages`)
+      .and.include(`${THRESHOLDS.retryMessages.toLocaleString('en')} in its retry steps`)
+    expect(row('bullmq'))
+      .to.include(`${THRESHOLDS.failedJobMs / 60_000} minutes`)
+      .and.include(`${THRESHOLDS.waitingJobs} jobs`)
+    expect(row('relay'))
+      .to.include(seconds(THRESHOLDS.unsentDegradedMs))
+      .and.include(seconds(THRESHOLDS.unsentFailingMs))
+    expect(row('sweep'))
+      .to.include(seconds(THRESHOLDS.sweepDegradedMs))
+      .and.include(seconds(THRESHOLDS.sweepFailingMs))
   })
 
   it('names at most twenty reasons of a part', () => {
