@@ -56,14 +56,22 @@ async function run(env: Readonly<Record<string, string | undefined>>): Promise<v
   ])
   const settings = loadAgentSettings(env)
   const log = pino({ level: settings.logLevel, base: { name: 'knell agent' } })
-  const agent = await startAgent(settings, log)
+  let stopping = false
   const stop = (): void => {
-    void agent.stop()
+    stopping = true
+    void started.then(
+      (agent) => agent.stop(),
+      () => {},
+    )
     setTimeout(() => {
       log.error('The stop took too long; ending now.')
       process.exit(1)
     }, STOP_MS).unref()
   }
+  // Before it listens: whoever sees that it does may stop it at once.
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
+  const started = startAgent(settings, log)
+  const agent = await started
+  if (stopping) await agent.stop()
 }
