@@ -1,4 +1,6 @@
 import type { Logger } from 'pino'
+import { collectDefaultMetrics } from 'prom-client'
+import { createSubscriberMetrics } from '../metrics/subscriber-metrics.ts'
 import { closeServer } from '../process/close-server.ts'
 import { connect } from '../subscriber/connect.ts'
 import type { Subscriber } from '../subscriber/subscriber.ts'
@@ -40,8 +42,11 @@ export async function startAgent(settings: AgentSettings, log: Logger): Promise<
       else log.debug({ code }, 'a request was refused')
     },
   }
+  const metrics = createSubscriberMetrics(subscriber)
+  collectDefaultMetrics({ register: metrics.registry })
   const server = createAgentServer({
     subscriber,
+    registry: metrics.registry,
     authorize: verify === undefined ? undefined : createAuthorizer(guardOptions, tenants),
     readiness: () => {
       const status = state.stopping ? 'stopping' : statusOf(subscriber, settings)
@@ -68,6 +73,7 @@ export async function startAgent(settings: AgentSettings, log: Logger): Promise<
     log.info('stopping')
     const closed = new Promise<void>((resolve) => server.close(() => resolve()))
     await closeServer(server, () => closed)
+    metrics.stop()
     await subscriber.close()
     log.info('stopped')
   }

@@ -161,12 +161,14 @@ describe('the reference pages', () => {
 
   it('gives the limits their numbers', () => {
     const text = section(httpApi, '## Limits')
-    const { failures, failuresWindowMs, callsPerKey, pollsPerKey, snapshots } = LIMITS
+    const { failures, failuresWindowMs, callsPerKey, pollsPerKey, snapshots, streamsPerKey } =
+      LIMITS
     const number = (value: number): string => value.toLocaleString('en')
     expect(text)
       .to.include(`${failures} failures in ${failuresWindowMs / 1000} s`)
       .and.include(`${number(callsPerKey)} calls at once`)
       .and.include(`${number(pollsPerKey)} calls at once, long polls included`)
+      .and.match(new RegExp(`streams of the dashboard +\\| ${streamsPerKey} at once `))
       .and.include(
         `${snapshots.each} at once of ${snapshots.places} in all; ${number(snapshots.waiting)} wait`,
       )

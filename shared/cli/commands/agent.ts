@@ -62,6 +62,7 @@ async function run(env: Readonly<Record<string, string | undefined>>): Promise<v
       process.exit(1)
     }, STOP_MS).unref()
   }
+  // Before it listens: whoever sees that it does may stop it at once.
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
   await starting

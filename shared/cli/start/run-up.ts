@@ -79,6 +79,7 @@ function invitation({ engines, secret }: Up, notifier: string, poller: string): 
     `    -H 'Content-Type: application/json' -d '${JSON.stringify(body)}'`
   return `
 Knell runs. Notifier: ${notifier}  Poller: ${poller}
+Dashboard: ${notifier}/ops (log in with the key below)
 RabbitMQ: ${engines.amqpUrl}  Redis: ${engines.redisUrl}  Namespace: ${engines.namespace}
 API key of this run, for everything: ${secret}
 
