@@ -20,7 +20,8 @@ RUN npm run build && chmod +x dist/shared/cli/knell.js
 FROM node:${NODE_VERSION}-bookworm-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
-RUN npm ci --omit=dev --ignore-scripts
+# The compiler comes along as an optional peer of a dependency; nothing here runs it.
+RUN npm ci --omit=dev --ignore-scripts && rm -rf node_modules/typescript node_modules/@typescript
 
 FROM node:${NODE_VERSION}-bookworm-slim
 ARG VERSION=0.1.0

@@ -16,6 +16,7 @@ import type { Services } from '../../shared/http/services.ts'
 import type { Instance } from '../../shared/store/instance-store.ts'
 import { newestEntries } from '../../shared/store/newest-entries.ts'
 import { readTails } from '../../shared/store/population.ts'
+import type { EnforcementWatch } from '../enforcement-watch.ts'
 import type { Spot } from '../live-set.ts'
 import type { Recents } from '../recents.ts'
 
@@ -48,8 +49,11 @@ interface Shown {
 }
 
 /** `GET /v1/recent`: the newest changes of a tenant's rules, as the feed has them, and who has applied each. */
-export function addRecentRoute(app: FastifyInstance, services: Services, recents: Recents): void {
-  const { store } = services
+export function addRecentRoute(
+  app: FastifyInstance,
+  { store }: Services,
+  { watch, recents }: { readonly watch: EnforcementWatch; readonly recents: Recents },
+): void {
   app.get('/v1/recent', async (request, reply) => {
     const query = parseWith(recentQuery, request.query, 'query')
     const { tenant } = app.auth.tenant(request, query.tenant, 'ops:read')
@@ -63,7 +67,7 @@ export function addRecentRoute(app: FastifyInstance, services: Services, recents
       const { shard } = entry
       return { shard, position: positionOf(entry), term: terms[shard] ?? 0 }
     })
-    const { live, missing } = await recents.judge(tenant, spots)
+    const { live, missing, isSettled } = await watch.judge(tenant, spots)
     const shown = entries.flatMap((entry, i) => {
       const { pushMs = null, enforcedMs = null } =
         recents.of(tenant, entry.shard, positionOf(entry)) ?? {}
@@ -75,7 +79,8 @@ export function addRecentRoute(app: FastifyInstance, services: Services, recents
         enforcedMs: rounded(enforcedMs),
       })
     })
-    return { recent: shown.slice(0, query.limit) }
+    // Until then nobody knows whether `live` is everybody.
+    return { settled: isSettled, recent: shown.slice(0, query.limit) }
   })
 }
 

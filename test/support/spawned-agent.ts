@@ -2,10 +2,10 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { request, type IncomingHttpHeaders } from 'node:http'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { eventually } from './eventually.ts'
 import type { TestSystem } from './system.ts'
 import { textOf } from './http-call.ts'
+import { knellFile } from './run-knell.ts'
 
 type Env = Readonly<Record<string, string>>
 
@@ -19,11 +19,9 @@ export interface SpawnedAgent {
   readonly ended: Promise<number | null>
 }
 
-const program = fileURLToPath(new URL('knell-agent.js', import.meta.url))
-
 /** Runs the command with nothing but these settings. */
 export function runAgent(args: readonly string[], env: Env): Omit<SpawnedAgent, 'url'> {
-  const child = spawn(process.execPath, [program, 'agent', ...args], {
+  const child = spawn(process.execPath, [knellFile, 'agent', ...args], {
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

@@ -81,6 +81,15 @@ describe('knell agent', function () {
       expect(own?.staleMs).to.be.within(0, 60_000)
     })
 
+    it('shows its metrics', async () => {
+      const { status, headers, text } = await ask(agent, '/metrics')
+      expect(status).to.equal(200)
+      expect(headers['content-type']).to.match(/^text\/plain/)
+      expect(text)
+        .to.match(/^knell_subscriber_checks_total\{.*code="active".*\} [1-9]/m)
+        .and.match(/^process_resident_memory_bytes /m)
+    })
+
     it('takes what docs/agent.md sends it', async () => {
       const page = readFileSync(join(checkout, 'docs/agent.md'), 'utf8')
       const [, body = ''] = /\/check -H [^]+? -d '(\{[^']+\})'/.exec(page) ?? []

@@ -161,12 +161,14 @@ describe('the reference pages', () => {
 
   it('gives the limits their numbers', () => {
     const text = section(httpApi, '## Limits')
-    const { failures, failuresWindowMs, callsPerKey, pollsPerKey, snapshots } = LIMITS
+    const { failures, failuresWindowMs, callsPerKey, pollsPerKey, snapshots, streamsPerKey } =
+      LIMITS
     const number = (value: number): string => value.toLocaleString('en')
     expect(text)
       .to.include(`${failures} failures in ${failuresWindowMs / 1000} s`)
       .and.include(`${number(callsPerKey)} calls at once`)
       .and.include(`${number(pollsPerKey)} calls at once, long polls included`)
+      .and.match(new RegExp(`streams of the dashboard +\\| ${streamsPerKey} at once `))
       .and.include(
         `${snapshots.each} at once of ${snapshots.places} in all; ${number(snapshots.waiting)} wait`,
       )
@@ -364,7 +366,7 @@ describe('the container files', () => {
     expect(service('poller'))
       .to.include('127.0.0.1:${POLLER_PORT:-7071}:7071')
       .and.include('dist/poller/main.js')
-    expect(read('Dockerfile')).to.include('dist/notifier/main.js').and.include('USER node')
+    expect(read('Dockerfile')).to.include('dist/notifier/main.js').and.include('USER 1000:1000')
   })
 
   it('ask for no variable, so that the engines start without API keys', () => {
@@ -372,7 +374,8 @@ describe('the container files', () => {
     expect(compose).to.not.match(/\$\{\w+:?\?/)
     for (const [, name] of compose.matchAll(/\$\{(\w+)/g)) {
       const isSetting = settingsTable.some((row) => row.name === name)
-      expect(isSetting || name?.endsWith('_PORT'), name).to.equal(true)
+      const isOurs = name === 'METRICS_KEY' || name === 'ERLANG_COOKIE' || name?.endsWith('_PORT')
+      expect(isSetting || isOurs, name).to.equal(true)
     }
   })
 })

@@ -175,7 +175,7 @@ function plotOptions(
   return {
     width,
     height,
-    padding: [8, 8, 0, 0],
+    padding: [8, 20, 0, 0],
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { show: !isBars, size: 6 } },
     hooks: { setCursor: [(plot) => onIndex(plot.cursor.idx ?? null)] },

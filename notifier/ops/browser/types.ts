@@ -170,6 +170,7 @@ export interface Queues {
     readonly unsent: number
     readonly oldestUnsentMs: number | null
   }[]
+  readonly rabbitmq: { readonly up: boolean; readonly unknown: readonly string[] }
   readonly offered: Readonly<Record<string, { readonly state: string; readonly reason: string }>>
 }
 

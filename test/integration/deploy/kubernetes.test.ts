@@ -47,7 +47,7 @@ describe('the manifests for Kubernetes', function () {
       timeoutMs: 30_000,
     })
     expect(code, output).to.equal(0)
-    return parseAllDocuments(output).map((document) => document.toJS() as Manifest)
+    return parseAllDocuments(output).map((document) => document.toJS())
   }
 
   const ofKind = (manifests: Manifest[], kind: string): Manifest[] =>
@@ -230,7 +230,7 @@ describe('the manifests for Kubernetes', function () {
 
   it('scrapes the port that the services have', async () => {
     const text = readFileSync(join(FOLDER, 'components/monitoring/service-monitor.yaml'), 'utf8')
-    const [monitor] = parseAllDocuments(text).map((document) => document.toJS() as Manifest)
+    const [monitor] = parseAllDocuments(text).map((document) => document.toJS())
     for (const { metadata, spec } of ofKind(await build('base'), 'Service')) {
       expect(metadata.labels).to.include(monitor.spec.selector.matchLabels)
       expect(spec.ports[0].name).to.equal(monitor.spec.endpoints[0].port)

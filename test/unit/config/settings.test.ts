@@ -26,6 +26,8 @@ describe('settings', () => {
     expect(settings).to.deep.equal({
       kind: 'notifier',
       amqpUrl: 'amqp://localhost',
+      management: undefined,
+      prometheus: undefined,
       host: '127.0.0.1',
       port: 7070,
       apiKeysFile: undefined,
@@ -41,6 +43,9 @@ describe('settings', () => {
       backlogMax: 10_000,
       logLevel: 'info',
       namespace: 'knell',
+      isOpsOn: true,
+      opsSessionMs: 28_800_000,
+      opsIdleMs: 3_600_000,
       storeStrict: false,
     })
     expect(redis.kind).to.equal('single')

@@ -77,7 +77,7 @@ export function confirm<T>(options: Confirmation<T>): void {
     const { tone, text } = options.result(answer.body)
     say(tone, text, [shown, ...fields, ...(gate === null ? [] : [gate])])
     act.remove()
-    cancel.textContent = 'Close'
+    cancel.textContent = 'Done'
     cancel.focus()
   }
 

@@ -1,6 +1,7 @@
 import { count, duration, NONE, short, time } from '../../format.ts'
 import { figure, figures, type Figure } from '../../parts/figure.ts'
 import type { Part } from '../../parts/part.ts'
+import { areCounted } from '../../queues.ts'
 import type { Context } from '../../screen.ts'
 import { isRefused, type Overview } from '../../types.ts'
 
@@ -32,6 +33,7 @@ export function keyFigures({ stream }: Context): Part {
       const letters = queues
         .filter(({ kind }) => kind === 'dead')
         .reduce((sum, { messages }) => sum + (messages ?? 0), 0)
+      if (!areCounted(data)) return dead.show(NONE, 'not known while RabbitMQ is away')
       const note = letters > 0 ? 'handlers gave up on these' : 'handlers gave up on nothing'
       return dead.show(count(letters), note, letters > 0 ? 'bad' : 'good')
     }),

@@ -25,7 +25,7 @@ export function verdict({ stream, session }: Context): Part {
   const headline = h('p', { class: 'verdict-headline' }, 'Looking …')
   const detail = h('p', { class: 'verdict-detail' })
   const sign = h('div', { class: 'verdict-sign' }, mark('unknown'))
-  const [live, stale, slowest] = [h('dd'), h('dd'), h('dd')]
+  const [live, stale, slowest] = [h('dd'), h('dd'), h('dd', { class: 'slowest' })]
   const element = h(
     'section',
     { class: 'verdict verdict-unknown', 'aria-label': 'Is everything enforced?' },
