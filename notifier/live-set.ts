@@ -35,6 +35,8 @@ export class LiveSet {
   readonly #heard = new Map<string, Said>()
   /** Whether every instance that lives has had the time to be heard of. */
   isSettled = false
+  /** Whether one was heard whose user the store did not know when it was read: it says so once it has taken the ack. */
+  isUnbound = false
 
   get size(): number {
     return this.#live.size
@@ -45,6 +47,7 @@ export class LiveSet {
     const before = this.#live
     this.#live = new Map()
     this.isSettled = isSettled
+    this.isUnbound = false
     for (const instance of instances) {
       const name = nameOf(instance)
       const known = before.get(name)
@@ -71,6 +74,7 @@ export class LiveSet {
   }
 
   #take(name: string, live: Live, { ack, at }: Said): void {
+    if ('user' in ack.by && live.instance.user === undefined) this.isUnbound = true
     if (!isOwnWord(live.instance, ack)) return
     if (ack.left) this.#live.delete(name)
     else reach(live, ack.applied, at)

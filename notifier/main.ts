@@ -50,7 +50,7 @@ await runProcess('notifier', process, (app, shared) => {
   addOpsRoutes(app, shared)
   addMetricsRoute(app, shared)
   const observer = new Observer(shared)
-  addRecentRoute(app, shared, observer.recents)
+  addRecentRoute(app, shared, observer)
   addOverviewRoute(app, new Overviews(shared, observer.history))
   addDeadRoutes(app, shared)
   addDueRoute(app, shared)

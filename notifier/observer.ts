@@ -3,6 +3,7 @@ import type { Process } from '../shared/process/create-services.ts'
 import { Loop } from '../shared/relay/loop.ts'
 import { EventVerifier } from '../shared/signing/event-verifier.ts'
 import type { StoredEntry } from '../shared/store/rule-commit.ts'
+import { EnforcementWatch } from './enforcement-watch.ts'
 import { History, SLOT_MS } from './history.ts'
 import { Recents } from './recents.ts'
 import { RevocationEar } from './revocation-ear.ts'
@@ -13,6 +14,7 @@ const MAX_AGE_MS = 1000
 /** Measures what becomes of revocations, whichever process committed them: pushed, enforced, per second. */
 export class Observer {
   readonly recents: Recents
+  readonly watch: EnforcementWatch
   readonly history: History = new History(Date.now())
   readonly #shared: Process
   readonly #loop: Loop
@@ -24,18 +26,26 @@ export class Observer {
     this.#shared = shared
     const { settings, log, names, store, instances, acks, broker, metrics } = shared
     const { eventSigningKeys, namespace } = settings
-    this.recents = new Recents({
+    const tenants = [...settings.tenants.keys()]
+    this.watch = new EnforcementWatch({
       store,
       instances,
       ear: acks,
-      tenants: [...settings.tenants.keys()],
-      events: {
-        onNew: (revocations) => this.history.revoked(revocations),
-        onPushed: (ms) => {
-          this.history.pushed(ms)
-          metrics.observe('knell_push_seconds', ms / 1000)
-        },
-        onEnforced: (ms) => metrics.observe('knell_revocation_enforced_seconds', ms / 1000),
+      tenants,
+      onEnforced: ({ isAsked, enforcedMs }) => {
+        // Of others it is known only when the next beat has come round.
+        if (!isAsked || enforcedMs === null) return
+        metrics.observe('knell_revocation_enforced_seconds', enforcedMs / 1000)
+      },
+    })
+    this.recents = new Recents({
+      store,
+      watch: this.watch,
+      tenants,
+      onNew: (revocations) => this.history.revoked(revocations),
+      onPushed: (ms) => {
+        this.history.pushed(ms)
+        metrics.observe('knell_push_seconds', ms / 1000)
       },
     })
     const isSigning = eventSigningKeys.length > 0
@@ -58,7 +68,7 @@ export class Observer {
 
   async stop(): Promise<void> {
     this.#shared.committed.off('entries', this.#onCommitted)
-    this.recents.stop()
+    this.watch.stop()
     await this.#loop.stop()
   }
 }

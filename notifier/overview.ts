@@ -1,7 +1,7 @@
 import { recoveredIn, type Caught } from '../shared/metrics/recovered.ts'
 import type { Services } from '../shared/http/services.ts'
 import { SharedRead } from '../shared/store/shared-read.ts'
-import type { Seen } from '../shared/store/population.ts'
+import type { Population } from '../shared/store/population.ts'
 import type { LogTotals, Totals } from '../shared/store/totals.ts'
 import type { History } from './history.ts'
 import { judgeEnforcement, type Judgement } from './verdict.ts'
@@ -104,10 +104,14 @@ export class Overviews {
     }
   }
 
-  #judge(seen: readonly Seen[] | undefined, totals: Totals | undefined, beatMs: number): Judgement {
+  #judge(
+    population: Population | undefined,
+    totals: Totals | undefined,
+    beatMs: number,
+  ): Judgement {
     const { broker } = this.#services
     return judgeEnforcement({
-      seen,
+      population,
       unsentMs: totals?.logs.revocations.oldestMs ?? 0,
       isBrokerUp: broker.isUp,
       isBrokerBlocked: broker.isBlocked,

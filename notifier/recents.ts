@@ -1,102 +1,45 @@
-import pLimit from 'p-limit'
 import type { EntryOutline } from '../shared/domain/entry.ts'
 import { FairRing } from '../shared/domain/fair-ring.ts'
 import { formatPosition, termOf, type Position } from '../shared/domain/position.ts'
-import type { AckEar, Heard } from '../shared/relay/ack-ear.ts'
-import type { Instance, InstanceStore } from '../shared/store/instance-store.ts'
 import { thisMoment, type Store } from '../shared/store/store.ts'
-import { LiveSet, type Spot } from './live-set.ts'
+import type { Awaited, EnforcementWatch } from './enforcement-watch.ts'
 
 /** What this process knows of a recent entry of revocations. */
-interface Recent {
-  readonly key: string
-  readonly tenant: string
-  readonly shard: number
-  readonly position: Position
-  /** The store's time of the commit, ms. */
-  readonly at: number
-  /** Whether views were asked to say at once that they have applied it, so that it is known exactly when. */
-  readonly isAsked: boolean
-  /** Monotonic ms at which this process first knew of it. */
-  readonly since: number
+interface Recent extends Awaited {
   pushMs: number | null
-  enforcedMs: number | null
-  /** When it was last seen that somebody lacked it, by the store's clock, ms. */
-  lackedAt: number
 }
 
-interface OfTenant {
-  readonly live: LiveSet
-  /** What not every live instance has applied yet, oldest first. */
-  readonly pending: Map<string, Recent>
-  /** When that read began which the live set is from, monotonic ms. */
-  begunAt: number
-  /** When the last read began, whether it is back or not. */
-  lookedAt: number
-  timer: NodeJS.Timeout | undefined
-  /** Whether acks were heard that have not been looked at. */
-  isDirty: boolean
-  waitMs: number
-}
-
-export interface RecentsEvents {
-  /** An entry is new to this process. `revocations`: how many events it has. */
-  onNew(revocations: number): void
-  /** An entry was heard back from RabbitMQ, for the first time. */
-  onPushed(ms: number): void
-  /** Every live instance has applied an entry that asked for acks. */
-  onEnforced(ms: number): void
+/** What was measured of an entry, in ms from its commit by the store's clock; null where this process did not see it. */
+export interface Measured {
+  readonly pushMs: number | null
+  readonly enforcedMs: number | null
 }
 
 const MAX_RECENT = 2000
-/** Past so many entries not enforced yet, of a process, the oldest are given up: it stays unknown how long they took. */
-const MAX_PENDING = 1000
-/** The live set of a tenant is read at most this often, and this often while something is not enforced; ever less, the longer nothing changes. */
-const LOOK_MS = 500
-const MAX_LOOK_MS = 10_000
-/** What is not enforced after so long is given up: who is missing is told all the same, whenever somebody asks. */
-const GIVE_UP_MS = 600_000
-/** Live sets of so many tenants are read at once. */
-const AT_ONCE = 8
 
-/**
- * Follows recent revocations, whoever committed them, until every live instance has applied each:
- * an ack says so at once, the store at the latest. As for a waiter, the live set counts only where
- * it was read after the commit, and not while the store may not know everybody yet.
- */
+/** Remembers recent revocations, whoever committed them, and how soon each was pushed and enforced. */
 export class Recents {
   readonly #store: Store
-  readonly #instances: InstanceStore
-  readonly #ear: AckEar
-  readonly #events: RecentsEvents
+  readonly #watch: EnforcementWatch
+  readonly #tenants: ReadonlySet<string>
+  readonly #onNew: (revocations: number) => void
+  readonly #onPushed: (ms: number) => void
   readonly #recent = new FairRing<Recent>(MAX_RECENT)
-  readonly #tenants: ReadonlyMap<string, OfTenant>
-  readonly #limit = pLimit(AT_ONCE)
-  #pending = 0
-  #settling: NodeJS.Immediate | undefined
-  #stopped = false
-  readonly #onHeard = (tenant: string, ack: Heard): void => this.#hear(tenant, ack)
 
   constructor(options: {
     store: Store
-    instances: InstanceStore
-    ear: AckEar
+    watch: EnforcementWatch
     tenants: readonly string[]
-    events: RecentsEvents
+    /** An entry is new to this process. `revocations`: how many events it has. */
+    onNew: (revocations: number) => void
+    /** An entry was heard back from RabbitMQ, for the first time. */
+    onPushed: (ms: number) => void
   }) {
     this.#store = options.store
-    this.#instances = options.instances
-    this.#ear = options.ear
-    this.#events = options.events
-    this.#tenants = new Map(options.tenants.map((tenant) => [tenant, newTenant()]))
-    this.#ear.on('heard', this.#onHeard)
-  }
-
-  stop(): void {
-    this.#stopped = true
-    this.#ear.off('heard', this.#onHeard)
-    if (this.#settling !== undefined) clearImmediate(this.#settling)
-    for (const { timer } of this.#tenants.values()) clearTimeout(timer)
+    this.#watch = options.watch
+    this.#tenants = new Set(options.tenants)
+    this.#onNew = options.onNew
+    this.#onPushed = options.onPushed
   }
 
   /** This process has committed an entry. */
@@ -106,43 +49,20 @@ export class Recents {
 
   /** An entry came back from RabbitMQ, whoever committed it. */
   heard(outline: EntryOutline): void {
+    const { clock } = this.#store
     const recent = this.#know(outline)
-    if (recent === undefined || recent.pushMs !== null) return
-    const now = this.#now()
-    if (now === undefined) return
-    recent.pushMs = Math.max(0, now - recent.at)
-    this.#events.onPushed(recent.pushMs)
+    if (recent === undefined || recent.pushMs !== null || !clock.isSet) return
+    recent.pushMs = Math.max(0, clock.estimate(thisMoment()) - recent.at)
+    this.#onPushed(recent.pushMs)
   }
 
   /** What this process measured of an entry; undefined where it does not know it, or no more. */
-  of(
-    tenant: string,
-    shard: number,
-    position: Position,
-  ): { pushMs: number | null; enforcedMs: number | null } | undefined {
+  of(tenant: string, shard: number, position: Position): Measured | undefined {
     return this.#recent.get(tenant, keyOf(shard, position))
   }
 
-  /** Who is live now, and which of them have not applied what is at each spot. @throws KnellError `store_*` */
-  async judge(
-    tenant: string,
-    spots: readonly Spot[],
-  ): Promise<{ live: number; missing: (readonly Instance[])[] }> {
-    const state = this.#tenants.get(tenant)
-    if (state === undefined) return { live: 0, missing: spots.map(() => []) }
-    await this.#read(tenant, state)
-    return { live: state.live.size, missing: spots.map((spot) => state.live.missing(spot)) }
-  }
-
-  /** The store's time, as far as it is known. */
-  #now(): number | undefined {
-    const { clock } = this.#store
-    return clock.isSet ? clock.estimate(thisMoment()) : undefined
-  }
-
   #know({ tenant, shard, epoch, seq, at, ack, events }: EntryOutline): Recent | undefined {
-    const state = this.#tenants.get(tenant)
-    if (state === undefined || this.#stopped) return undefined
+    if (!this.#tenants.has(tenant)) return undefined
     const position = { term: termOf(epoch) ?? 0, seq }
     const key = keyOf(shard, position)
     const known = this.#recent.get(tenant, key)
@@ -160,115 +80,9 @@ export class Recents {
       lackedAt: 0,
     }
     this.#recent.add(tenant, key, recent)
-    this.#events.onNew(events.length)
-    this.#await(recent, state)
+    this.#onNew(events.length)
+    this.#watch.follow(recent)
     return recent
-  }
-
-  #await(recent: Recent, state: OfTenant): void {
-    if (this.#pending >= MAX_PENDING) {
-      // What was asked for is measured; of the rest the newest is as good as the oldest.
-      if (!recent.isAsked) return
-      const [oldest] = state.pending.values()
-      if (oldest === undefined) return
-      this.#settled(state, oldest)
-    }
-    state.pending.set(recent.key, recent)
-    this.#pending += 1
-    state.waitMs = LOOK_MS
-    const sinceLook = performance.now() - state.lookedAt
-    this.#look(recent.tenant, state, Math.max(0, LOOK_MS - sinceLook))
-  }
-
-  #settled(state: OfTenant, { key }: Recent): void {
-    if (state.pending.delete(key)) this.#pending -= 1
-  }
-
-  #hear(tenant: string, ack: Heard): void {
-    const state = this.#tenants.get(tenant)
-    const now = this.#now()
-    if (state === undefined || now === undefined) return
-    state.live.hear(ack, now)
-    if (state.pending.size === 0) return
-    state.isDirty = true
-    // What a fleet says at once is looked at once.
-    this.#settling ??= setImmediate(() => {
-      this.#settling = undefined
-      for (const each of this.#tenants.values()) if (each.isDirty) this.#settle(each)
-    })
-  }
-
-  /** Looks at the live set soon; a look that is planned for later is brought forward. */
-  #look(tenant: string, state: OfTenant, ms: number): void {
-    clearTimeout(state.timer)
-    state.timer = setTimeout(() => {
-      state.timer = undefined
-      void this.#pass(tenant, state)
-    }, ms)
-  }
-
-  async #pass(tenant: string, state: OfTenant): Promise<void> {
-    try {
-      await this.#limit(() => this.#read(tenant, state))
-    } catch {
-      // The store is away; it is looked at again.
-    }
-    if (this.#stopped || state.pending.size === 0 || state.timer !== undefined) return
-    this.#look(tenant, state, state.waitMs)
-    state.waitMs = Math.min(2 * state.waitMs, MAX_LOOK_MS)
-  }
-
-  async #read(tenant: string, state: OfTenant): Promise<void> {
-    const begunAt = performance.now()
-    state.lookedAt = begunAt
-    const recorded = await this.#instances.live(tenant)
-    // Of two reads under way the later one says more.
-    if (begunAt < state.begunAt) return
-    state.begunAt = begunAt
-    state.live.count(recorded, recorded.at)
-    this.#settle(state)
-  }
-
-  #settle(state: OfTenant): void {
-    state.isDirty = false
-    const { live, pending, begunAt } = state
-    if (!live.isSettled) return
-    const at = this.#now()
-    if (at === undefined) return
-    const floors = new Map<number, ReturnType<LiveSet['floor']>>()
-    const now = performance.now()
-    for (const recent of pending.values()) {
-      const { shard, position } = recent
-      // Whoever joined before the commit is surely in a set that was read after it.
-      if (begunAt < recent.since) continue
-      if (!floors.has(shard)) floors.set(shard, live.floor(shard))
-      const floor = floors.get(shard)
-      const isOver = live.size === 0 || now - recent.since > GIVE_UP_MS
-      // Of another term nobody can tell whether it contains this: the store may have lost it.
-      const isForeign = floor !== undefined && floor.position.term > position.term
-      if (isOver || isForeign) this.#settled(state, recent)
-      if (floor?.position.term !== position.term || floor.position.seq < position.seq) {
-        recent.lackedAt = at
-        continue
-      }
-      this.#settled(state, recent)
-      // Where nobody said anything since, who lacked it has left the set: it is enforced since then.
-      const since = floor.at >= recent.lackedAt ? floor.at : at
-      recent.enforcedMs = Math.max(0, since - recent.at)
-      if (recent.isAsked) this.#events.onEnforced(recent.enforcedMs)
-    }
-  }
-}
-
-function newTenant(): OfTenant {
-  return {
-    live: new LiveSet(),
-    pending: new Map(),
-    begunAt: Number.NEGATIVE_INFINITY,
-    lookedAt: Number.NEGATIVE_INFINITY,
-    timer: undefined,
-    isDirty: false,
-    waitMs: LOOK_MS,
   }
 }
 

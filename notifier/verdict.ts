@@ -1,11 +1,11 @@
-import type { Seen } from '../shared/store/population.ts'
+import type { Population, Seen } from '../shared/store/population.ts'
 
 export type Verdict = 'ok' | 'degraded' | 'failing'
 
 /** What the judgement on "is everything enforced?" rests on. */
 export interface Evidence {
-  /** Undefined where the store did not say. */
-  readonly seen: readonly Seen[] | undefined
+  /** Who listens; undefined where the store did not say. */
+  readonly population: Population | undefined
   /** How long ago the oldest revocation was committed that RabbitMQ has not confirmed, ms; 0: there is none. */
   readonly unsentMs: number
   readonly isBrokerUp: boolean
@@ -38,6 +38,8 @@ const LATE_BEATS = 4
 const LEAST_LATE_MS = 5000
 /** A view takes this long to boot at most; past it it is told of. */
 const JOINING_MS = 30_000
+const UNSETTLED =
+  'the store has begun a new term and may not have heard of every instance again yet'
 /** A confirm takes milliseconds. */
 const UNSENT_MS = 10_000
 
@@ -47,13 +49,13 @@ const UNSENT_MS = 10_000
  * the two ways is broken or an instance lets nobody in.
  */
 export function judgeEnforcement(evidence: Evidence): Judgement {
-  const { seen, beatMs } = evidence
-  if (seen === undefined) {
+  const { population, beatMs } = evidence
+  if (population === undefined) {
     const reason = 'Redis does not answer, so nobody can tell what is enforced.'
     return { verdict: 'failing', reason, live: 0, stale: 0, slowest: null }
   }
   const lateMs = Math.max(LEAST_LATE_MS, LATE_BEATS * beatMs)
-  const live = seen.filter(({ isGone }) => !isGone)
+  const live = population.seen.filter(({ isGone }) => !isGone)
   const late = live.filter((one) => isLate(one, lateMs))
   const leaking = late.filter((one) => mayLetIn(one))
   const counts = { live: live.length, stale: late.length, slowest: slowestOf(live) }
@@ -65,6 +67,7 @@ export function judgeEnforcement(evidence: Evidence): Judgement {
   }
   const reasons = [
     ...(worst === undefined ? [] : [`${nameOf(worst)}${othersOf(late.length)} ${stateOf(worst)}`]),
+    ...(population.isSettled ? [] : [UNSETTLED]),
     ...brokerReasons(evidence),
   ]
   if (reasons.length > 0) {

@@ -2,6 +2,8 @@ import type { Call } from '../../shared/http/calls/call.ts'
 import { sharedCalls } from '../../shared/http/calls/shared-calls.ts'
 import { auditCalls } from './audit.ts'
 import { maxTokenTtlCalls } from './max-token-ttl.ts'
+import { overviewCalls } from './overview.ts'
+import { recentCalls } from './recent.ts'
 import { revocationCalls } from './revocations.ts'
 import { scheduleCalls } from './schedules.ts'
 import { tokenCalls } from './tokens.ts'
@@ -14,4 +16,6 @@ export const allCalls: readonly Call[] = [
   ...sharedCalls,
   ...maxTokenTtlCalls,
   ...auditCalls,
+  ...recentCalls,
+  ...overviewCalls,
 ]

@@ -60,7 +60,7 @@ export function addOps(app: FastifyInstance, services: Services): void {
         if ((await app.auth.identify(request)) === undefined) return reply.redirect('/ops/login')
       } catch (error) {
         // Without the store nobody can be told apart; the page says so, and shows nothing else.
-        if (isKnellError(error, 'forbidden')) return reply.redirect('/ops/login')
+        if (!isKnellError(error) || error.status < 500) return reply.redirect('/ops/login')
       }
       return reply.type(html).send(shell)
     })

@@ -19,6 +19,10 @@ export async function addJobs(scope: FastifyInstance, { store, log }: Services):
     serverAdapter: adapter,
     options: { uiConfig: { boardTitle: 'Knell jobs', hideRedisDetails: true } },
   })
+  // What is refused is told as everywhere else: what an error handler throws goes to the one above it.
+  adapter.setErrorHandler((error) => {
+    throw error
+  })
   await scope.register(async (board) => {
     board.addHook('preHandler', async (request) => {
       const key = scope.auth.require(request, 'ops:read')

@@ -10,15 +10,22 @@ import {
 } from '../../shared/domain/entry.ts'
 import { comparePositions, termOf } from '../../shared/domain/position.ts'
 import type { Reason } from '../../shared/domain/reasons.ts'
+import type { Takes } from '../../shared/http/calls/call.ts'
 import { countSchema, parseWith, tenantSchema } from '../../shared/http/schemas.ts'
 import type { Services } from '../../shared/http/services.ts'
 import type { Instance } from '../../shared/store/instance-store.ts'
 import { newestEntries } from '../../shared/store/newest-entries.ts'
 import { readTails } from '../../shared/store/population.ts'
+import type { EnforcementWatch } from '../enforcement-watch.ts'
 import type { Spot } from '../live-set.ts'
 import type { Recents } from '../recents.ts'
 
 const recentQuery = z.strictObject({ tenant: tenantSchema, limit: countSchema(1, 500, 50) })
+
+/** What the calls of this file take. */
+export const recentTakes: Takes = {
+  'GET /v1/recent': { query: recentQuery },
+}
 
 /** A revocation, hold, release or restore, and how far it is enforced now. */
 interface Shown {
@@ -42,8 +49,11 @@ interface Shown {
 }
 
 /** `GET /v1/recent`: the newest changes of a tenant's rules, as the feed has them, and who has applied each. */
-export function addRecentRoute(app: FastifyInstance, services: Services, recents: Recents): void {
-  const { store } = services
+export function addRecentRoute(
+  app: FastifyInstance,
+  { store }: Services,
+  { watch, recents }: { readonly watch: EnforcementWatch; readonly recents: Recents },
+): void {
   app.get('/v1/recent', async (request, reply) => {
     const query = parseWith(recentQuery, request.query, 'query')
     const { tenant } = app.auth.tenant(request, query.tenant, 'ops:read')
@@ -57,7 +67,7 @@ export function addRecentRoute(app: FastifyInstance, services: Services, recents
       const { shard } = entry
       return { shard, position: positionOf(entry), term: terms[shard] ?? 0 }
     })
-    const { live, missing } = await recents.judge(tenant, spots)
+    const { live, missing, isSettled } = await watch.judge(tenant, spots)
     const shown = entries.flatMap((entry, i) => {
       const { pushMs = null, enforcedMs = null } =
         recents.of(tenant, entry.shard, positionOf(entry)) ?? {}
@@ -69,7 +79,8 @@ export function addRecentRoute(app: FastifyInstance, services: Services, recents
         enforcedMs: rounded(enforcedMs),
       })
     })
-    return { recent: shown.slice(0, query.limit) }
+    // Until then nobody knows whether `live` is everybody.
+    return { settled: isSettled, recent: shown.slice(0, query.limit) }
   })
 }
 

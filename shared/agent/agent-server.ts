@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Registry } from 'prom-client'
 import { KnellError, toKnellError } from '../domain/errors.ts'
 import type { Subscriber } from '../subscriber/subscriber.ts'
 import { readObject, sendJson, sendProblem } from './answers.ts'
@@ -15,6 +16,7 @@ export interface AgentServerOptions {
   readonly authorize: Authorizer | undefined
   readonly readiness: () => { readonly ready: boolean; readonly status: string }
   readonly freshness: () => object
+  readonly registry: Registry
   readonly onFault: (error: unknown) => void
 }
 
@@ -22,7 +24,7 @@ type Call = (request: IncomingMessage, response: ServerResponse) => Promise<void
 
 /** The HTTP side of the agent. Node's own server: a proxy asks once for each request that it passes on. */
 export function createAgentServer(options: AgentServerOptions): Server {
-  const { subscriber, readiness, freshness, onFault } = options
+  const { subscriber, readiness, freshness, registry, onFault } = options
   const authorize: Call = options.authorize ?? refuseKeyless
   const calls: Readonly<Record<string, Call>> = {
     'POST /check': async (request, response) => {
@@ -45,6 +47,11 @@ export function createAgentServer(options: AgentServerOptions): Server {
       sendJson(response, ready ? 200 : 503, { status })
     },
     'GET /freshness': (_, response) => sendJson(response, 200, freshness()),
+    'GET /metrics': async (_, response) => {
+      const text = await registry.metrics()
+      response.writeHead(200, { 'content-type': registry.contentType, 'cache-control': 'no-store' })
+      response.end(text)
+    },
   }
   const serve: Call = async (request, response) => {
     const { method = '', url = '' } = request

@@ -99,8 +99,16 @@ function listOf(text: string): string[] {
 
 function toUrls(text: string): string[] | undefined {
   const urls = listOf(text)
-  const isUrl = (each: string): boolean => /^https?:\/\//.test(each) && URL.canParse(each)
-  return urls.every(isUrl) ? urls : undefined
+  return urls.every(isHttpUrl) ? urls : undefined
+}
+
+function isHttpUrl(text: string): boolean {
+  return /^https?:\/\//.test(text) && URL.canParse(text)
+}
+
+function toTenants(text: string): string[] | undefined {
+  const names = listOf(text)
+  return names.every(isTenant) ? names : undefined
 }
 
 function toPins(text: string): EventKeyInput {
@@ -124,7 +132,7 @@ function readSecret(path: string): string {
     const secret = readText(path).trim()
     if (secret !== '') return secret
   } catch (error) {
-    throw configInvalid('', [`KNELL_API_KEY_FILE: ${String((error as Error).message)}`])
+    throw configInvalid('', [`KNELL_API_KEY_FILE: ${(error as Error).message}`])
   }
   throw configInvalid('', ['KNELL_API_KEY_FILE: the file is empty'])
 }
@@ -137,11 +145,7 @@ function readTenants({ value, read, problems, load }: SettingReader): {
   const keysOf = new Map<string, unknown>()
   const declared = load((env) => loadTenants(env, (tenant, keys) => keysOf.set(tenant, keys)))
   const fromFile = value('TENANTS_FILE') !== undefined
-  const isNames = (names: readonly string[]): boolean => names.every(isTenant)
-  const named =
-    value('TENANTS') === undefined
-      ? undefined
-      : read('TENANTS', (text) => (isNames(listOf(text)) ? listOf(text) : undefined))
+  const named = value('TENANTS') === undefined ? undefined : read('TENANTS', toTenants)
   const tenants = named ?? (fromFile ? [...(declared?.keys() ?? [])] : [DEFAULT_TENANT])
   const audience = value('AUDIENCE') === undefined ? undefined : listOf(value('AUDIENCE') ?? '')
   if (!fromFile && tenants.length > 1 && keysOf.get(DEFAULT_TENANT) !== undefined) {

@@ -1,4 +1,6 @@
 import type { Logger } from 'pino'
+import { collectDefaultMetrics } from 'prom-client'
+import { createSubscriberMetrics } from '../metrics/subscriber-metrics.ts'
 import { closeServer } from '../process/close-server.ts'
 import { connect } from '../subscriber/connect.ts'
 import type { Subscriber } from '../subscriber/subscriber.ts'
@@ -6,6 +8,9 @@ import { createAgentServer } from './agent-server.ts'
 import type { AgentSettings } from './agent-settings.ts'
 import { createAuthorizer } from './authorizer.ts'
 import { listen } from './listen.ts'
+
+/** How long the token would live whose check says how the agent is. */
+const PROBE_SECONDS = 60
 
 /** A running agent. */
 export interface Agent {
@@ -37,8 +42,11 @@ export async function startAgent(settings: AgentSettings, log: Logger): Promise<
       else log.debug({ code }, 'a request was refused')
     },
   }
+  const metrics = createSubscriberMetrics(subscriber)
+  collectDefaultMetrics({ register: metrics.registry })
   const server = createAgentServer({
     subscriber,
+    registry: metrics.registry,
     authorize: verify === undefined ? undefined : createAuthorizer(guardOptions, tenants),
     readiness: () => {
       const status = state.stopping ? 'stopping' : statusOf(subscriber, settings)
@@ -65,6 +73,7 @@ export async function startAgent(settings: AgentSettings, log: Logger): Promise<
     log.info('stopping')
     const closed = new Promise<void>((resolve) => server.close(() => resolve()))
     await closeServer(server, () => closed)
+    metrics.stop()
     await subscriber.close()
     log.info('stopped')
   }
@@ -77,14 +86,18 @@ export async function startAgent(settings: AgentSettings, log: Logger): Promise<
   }
 }
 
-/** Whether a request that is alive would be let in now. */
+/** Whether a token that is alive would be let in now. */
 function statusOf(
   subscriber: Subscriber,
-  { connect: { tenants, ...policy } }: AgentSettings,
+  { connect: { tenants, whenStale } }: AgentSettings,
 ): string {
-  const { maxStaleness = Infinity, whenStale } = policy
   if (!subscriber.isReady) return 'not_ready'
-  if (whenStale !== 'reject') return 'ok'
-  const isFresh = tenants.every((tenant) => subscriber.freshness(tenant).staleMs <= maxStaleness)
-  return isFresh ? 'ok' : 'stale'
+  // The store itself may be asked.
+  if (whenStale === 'ask') return 'ok'
+  const iat = Math.floor(Date.now() / 1000)
+  const codes = tenants.map((tenant) => {
+    const { active, code } = subscriber.check({ iat, exp: iat + PROBE_SECONDS }, {}, { tenant })
+    return active ? 'active' : code
+  })
+  return codes.find((code) => code === 'stale' || code === 'not_ready') ?? 'ok'
 }

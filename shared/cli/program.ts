@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { addAgentCommand } from './commands/agent.ts'
 import { addAuditCommand } from './commands/audit.ts'
 import { addBenchCommand } from './commands/bench.ts'
 import { addCheckCommand } from './commands/check.ts'
@@ -49,7 +50,10 @@ const groups: readonly (readonly [
     ],
   ],
   ['Mending:', [addSweepCommand, addDeadCommand, addTopologyCommand]],
-  ['Running:', [addUpCommand, addProcessCommands, addConfigCommand, addBenchCommand]],
+  [
+    'Running:',
+    [addUpCommand, addProcessCommands, addAgentCommand, addConfigCommand, addBenchCommand],
+  ],
 ]
 
 /** The whole command line. Nothing is read, opened or printed before it is given arguments. */

@@ -69,13 +69,13 @@ export function showSetting(row: Row, text: string): string {
 export interface SettingReader {
   readonly problems: string[]
   /** What a variable holds; empty counts as absent. */
-  value(name: string): string | undefined
+  readonly value: (name: string) => string | undefined
   /** Reads one variable. After a problem its result is never used, since the end is a throw. */
-  read<T>(name: string, parse: Parse<T>): T
+  readonly read: <T>(name: string, parse: Parse<T>) => T
   /** Reads what reports its problems itself, each beginning with a variable's name. */
-  load<T>(from: (env: Env) => T): T | undefined
+  readonly load: <T>(from: (env: Env) => T) => T | undefined
   /** Variables of another name that one of ours, itself not set, was probably meant by. */
-  nearMisses(missing: readonly string[]): string[]
+  readonly nearMisses: (missing: readonly string[]) => string[]
 }
 
 export function createSettingReader(env: Env, rows: readonly Row[]): SettingReader {

@@ -79,8 +79,11 @@ export class AuditTraffic {
     app.addHook('onError', async (request, _reply, error) => {
       if (!this.#isKept || !isKnellError(error) || error.status >= 500) return
       const key = app.auth.known(request)
-      if (key === undefined) this.stranger(request)
-      else {
+      if (key === undefined) {
+        const isStranger = error.code === 'unauthorized' || error.code === 'too_many_requests'
+        // What else fails without a key is of pages that need none.
+        if (isStranger) this.#stranger(request)
+      } else {
         const named = app.auth.tenantAsked(request)
         const tenant = named !== undefined && isDeclared(named) ? named : null
         this.#refused(request, key, tenant, error.code)
@@ -99,7 +102,7 @@ export class AuditTraffic {
   }
 
   /** Counts a call that came without the secret of an API key. */
-  stranger(request: FastifyRequest): void {
+  #stranger(request: FastifyRequest): void {
     const from = { ...fromOf(request), address: networkOf(request.ip) }
     const act: AuditAct = { action: 'authenticate', who: { key: null }, from }
     const result = { ok: false, code: 'unauthorized' }

@@ -12,7 +12,7 @@ import type { EventSigner } from '../signing/event-signer.ts'
 import type { FeedStore } from '../store/feed-store.ts'
 import type { HandlerStore } from '../store/handler-store.ts'
 import type { InstanceStore } from '../store/instance-store.ts'
-import type { Seen } from '../store/population.ts'
+import type { Population } from '../store/population.ts'
 import type { RuleStore } from '../store/rule-store.ts'
 import type { AuditStore } from '../store/audit-store.ts'
 import type { ScheduleStore } from '../store/schedule-store.ts'
@@ -50,7 +50,7 @@ export interface Services {
   readonly metrics: Metrics
   /** What the store holds, and who listens: read once for all who ask at the same time. */
   readonly totals: SharedRead<Totals>
-  readonly population: SharedRead<readonly Seen[]>
+  readonly population: SharedRead<Population>
   /** Undefined where no keys are configured: nothing is signed then. */
   readonly signer: EventSigner | undefined
 }

@@ -1,6 +1,6 @@
 import type { Broker } from '../broker/broker.ts'
 import { logs } from '../domain/position.ts'
-import type { Seen } from '../store/population.ts'
+import type { Population } from '../store/population.ts'
 import type { SharedRead } from '../store/shared-read.ts'
 import { readStoreHealth } from '../store/store-health.ts'
 import type { Store } from '../store/store.ts'
@@ -19,7 +19,7 @@ export function addStoreCollectors(
     readonly store: Store
     readonly broker: Broker
     readonly totals: SharedRead<Totals>
-    readonly population: SharedRead<readonly Seen[]>
+    readonly population: SharedRead<Population>
     readonly tenants: number
   },
 ): void {
@@ -91,6 +91,6 @@ export function addStoreCollectors(
       'knell_subscriber_lag_entries',
     ],
     maxAgeMs: MANY_AGE_MS,
-    read: async () => instanceSamples(await population.read(0)),
+    read: async () => instanceSamples((await population.read(0)).seen),
   })
 }

@@ -125,14 +125,14 @@ export class InstanceStore {
   async all(tenant: string): Promise<Recorded> {
     const [at, term, ...rest] = await this.#store.run('listInstances', this.#keys(tenant))
     const instances = readInstances(Number(at), rest)
-    return { at: Number(at), isSettled: this.#isSettled(Number(at), Number(term)), instances }
+    return { at: Number(at), isSettled: this.isSettled(Number(at), Number(term)), instances }
   }
 
   /**
    * A store that was emptied or rolled back has lost instances as well. They are heard of with the
    * next beats, so a term that has only just begun does not know them all. A term is the time it began, or more.
    */
-  #isSettled(at: number, term: number): boolean {
+  isSettled(at: number, term: number): boolean {
     return at - term >= SETTLED_BEATS * this.#beatMs
   }
 

@@ -2,7 +2,7 @@ import pLimit from 'p-limit'
 import type { Tail } from '../domain/beat.ts'
 import type { Position } from '../domain/position.ts'
 import type { Instance, InstanceStore } from './instance-store.ts'
-import type { Store } from './store.ts'
+import { thisMoment, type Store } from './store.ts'
 
 /** An instance of one tenant, with how far it is behind. */
 export interface Seen {
@@ -18,6 +18,13 @@ export interface Seen {
   readonly behind: number | null
 }
 
+/** Who listens, in all tenants. */
+export interface Population {
+  /** Whether every instance that lives has had the time to be heard of; not so where some tenant's part of the store has just begun a new term, as one that was emptied has. */
+  readonly isSettled: boolean
+  readonly seen: readonly Seen[]
+}
+
 /** Few enough that a revocation need not wait behind them. */
 const AT_ONCE = 8
 
@@ -30,11 +37,22 @@ export async function readPopulation(
   store: Store,
   instances: InstanceStore,
   tenants: readonly string[],
-): Promise<Seen[]> {
-  const counts = await store.readAll(
-    tenants.map((tenant) => ['hlen', store.keys.shard(tenant, 0).instances]),
+): Promise<Population> {
+  const answers = await store.readAll(
+    tenants.flatMap((tenant): [string, ...string[]][] => {
+      const { instances, meta } = store.keys.shard(tenant, 0)
+      return [
+        ['hlen', instances],
+        ['hget', meta, 'term'],
+      ]
+    }),
   )
-  const peopled = tenants.filter((_, i) => counts[i] !== 0)
+  const now = store.clock.isSet ? store.clock.latest(thisMoment()) : 0
+  const isSettled = tenants.every((_, i) => {
+    const term = answers[2 * i + 1]
+    return typeof term === 'string' && instances.isSettled(now, Number(term))
+  })
+  const peopled = tenants.filter((_, i) => answers[2 * i] !== 0)
   const seen = await pLimit(AT_ONCE).map(peopled, async (tenant) => {
     // The tails first: what an instance has applied since cannot make it look behind.
     const tails = await readTails(store, tenant)
@@ -51,7 +69,7 @@ export async function readPopulation(
       }
     })
   })
-  return seen.flat()
+  return { isSettled, seen: seen.flat() }
 }
 
 /** How many entries of revocations lie between what was applied and the tails; null where that cannot be told. */

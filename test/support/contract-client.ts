@@ -106,7 +106,7 @@ function expectAnswer(
   call: string,
   { status, type, text, body }: { status: number; type: string; text: string; body: unknown },
 ): void {
-  const what = `${call} → ${status} ${type}: ${text.slice(0, 500)}`
+  const what = `${call} → ${status} ${type} is described in notifier/calls or shared/http/calls (then npm run contracts): ${text.slice(0, 500)}`
   const content = operation.responses[status]?.content[type]
   expect(content, `${what}: described`).to.not.equal(undefined)
   const values = type.endsWith('ndjson')

@@ -10,6 +10,8 @@ const tools = {
   promtool: 'prometheus',
   python3: 'python3',
   openssl: 'openssl',
+  'docker-compose': 'docker-compose',
+  kubectl: 'kubernetes-client',
 } as const
 
 export type Tool = keyof typeof tools

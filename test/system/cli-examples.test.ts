@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pLimit from 'p-limit'
 import { examplesOf } from '../../shared/cli/examples.ts'
+import { freePort } from '../../shared/cli/engines/free-port.ts'
 import { createProgram } from '../../shared/cli/program.ts'
 import type { KnellProcess } from '../../shared/cli/processes.ts'
 import { leavesOf } from '../support/cli-reference.ts'
@@ -32,7 +33,7 @@ const endless: readonly (readonly [
 ])[] = [
   [/^knell tail( --kind.*)?$/, /Listening/, 'SIGINT', 130],
   [/knell up$/, /Ctrl-C stops everything/, 'SIGINT', 0],
-  [/knell (notifier|poller)( --dev)?$/, /"msg":"listening"/, 'SIGTERM', 0],
+  [/knell (notifier|poller|agent)( --.*)?$/, /"msg":"listening"/, 'SIGTERM', 0],
 ]
 
 /** Codes other than 0 that are an answer. */
@@ -52,7 +53,7 @@ describe('the examples of every knell --help', function () {
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), 'knell-examples-'))
     system = createSystem({
-      ISSUER: String(issuer.verify.issuer),
+      ISSUER: issuer.verify.issuer,
       JWT_KEYS: JSON.stringify(issuer.verify.keys),
     })
     const [notifier] = await Promise.all([system.start('notifier'), system.start('poller')])
@@ -121,6 +122,7 @@ describe('the examples of every knell --help', function () {
       HOST: '127.0.0.1',
       PORT: '0',
       LOG_LEVEL: 'info',
+      LISTEN: `127.0.0.1:${await freePort()}`,
       HOME: folder,
       ID: String(made['id']),
       SCHEDULE: String(scheduled['id']),

@@ -137,6 +137,27 @@ describe('knell, the command line', function () {
       expect((await knell(['restore', '--client-id', 'app'])).code).to.equal(0)
     })
 
+    it('shows on a terminal whom it would hit, and asks', async function () {
+      // util-linux's `script` gives the command a terminal; elsewhere it takes other arguments.
+      if (process.platform !== 'linux') this.skip()
+      const ask = (said: string): Promise<Ran> =>
+        runProgram('script', ['-qec', '"$NODE" "$KNELL" revoke --client-id till', '/dev/null'], {
+          env: { ...env, NODE: process.execPath, KNELL: knellFile, TERM: 'xterm' },
+          input: said,
+        })
+      const no = await ask('n\n')
+      expect(no.code, no.out).to.equal(1)
+      expect(no.out)
+        .to.include('registered tokens')
+        .and.match(/every token of client_id=till.*\[y\/N\]/)
+        .and.include('Nothing was done.')
+      const { body } = await call(notifier, system.apiKey, '/v1/revocations?client_id=till')
+      expect(body['rule']).to.equal(null)
+      const yes = await ask('y\n')
+      expect(yes.code, yes.out).to.equal(0)
+      expect((await knell(['restore', '--client-id', 'till'])).code).to.equal(0)
+    })
+
     it('says in the audit trail that it came from here', async () => {
       await knell(['revoke', '--sub', 'olga', '--by', 'ops-1', '--note', 'ticket 5'])
       const { audit } = json(await knell(['audit', '--sub', 'olga', '--json']))

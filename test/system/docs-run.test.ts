@@ -24,7 +24,8 @@ describe('the commands in the docs', function () {
   let system: TestSystem
   let env: NodeJS.ProcessEnv
 
-  before(async () => {
+  // A system for each page: one must not find dead what another has killed.
+  beforeEach(async () => {
     rmSync(folder, { recursive: true, force: true })
     mkdirSync(folder, { recursive: true })
     system = createSystem()
@@ -45,7 +46,7 @@ describe('the commands in the docs', function () {
       NO_COLOR: '1',
     }
   })
-  after(async () => {
+  afterEach(async () => {
     await system.stop()
     rmSync(folder, { recursive: true, force: true })
   })

@@ -14,8 +14,10 @@ import { namesOf } from '../../shared/domain/names.ts'
 import { aclRulesOf } from '../../shared/store/acl.ts'
 import { createRedis } from '../../shared/store/redis.ts'
 import { definitionsArgument } from '../support/definitions.ts'
+import { topics } from '../../notifier/ops/topics.ts'
 import { eventually } from '../support/eventually.ts'
 import { scrape } from '../support/metrics.ts'
+import { logIn, open, OWN, readEvents, send } from '../support/ops-session.ts'
 import { freshNamespace } from '../support/store.ts'
 import { call, createSystem, dies, oldToken, type TestSystem } from '../support/system.ts'
 
@@ -145,6 +147,21 @@ describe('the least privilege', function () {
     return code === 403 || code === 406
   }
 
+  it('suffices for the dashboard: its sessions, its stream and the jobs', async () => {
+    system = createAsKnell()
+    const notifier = await system.start('notifier')
+    const { cookie } = await logIn(notifier.url, system.apiKey)
+    const headers = { ...OWN, cookie }
+    const stream = await open(`${notifier.url}/ops/events`, { headers })
+    const seen = new Set<string>()
+    const events = await readEvents(stream, ({ event }) => seen.add(event).size === topics.length)
+    for (const { event, data } of events) expect(data, event).to.not.include('"problem":{')
+    const { status, body } = await send(`${notifier.url}/ops/jobs/api/queues`, { headers })
+    expect([status, (body['queues'] as object[]).length]).to.deep.equal([200, 2])
+    await send(`${notifier.url}/ops/session`, { method: 'DELETE', headers })
+    expect((await send(`${notifier.url}/v1/overview`, { headers })).status).to.equal(401)
+  })
+
   it('is enough for handlers, their retries and their dead letters, once a deploy step has declared the queues', async () => {
     const { model, channel } = await as('deploy')
     const follows = { tenants: ['default'], kinds: ['revoked'] as const }
@@ -256,6 +273,12 @@ describe('the least privilege', function () {
     const { body: listed } = await call(notifier, system.apiKey, '/v1/subscribers')
     expect((listed['subscribers'] as { user?: string }[])[0]?.user).to.equal('orders')
     expect(service.check({ ...oldToken(), sub: 'bob' }).code).to.equal('active')
+    const swept = await call(notifier, system.apiKey, '/v1/sweeps', { wait: true })
+    expect(swept.status, JSON.stringify(swept.body)).to.equal(200)
+    expect((await call(notifier, system.apiKey, '/v1/due')).status).to.equal(200)
+    const { body: trail } = await call(notifier, system.apiKey, '/v1/audit')
+    const actions = (trail['audit'] as { action: string }[]).map(({ action }) => action)
+    expect(actions).to.include.members(['sweep', 'revoke'])
   })
 
   it('lets a service bind its own tenants only, and no wildcard', async () => {

@@ -1,5 +1,8 @@
 import { expect } from 'chai'
+import { startRedis } from '../../shared/cli/engines/private-redis.ts'
 import type { KnellProcess } from '../../shared/cli/processes.ts'
+import { parseRedisUrl } from '../../shared/config/redis-url.ts'
+import { createRedis } from '../../shared/store/redis.ts'
 import { openProxy, type Proxy } from '../../shared/testing/tcp-proxy.ts'
 import { startAgent, type Agent } from '../support/agents.ts'
 import { eventually } from '../support/eventually.ts'
@@ -143,7 +146,8 @@ describe('what is recent, and the overview', function () {
     const slow = createSystem({ BEAT: '30s' })
     try {
       const process = await slow.start('notifier')
-      await slow.subscribe()
+      const view = await slow.subscribe()
+      await eventually(() => view.stats.push === 'up')
       const applied = async (sub: string): Promise<number | undefined> => {
         const { body } = await call(process, slow.apiKey, '/v1/recent')
         return (body['recent'] as Recent[]).find(({ match }) => match['sub'] === sub)?.applied
@@ -279,6 +283,40 @@ describe('what is recent, and the overview', function () {
       },
       { timeoutMs: 30_000 },
     )
+  })
+
+  it('does not take a store that was emptied for one where nobody listens', async () => {
+    const engine = await startRedis()
+    const admin = createRedis(parseRedisUrl(engine.url), () => {})
+    const emptied = createSystem({ REDIS_URL: engine.url, BEAT: '2s' })
+    try {
+      const process = await emptied.start('notifier')
+      await emptied.subscribe()
+      const verdict = async (): Promise<string> =>
+        ((await call(process, emptied.apiKey, '/v1/overview')).body as unknown as Overview).enforced
+          .verdict
+      await eventually(async () => (await verdict()) === 'ok', { timeoutMs: 20_000 })
+      await admin.flushall()
+      await call(process, emptied.apiKey, '/v1/revocations', { match: { sub: 'after' } })
+      const { body } = await call(process, emptied.apiKey, '/v1/recent')
+      expect(body['settled']).to.equal(false)
+      await eventually(async () => (await verdict()) === 'degraded')
+      await eventually(
+        async () => {
+          const again = await call(process, emptied.apiKey, '/v1/recent')
+          const [row] = again.body['recent'] as Recent[]
+          expect(again.body['settled']).to.equal(true)
+          expect(row).to.include({ live: 1, applied: 1 })
+          expect(await verdict()).to.equal('ok')
+          return true
+        },
+        { timeoutMs: 20_000 },
+      )
+    } finally {
+      admin.disconnect()
+      await emptied.stop()
+      await engine.stop()
+    }
   })
 
   it('is for those who may see operations; the overview only for keys of all tenants', async () => {

@@ -3,6 +3,8 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { claimsHeaders } from '../../shared/agent/claims-headers.ts'
+import { agentSettingsTable } from '../../shared/agent/settings-table.ts'
 import { checkout } from '../../shared/cli/checkout.ts'
 import { policiesOf } from '../../shared/cli/topology/policies.ts'
 import { createKeyRing, parseApiKeys, scopes } from '../../shared/config/api-keys.ts'
@@ -159,12 +161,14 @@ describe('the reference pages', () => {
 
   it('gives the limits their numbers', () => {
     const text = section(httpApi, '## Limits')
-    const { failures, failuresWindowMs, callsPerKey, pollsPerKey, snapshots } = LIMITS
+    const { failures, failuresWindowMs, callsPerKey, pollsPerKey, snapshots, streamsPerKey } =
+      LIMITS
     const number = (value: number): string => value.toLocaleString('en')
     expect(text)
       .to.include(`${failures} failures in ${failuresWindowMs / 1000} s`)
       .and.include(`${number(callsPerKey)} calls at once`)
       .and.include(`${number(pollsPerKey)} calls at once, long polls included`)
+      .and.match(new RegExp(`streams of the dashboard +\\| ${streamsPerKey} at once `))
       .and.include(
         `${snapshots.each} at once of ${snapshots.places} in all; ${number(snapshots.waiting)} wait`,
       )
@@ -178,6 +182,38 @@ describe('the reference pages', () => {
     const text = /```json\n(\{\s+"v": 1,[^]+?)\n```/.exec(wire)
     const entry: unknown = JSON.parse(text?.[1] ?? '')
     expect(parseEntry(entry)).to.include({ log: 'revocations', kind: 'revoked', seq: 18_231 })
+  })
+})
+
+describe('docs/agent.md', () => {
+  const text = read('docs/agent.md')
+
+  it('lists every setting of the agent with its option and its default, and no other', () => {
+    const rows = tableIn(section(text, '## Settings')).map(([name, flag, fallback]) => [
+      ...codesIn(name),
+      codesIn(flag)[0],
+      codesIn(fallback)[0],
+    ])
+    expect(rows).to.deep.equal(
+      agentSettingsTable.map(({ name, flag, default: fallback }) => [name, flag, fallback]),
+    )
+  })
+
+  it('shows a command line that there is', () => {
+    const [, line = ''] = /```sh\n(AMQP_URL=[^]+?)```/.exec(text) ?? []
+    const flags = line.match(/--[a-z-]+/g) ?? []
+    const variables = line.match(/[A-Z_]+(?==)/g) ?? []
+    expect(flags).to.not.deep.equal([])
+    expect(agentSettingsTable.map(({ flag }) => flag)).to.include.members(flags)
+    expect(agentSettingsTable.map(({ name }) => name)).to.include.members(variables)
+  })
+
+  it('names every header that says something of a token', () => {
+    const rows = tableIn(section(text, '### Claims in headers'))
+    expectSame(
+      rows.flatMap(([names]) => codesIn(names)),
+      claimsHeaders,
+    )
   })
 })
 
@@ -330,7 +366,7 @@ describe('the container files', () => {
     expect(service('poller'))
       .to.include('127.0.0.1:${POLLER_PORT:-7071}:7071')
       .and.include('dist/poller/main.js')
-    expect(read('Dockerfile')).to.include('dist/notifier/main.js').and.include('USER node')
+    expect(read('Dockerfile')).to.include('dist/notifier/main.js').and.include('USER 1000:1000')
   })
 
   it('ask for no variable, so that the engines start without API keys', () => {
@@ -338,7 +374,8 @@ describe('the container files', () => {
     expect(compose).to.not.match(/\$\{\w+:?\?/)
     for (const [, name] of compose.matchAll(/\$\{(\w+)/g)) {
       const isSetting = settingsTable.some((row) => row.name === name)
-      expect(isSetting || name?.endsWith('_PORT'), name).to.equal(true)
+      const isOurs = name === 'METRICS_KEY' || name === 'ERLANG_COOKIE' || name?.endsWith('_PORT')
+      expect(isSetting || isOurs, name).to.equal(true)
     }
   })
 })

@@ -132,7 +132,7 @@ describe('run.mjs', function () {
       { encoding: 'utf8' },
     )
     expect(status).to.equal(1)
-    expect(stderr).to.match(/^Usage: .*<demo\|start\|test\|bench\|topology>/)
+    expect(stderr).to.match(/^Usage: .*<demo\|start\|test\|bench\|topology\|/)
   })
 
   it('installs, compiles and runs the command, in a fresh checkout, once for two copies', async () => {

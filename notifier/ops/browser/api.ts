@@ -76,7 +76,7 @@ function parse(text: string): unknown {
   }
 }
 
-export function problemOf(value: unknown, status = 0): Problem {
+function problemOf(value: unknown, status = 0): Problem {
   const { code, detail, status: told } = (value ?? {}) as Partial<Problem>
   return {
     status: told ?? status,

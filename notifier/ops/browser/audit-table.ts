@@ -16,12 +16,10 @@ export function auditTable(caption: string): Table<AuditRecord> {
       { title: 'Who', cell: whoText },
       {
         title: 'From',
-        isExtra: true,
         cell: ({ from }) => [from.via, from.address ?? ''].join(' '),
       },
       {
         title: 'Why',
-        isExtra: true,
         cell: ({ reason, note }) => [reason, note].filter(Boolean).join(': ') || '–',
       },
     ],

@@ -19,6 +19,8 @@ export interface ChartOptions {
   /** How a moment (seconds) is written. */
   readonly formatX?: (seconds: number) => string
   readonly height?: number
+  /** How long the time shown is at least, in seconds; what is not known of it stays empty. */
+  readonly span?: { readonly seconds: number; readonly ends: 'first' | 'last' }
   /** Values are whole numbers, so the axis has no steps between them. */
   readonly isWhole?: boolean
 }
@@ -157,7 +159,7 @@ function figuresOf(
 }
 
 function plotOptions(
-  { kind = 'lines', lines, format, isWhole }: ChartOptions,
+  { kind = 'lines', lines, format, isWhole, span }: ChartOptions,
   formatX: (seconds: number) => string,
   {
     width,
@@ -173,12 +175,21 @@ function plotOptions(
   return {
     width,
     height,
-    padding: [8, 8, 0, 0],
+    padding: [8, 20, 0, 0],
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { show: !isBars, size: 6 } },
     hooks: { setCursor: [(plot) => onIndex(plot.cursor.idx ?? null)] },
     scales: {
-      x: { time: true },
+      x: {
+        time: true,
+        range: (_plot, first, last): [number, number] => {
+          if (span === undefined) return [first, last]
+          const { seconds } = span
+          return span.ends === 'last'
+            ? [Math.min(first, last - seconds), last]
+            : [first, Math.max(last, first + seconds)]
+        },
+      },
       // From zero, and never so close that a flat line looks like a storm.
       y: { range: (_plot, _least, most) => [0, Math.max(most * 1.1, 1)] },
     },
@@ -207,7 +218,7 @@ function plotOptions(
           label: line.label,
           stroke,
           width: isBars ? 0 : 1.5,
-          points: { show: false },
+          points: isBars ? { show: false } : { show: true, size: 5, filter: alone },
           spanGaps: false,
           ...(line.isDashed === true ? { dash: [4, 3] } : {}),
           ...(isBars || line.isFilled === true ? { fill: isBars ? stroke : faint(stroke) } : {}),
@@ -216,6 +227,15 @@ function plotOptions(
       }),
     ],
   }
+}
+
+/** The values that no line leads to or from, which would not be seen without a point. */
+function alone(plot: uPlot, series: number): number[] {
+  const values = plot.data[series] ?? []
+  const isKnown = (index: number): boolean => typeof values[index] === 'number'
+  return Array.from({ length: values.length }, (_, index) => index).filter(
+    (index) => isKnown(index) && !isKnown(index - 1) && !isKnown(index + 1),
+  )
 }
 
 /** The colour that a custom property stands for in the theme of now, as a canvas takes it. */

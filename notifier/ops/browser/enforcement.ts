@@ -1,6 +1,6 @@
 import { duration, plural } from './format.ts'
 import type { Tone } from './parts/status.ts'
-import type { Instance } from './types.ts'
+import type { Instance, Slowest } from './types.ts'
 
 /** Whether everything that was revoked is dead everywhere, as far as the store has heard. */
 export interface Enforcement {
@@ -12,7 +12,7 @@ export interface Enforcement {
   readonly slowest: Instance | undefined
 }
 
-/** An instance this far behind in time is told as slow, though nothing says yet that it is broken. */
+/** A view this old is told of: a few beats have not reached it. */
 const SLOW_MS = 10_000
 
 export function toneOf(instance: Instance): Tone {
@@ -20,14 +20,15 @@ export function toneOf(instance: Instance): Tone {
   if (isStale(instance)) return 'bad'
   if (state === 'gone' || state === 'leaving') return 'unknown'
   if (state === 'joining' || behind === null) return 'attention'
-  return behind > 0 && (staleMs ?? 0) > SLOW_MS ? 'attention' : 'good'
+  return (staleMs ?? 0) > SLOW_MS ? 'attention' : 'good'
 }
 
 export function wordOf(instance: Instance): string {
-  const { state, behind } = instance
+  const { state, behind, staleMs } = instance
   if (isStale(instance)) return 'stale'
-  if (state === 'ready') return behind === 0 ? 'enforces all' : 'catching up'
-  return state
+  if (state !== 'ready') return state
+  if ((staleMs ?? 0) > SLOW_MS) return 'late'
+  return behind === 0 ? 'enforces all' : 'catching up'
 }
 
 /** Its view is older than it may be: what it does then is its own policy (reject, allow or ask). */
@@ -95,7 +96,7 @@ function namesOf(instances: readonly Instance[]): string {
 }
 
 /** How far an instance is, in words. */
-export function lagText({ behind, staleMs }: Instance): string {
+export function lagText({ behind, staleMs }: Slowest): string {
   const entries =
     behind === null ? 'position unknown' : `${plural(behind, 'entry', 'entries')} behind`
   return staleMs === null ? entries : `${entries}, view ${duration(staleMs)} old`

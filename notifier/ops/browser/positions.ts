@@ -7,7 +7,7 @@ export interface Place {
   readonly seq: number
 }
 
-export function termOf(epoch: string): number {
+function termOf(epoch: string): number {
   return Number(epoch.split('.')[0])
 }
 

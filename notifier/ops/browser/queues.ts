@@ -1,5 +1,5 @@
 import type { Tone } from './parts/status.ts'
-import type { QueueRow, Verdict } from './types.ts'
+import type { Queues, QueueRow, Verdict } from './types.ts'
 
 const tones: Readonly<Record<Verdict, Tone>> = {
   ok: 'good',
@@ -10,6 +10,16 @@ const tones: Readonly<Record<Verdict, Tone>> = {
 export function toneOfVerdict(verdict: Verdict): Tone {
   return tones[verdict]
 }
+
+/** Whether RabbitMQ told how full its queues are. */
+export function areCounted({ rabbitmq: { up, unknown } }: Queues): boolean {
+  return up && unknown.length === 0
+}
+
+export const NOT_COUNTED = [
+  'Not known now',
+  'RabbitMQ does not tell how full its queues are. Nothing in them is lost by that.',
+] as const
 
 /** What waits for the handlers of one service. */
 export interface ServiceWork {

@@ -1,7 +1,7 @@
 import type { SweepReport } from './types.ts'
 
 /** What a sweep can catch: what the push path, or a service's handlers, had missed. */
-export const catches: readonly (readonly [keyof SweepReport, string])[] = [
+const catches: readonly (readonly [keyof SweepReport, string])[] = [
   ['overdueTokens', 'expired tokens that were not announced'],
   ['overdueExpiring', 'announcements before expiry that were not made'],
   ['overdueHolds', 'holds past their review'],

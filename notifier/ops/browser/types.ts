@@ -95,9 +95,17 @@ export interface Sweeps {
 
 export interface Overview {
   readonly at: number
+  readonly enforced: {
+    readonly verdict: Verdict
+    readonly reason: string
+    readonly live: number
+    readonly stale: number
+    readonly slowest: Slowest | null
+  }
   readonly push: {
     readonly p50Ms: number | null
     readonly p99Ms: number | null
+    readonly count: number
     readonly hour: readonly {
       readonly at: number
       readonly p50Ms: number | null
@@ -105,9 +113,14 @@ export interface Overview {
       readonly count: number
     }[]
   }
-  readonly expiriesPerSecond: number
-  readonly hourExpiries: readonly { readonly at: number; readonly perSecond: number }[]
+  readonly expiriesPerSecond: number | null
+  readonly hourExpiries: readonly { readonly at: number; readonly perSecond: number | null }[]
+  readonly tokensWaiting: number | null
+  readonly rules: number | null
+  readonly sweeps: { readonly caught: number; readonly lastAt: number | null } | null
 }
+
+export type Slowest = Pick<Instance, 'service' | 'instance' | 'behind' | 'staleMs'>
 
 export interface Due {
   readonly at: number
@@ -127,6 +140,7 @@ export interface RecentItem {
   readonly live: number
   readonly applied: number
   readonly missing: readonly { readonly service: string; readonly instance: string }[]
+  readonly pushMs: number | null
   readonly enforcedMs: number | null
 }
 
@@ -156,6 +170,7 @@ export interface Queues {
     readonly unsent: number
     readonly oldestUnsentMs: number | null
   }[]
+  readonly rabbitmq: { readonly up: boolean; readonly unknown: readonly string[] }
   readonly offered: Readonly<Record<string, { readonly state: string; readonly reason: string }>>
 }
 

@@ -75,15 +75,15 @@ export function showMade(made: Made, match: Match | undefined): string {
   return made.enforced === undefined ? lines : `${lines}\n${showEnforced(made.enforced)}`
 }
 
-export function showCutoff(issuedBefore: number | null): string {
+function showCutoff(issuedBefore: number | null): string {
   return issuedBefore === null ? 'whenever' : `up to ${showSeconds(issuedBefore)}`
 }
 
-export function showUntil(until: number | null): string {
+function showUntil(until: number | null): string {
   return until === null ? 'it is restored' : showSeconds(until)
 }
 
-export function showEnforced(enforced: Enforced): string {
+function showEnforced(enforced: Enforced): string {
   const { done, live, applied, ms, missing, absent = [], lost, lifted } = enforced
   const within = `within ${showDuration(ms)}`
   if (done) return paint('green', `enforced by ${applied} of ${live} live instances ${within}`)

@@ -15,7 +15,7 @@ export interface ConnectionOptions {
 }
 
 export const CONNECTION = 'Connection:'
-export const DEFAULT_URL = 'http://127.0.0.1:7070'
+const DEFAULT_URL = 'http://127.0.0.1:7070'
 
 /** Adds where to call, as whom, and `--json`. */
 export function withConnection(command: Command): Command {

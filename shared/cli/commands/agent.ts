@@ -1,6 +1,7 @@
 import { Option, type Command } from 'commander'
 import process from 'node:process'
 import { agentSettingsTable } from '../../agent/settings-table.ts'
+import { withExamples } from '../examples.ts'
 
 /** How long a stop may take before the process ends all the same. */
 const STOP_MS = 10_000
@@ -18,6 +19,10 @@ export function addAgentCommand(program: Command): void {
     const about = fallback === undefined || isSwitch ? expects : `${expects} (default: ${fallback})`
     command.addOption(new Option(isSwitch ? flag : `${flag} <value>`, about))
   }
+  withExamples(command, [
+    ['knell agent --service billing', 'AMQP_URL, KNELL_URL, ISSUER and JWT_KEYS say the rest'],
+    ['knell agent --service billing --listen "unix:$PWD/knell.sock"', 'for this machine only'],
+  ])
   command.action(async (options: Readonly<Record<string, string | true>>) => {
     await run(environmentOf(options))
   })
@@ -45,14 +50,20 @@ async function run(env: Readonly<Record<string, string | undefined>>): Promise<v
   ])
   const settings = loadAgentSettings(env)
   const log = pino({ level: settings.logLevel, base: { name: 'knell agent' } })
-  const agent = await startAgent(settings, log)
+  const starting = startAgent(settings, log)
+  // It listens before it is known here, and may be told to stop at that very moment.
   const stop = (): void => {
-    void agent.stop()
+    void starting.then(
+      (agent) => agent.stop(),
+      () => {},
+    )
     setTimeout(() => {
       log.error('The stop took too long; ending now.')
       process.exit(1)
     }, STOP_MS).unref()
   }
+  // Before it listens: whoever sees that it does may stop it at once.
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
+  await starting
 }

@@ -1,43 +1,53 @@
 import type { Command } from 'commander'
 import { parseCount } from '../arguments/count.ts'
+import { durationOf } from '../arguments/moment.ts'
 import { clientOf, withConnection } from '../client/connection-options.ts'
 import { withExamples } from '../examples.ts'
+import { exitWith } from '../exit.ts'
 import type { SweepReport } from '../status/read-status.ts'
 import { caughtBy } from '../status/show-status.ts'
-import { answer } from '../terminal/print.ts'
+import { answer, note } from '../terminal/print.ts'
 import { toTable } from '../terminal/table.ts'
 import { showDuration, showMs } from '../terminal/time.ts'
 
-/** The server answers by then that no sweep has ended yet. */
-const SERVER_WAIT_MS = 60_000
-const WAIT_MS = SERVER_WAIT_MS + 10_000
+const MARGIN_MS = 30_000
+
+/** What `POST /v1/sweeps` answers: without a report where the sweep is not done yet. */
+interface Asked {
+  readonly job: string
+  readonly report?: SweepReport
+}
+
+interface RunOptions {
+  readonly json?: boolean
+  readonly wait?: boolean
+  readonly timeout: string
+}
 
 /** `knell sweep`: one now, or what the last ones caught. */
 export function addSweepCommand(program: Command): void {
   const sweep = program.command('sweep').description('sweep now; what the sweeps have caught')
-  const run = withConnection(
-    sweep.command('run', { isDefault: true }).description('sweep now'),
-  ).option('--wait', 'until it is done, and show its report')
+  const run = withConnection(sweep.command('run', { isDefault: true }).description('sweep now'))
+    .option('--wait', 'until it is done, and show its report')
+    .option('--timeout <duration>', 'how long to wait at most', '30s')
   withExamples(run, [
     ['knell sweep', 'now, without waiting'],
     ['knell sweep --wait', 'and what did it catch?'],
   ])
-  run.action(async ({ json, wait }: { json?: boolean; wait?: boolean }) => {
-    const done = await clientOf(run).call<{ job: string; state?: string; report?: SweepReport }>(
-      '/v1/sweeps',
-      {
-        body: wait === true ? { wait, timeoutMs: SERVER_WAIT_MS } : {},
-        ...(wait === true ? { timeoutMs: WAIT_MS } : {}),
-      },
-    )
-    const { job, state, report } = done
-    answer(json, done, () => {
-      if (report !== undefined) return `caught ${caughtBy(report)}`
-      const isTaken = state === 'active' || state === 'completed'
-      return isTaken
-        ? `A sweep is under way (job ${job}).`
-        : `A sweep was asked for (job ${job}, ${state}); a poller takes it.`
+  run.action(async ({ json, wait, timeout }: RunOptions) => {
+    const timeoutMs = durationOf(timeout)
+    const done = await clientOf(run).call<Asked>('/v1/sweeps', {
+      body: wait === true ? { wait, timeoutMs } : {},
+      timeoutMs: timeoutMs + MARGIN_MS,
     })
+    const { job, report } = done
+    answer(json, done, () =>
+      report === undefined ? `asked for (job ${job})` : `caught ${caughtBy(report)}`,
+    )
+    if (wait === true && report === undefined) {
+      note('It was not done in time. Does a poller run?')
+      exitWith('unknown')
+    }
   })
   const list = withConnection(
     sweep.command('ls').description('what the sweeps of the last day caught'),

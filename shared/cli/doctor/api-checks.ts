@@ -130,14 +130,15 @@ async function judgeAlarms(client: ApiClient): Promise<Finding> {
   if (broker.blocked) {
     return failure('RabbitMQ takes no messages', 'Give RabbitMQ memory or room on its disk.')
   }
-  let queues: (Queues & { rabbitmq?: { alarms?: readonly string[] } }) | undefined
+  let queues: (Queues & { rabbitmq?: { alarms?: readonly string[] | null } }) | undefined
   try {
     queues = await client.optional('/v1/queues')
   } catch (error) {
     if (!(error instanceof ApiProblem)) throw error
   }
   const alarms = queues?.rabbitmq?.alarms
-  if (alarms === undefined) return ok('RabbitMQ takes messages; its alarms are not told')
+  if (alarms === undefined || alarms === null)
+    return ok('RabbitMQ takes messages; its alarms are not told')
   return alarms.length === 0
     ? ok('none')
     : failure(alarms.join(', '), 'Give RabbitMQ memory or room on its disk.')

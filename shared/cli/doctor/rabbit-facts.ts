@@ -1,7 +1,7 @@
 import { connect, type Channel, type ChannelModel } from 'amqplib'
 import type { HttpTarget } from '../../config/rabbit-urls.ts'
 import { isRecord } from '../../domain/entry.ts'
-import type { Names } from '../../domain/names.ts'
+import { ackKey, beatKey, type Names } from '../../domain/names.ts'
 import type { Permissions } from '../../broker/permissions.ts'
 import { serviceTopologyOf, type QueueSpec } from '../../broker/service-topology.ts'
 import { declareInstanceQueue, exchangesOf } from '../../broker/topology.ts'
@@ -123,12 +123,20 @@ async function lookAt(
   return { name: `${what} ${name}`, seen, said: same?.said ?? '' }
 }
 
+/** What notifiers and pollers bind queues of their own to, and by which keys. */
+export function heardBy(names: Names): readonly (readonly [exchange: string, key: string])[] {
+  return [
+    [names.control, beatKey('*')],
+    [names.control, ackKey('*', '*')],
+    [names.revocations, '*.*'],
+  ]
+}
+
 /** What every notifier and poller does with a queue of its own. */
 async function refusalsOf(model: ChannelModel, names: Names): Promise<readonly string[]> {
   const refusal = await attempt(model, async (channel) => {
     const queue = await declareInstanceQueue(channel)
-    // Bound with a key of nobody, so that nothing comes.
-    await channel.bindQueue(queue, names.control, '*.beat')
+    for (const [exchange, key] of heardBy(names)) await channel.bindQueue(queue, exchange, key)
     await channel.consume(queue, () => {}, { noAck: true })
   })
   return refusal === undefined || refusal.code === 404 ? [] : [refusal.said]

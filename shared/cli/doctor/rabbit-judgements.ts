@@ -3,7 +3,7 @@ import type { Names } from '../../domain/names.ts'
 import { exchangesOf } from '../../broker/topology.ts'
 import { policiesOf } from '../topology/policies.ts'
 import { failure, ok, warning, type Finding } from './finding.ts'
-import type { RabbitFacts, SeenThing } from './rabbit-facts.ts'
+import { heardBy, type RabbitFacts, type SeenThing } from './rabbit-facts.ts'
 
 /** These want the right to configure even for a passive declaration. */
 const AWKWARD: ReadonlySet<string> = new Set(['4.2.6', '4.3.0'])
@@ -66,10 +66,14 @@ export function judgeRights(
   { user, refused, mayDeclare, management }: RabbitFacts,
   names: Names,
 ): Finding {
-  const fix = 'Set what "knell topology permissions" prints.'
-  if (refused.length > 0) return failure(`${user}: ${refused.join('; ')}`, fix)
   const lacking = management?.rights === undefined ? [] : lackingOf(management.rights, names)
-  if (lacking.length > 0) return failure(`${user} may not ${lacking.join(', ')}`, fix)
+  const problems = [...refused, ...(lacking.length > 0 ? [`it may not ${lacking.join(', ')}`] : [])]
+  if (problems.length > 0) {
+    return failure(
+      `${user}: ${problems.join('; ')}`,
+      'Set what "knell topology permissions" prints.',
+    )
+  }
   const much = mayDeclare ? '; it may declare as well, which only a deploy user needs' : ''
   const sure = management?.rights === undefined ? '; what it may publish is not told' : ''
   return ok(`${user} may do what notifiers and pollers do${much}${sure}`)
@@ -86,6 +90,7 @@ export function lackingOf({ permission, topics }: Permissions, names: Names): re
     ...exchangesOf(names).map((exchange) => ['write', exchange] as const),
     ['read', own],
     ['read', names.control],
+    ['read', names.revocations],
     ['read', dead],
   ]
   const keys: readonly [exchange: string, key: string][] = [
@@ -104,6 +109,11 @@ export function lackingOf({ permission, topics }: Permissions, names: Names): re
         topics.some((topic) => topic.exchange === exchange && !allows(topic.write, key)),
       )
       .map(([exchange, key]) => `publish ${key} to ${exchange}`),
+    ...heardBy(names)
+      .filter(([exchange, key]) =>
+        topics.some((topic) => topic.exchange === exchange && !allows(topic.read, key)),
+      )
+      .map(([exchange, key]) => `bind ${exchange} by ${key}`),
   ]
 }
 

@@ -2,7 +2,7 @@ import { failure, ok, warning, type Finding } from './finding.ts'
 import type { RedisFacts } from './redis-facts.ts'
 
 /** The numbers at which a judgement of Redis changes. */
-export const REDIS_LIMITS = {
+const REDIS_LIMITS = {
   version: 7,
   skewWarningMs: 1000,
   skewFailureMs: 10_000,
@@ -127,7 +127,7 @@ export function judgeShards({ shards }: RedisFacts, wanted: number): Finding {
       )
 }
 
-export function medianOf(values: readonly number[]): number {
+function medianOf(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
   return sorted[Math.floor(sorted.length / 2)] ?? 0
 }

@@ -79,6 +79,7 @@ function invitation({ engines, secret }: Up, notifier: string, poller: string): 
     `    -H 'Content-Type: application/json' -d '${JSON.stringify(body)}'`
   return `
 Knell runs. Notifier: ${notifier}  Poller: ${poller}
+Dashboard: ${notifier}/ops (log in with the key below)
 RabbitMQ: ${engines.amqpUrl}  Redis: ${engines.redisUrl}  Namespace: ${engines.namespace}
 API key of this run, for everything: ${secret}
 
@@ -90,10 +91,10 @@ ${post('/v1/revocations', { match: { sub: 'alice' }, reason: 'logout' })}
 
 ${post('/v1/check', { claims, header: {} })}
 
-The same from the command line (see docs/cli.md):
+In another terminal, the same from the command line (npx knell --help):
 
-  export KNELL_URL=${notifier} KNELL_API_KEY=${secret}
-  npx knell revoke --sub alice --reason logout
+  export KNELL_URL=${notifier} KNELL_API_KEY=${secret} \\
+    AMQP_URL=${engines.amqpUrl} REDIS_URL=${engines.redisUrl} NAMESPACE=${engines.namespace}
 
 Ctrl-C stops everything.`
 }

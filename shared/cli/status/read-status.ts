@@ -1,4 +1,5 @@
 import type { HealthReport } from '../../http/health.ts'
+import type { Queues } from './show-queues.ts'
 import { ApiProblem, type ApiClient } from '../client/api-client.ts'
 
 /** An instance, as `GET /v1/subscribers` shows it. */
@@ -29,13 +30,27 @@ export interface SweepReport {
   readonly [count: string]: unknown
 }
 
+/** What `GET /v1/overview` answers, as far as it is shown. */
+export interface Overview {
+  readonly enforced: {
+    readonly verdict: string
+    readonly reason?: string
+    readonly slowest: { readonly service: string; readonly instance: string } | null
+  }
+  readonly push: { readonly p50Ms: number | null; readonly p99Ms: number | null }
+  readonly revocationsPerSecond: number | null
+  readonly expiriesPerSecond: number | null
+  readonly tokensWaiting: number | null
+  readonly rules: number | null
+}
+
 /** Everything that `knell status` shows. What the process does not offer, or the key may not see, is absent. */
 export interface Status {
   readonly url: string
   readonly health: HealthReport
-  readonly overview?: Readonly<Record<string, unknown>>
+  readonly overview?: Overview
   readonly subscribers?: Subscribers
-  readonly queues?: Readonly<Record<string, unknown>>
+  readonly queues?: Queues
   readonly sweep?: SweepReport
   /** What could not be read, and why. */
   readonly missing: Readonly<Record<string, string>>

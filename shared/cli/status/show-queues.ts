@@ -1,6 +1,6 @@
 import { toTable } from '../terminal/table.ts'
 import { showDuration } from '../terminal/time.ts'
-import { showVerdict } from './show-status.ts'
+import { showVerdict } from './show-verdict.ts'
 
 /** What `GET /v1/queues` answers, as far as it is shown. */
 export interface Queues {

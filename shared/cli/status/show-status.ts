@@ -1,23 +1,21 @@
 import { paint } from '../terminal/colours.ts'
 import { toList, toTable } from '../terminal/table.ts'
 import { showDuration, showMs } from '../terminal/time.ts'
-import type { Status, SubscriberShown } from './read-status.ts'
-
-const colours = { ok: 'green', degraded: 'yellow', failing: 'red' } as const
-
-/** The state of the whole, painted. */
-export function showVerdict(verdict: string): string {
-  return paint(colours[verdict as keyof typeof colours] ?? 'dim', verdict)
-}
+import { showVerdict } from './show-verdict.ts'
+import type { Overview, Status, SubscriberShown } from './read-status.ts'
 
 /** One screen: health, who listens, what the last sweep caught. */
 export function showStatus(status: Status): string {
-  const { health, subscribers, sweep, missing } = status
+  const { health, overview, subscribers, queues, sweep, missing } = status
   const parts = [
     toList([
       ['notifier', `${status.url}  ${showVerdict(health.status)}`],
       ['store', health.store.ok ? 'ok' : (health.store.problem ?? 'not ok')],
       ['RabbitMQ', showBroker(health.broker)],
+      ['enforced', overview && showEnforced(overview)],
+      ['push', overview && showPush(overview)],
+      ['store holds', overview && showHeld(overview)],
+      ['queues', queues && `${showVerdict(queues.verdict)}  ${queues.reason ?? ''}`],
       ['subscribers', subscribers && countStates(subscribers.subscribers)],
       ['last sweep', sweep && `${showMs(sweep.at)}, caught ${caughtBy(sweep)}`],
     ]),
@@ -28,6 +26,32 @@ export function showStatus(status: Status): string {
   const gone = Object.entries(missing).map(([name, why]) => `${name}: ${why}`)
   if (gone.length > 0) parts.push(paint('dim', gone.join('\n')))
   return parts.join('\n\n')
+}
+
+function showEnforced({ enforced: { verdict, reason = '', slowest } }: Overview): string {
+  const last = slowest === null ? '' : `; slowest: ${slowest.service} ${slowest.instance}`
+  return `${showVerdict(verdict)}  ${reason}${last}`
+}
+
+function showPush({ push, revocationsPerSecond, expiriesPerSecond }: Overview): string {
+  const { p50Ms, p99Ms } = push
+  const how =
+    p50Ms === null ? 'nothing in the last minute' : `median ${p50Ms} ms, 99 % ${p99Ms ?? '?'} ms`
+  const perSecond = [
+    [revocationsPerSecond, 'revocations'],
+    [expiriesPerSecond, 'expiries'],
+  ].flatMap(([rate, what]) =>
+    rate === null ? [] : [`${Number(rate).toFixed(1)} ${what} a second`],
+  )
+  return [how, ...perSecond].join('; ')
+}
+
+function count(value: number | null): string {
+  return value?.toLocaleString('en') ?? '?'
+}
+
+function showHeld({ rules, tokensWaiting }: Overview): string {
+  return `${count(rules)} live rules, ${count(tokensWaiting)} registered tokens`
 }
 
 function showBroker({ ok, blocked, problem }: Status['health']['broker']): string {

@@ -1,6 +1,6 @@
-import { wire } from '../shown-schema.ts'
 import { checkTakes } from '../routes/check.ts'
 import { BOTH, json, type Call } from './call.ts'
+import { extended, shownRuleSchema } from './parts.ts'
 
 export const checkCalls: readonly Call[] = [
   {
@@ -12,7 +12,14 @@ export const checkCalls: readonly Call[] = [
       'For callers without a view. Without a header, answers header_needed where a kid matters.',
     scopes: ['feed:read'],
     ...checkTakes['POST /v1/check'],
-    answers: { 200: json('The decision, signed where answers are.', wire('decision.json')) },
+    answers: {
+      200: json(
+        'The decision, signed where answers are; with explain also the rules it rests on.',
+        extended('decision.json', {
+          properties: { rules: { type: 'array', items: shownRuleSchema } },
+        }),
+      ),
+    },
     codes: ['token_wrong_issuer'],
   },
 ]

@@ -44,3 +44,27 @@ export function extended(
 ): z.ZodType {
   return shown(z.unknown(), { extends: ref, ...more })
 }
+
+const ref = (name: string): object => ({ $ref: `common.json#/$defs/${name}` })
+
+/** A rule with the place at which it was last written, and cut-offs that are left off the wire. */
+export const shownRuleSchema: JsonSchema = {
+  extends: 'rule.json',
+  required: ['shard', 'epoch', 'seq'],
+  properties: {
+    shard: ref('shard'),
+    epoch: ref('epoch'),
+    seq: ref('seq'),
+    allCutoffs: {
+      description:
+        'Also those that another one dominates, with the ids of what was folded into them.',
+      type: 'array',
+      items: {
+        extends: 'rule.json#/$defs/cutoff',
+        properties: { folded: { type: 'array', items: { type: 'string' } } },
+      },
+    },
+  },
+}
+
+export const shownRule: z.ZodType = shown(z.unknown(), shownRuleSchema)

@@ -59,11 +59,11 @@ export const queueCalls: readonly Call[] = [
             }),
           ),
           sweep: z
-            .object({ agoMs: z.number().min(0), everyMs: z.number().min(0).optional() })
-            .optional(),
+            .object({ agoMs: z.number().min(0), everyMs: z.number().min(0).nullable() })
+            .nullable(),
           rabbitmq: z.object({
             readAt: part.timeMs,
-            alarms: z.array(z.string()).optional(),
+            alarms: z.array(z.string()).nullable(),
             leftOut: part.count,
             more: z.boolean(),
             up: z.boolean(),

@@ -3,27 +3,6 @@ import { ruleTakes } from '../routes/rules.ts'
 import { json, NOTIFIER, type Call } from './call.ts'
 import * as part from './parts.ts'
 
-const ref = (name: string): object => ({ $ref: `common.json#/$defs/${name}` })
-
-/** A rule with the place at which it was last written, and cut-offs that are left off the wire. */
-const shownRule = part.extended('rule.json', {
-  required: ['shard', 'epoch', 'seq'],
-  properties: {
-    shard: ref('shard'),
-    epoch: ref('epoch'),
-    seq: ref('seq'),
-    allCutoffs: {
-      description:
-        'Also those that another one dominates, with the ids of what was folded into them.',
-      type: 'array',
-      items: {
-        extends: 'rule.json#/$defs/cutoff',
-        properties: { folded: { type: 'array', items: { type: 'string' } } },
-      },
-    },
-  },
-})
-
 export const ruleCalls: readonly Call[] = [
   {
     call: 'GET /v1/revocations',
@@ -38,8 +17,12 @@ export const ruleCalls: readonly Call[] = [
       200: json(
         'With a match its rule; without, a page of live rules.',
         z.union([
-          z.object({ at: part.timeMs, match: part.match, rule: z.union([shownRule, z.null()]) }),
-          z.object({ rules: z.array(shownRule), next: z.string().optional() }),
+          z.object({
+            at: part.timeMs,
+            match: part.match,
+            rule: z.union([part.shownRule, z.null()]),
+          }),
+          z.object({ rules: z.array(part.shownRule), next: z.string().optional() }),
         ]),
       ),
     },

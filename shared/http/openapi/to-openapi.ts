@@ -1,6 +1,7 @@
+import type { z } from 'zod'
 import { errorCodes, type ErrorCode } from '../../domain/errors.ts'
 import type { Answer, Call, CallHeader } from '../calls/call.ts'
-import { refTo, type JsonSchema } from '../shown-schema.ts'
+import { refTo, shownAsOf, type JsonSchema } from '../shown-schema.ts'
 import { Components, type SchemaFiles } from './components.ts'
 import { toSchema } from './to-schema.ts'
 
@@ -94,7 +95,7 @@ function operationOf(call: Call, method: string): Record<string, unknown> {
       ? {}
       : {
           requestBody: {
-            required: true,
+            required: isRequired(body),
             content: {
               'application/json': { schema: toSchema(body, 'input') },
               ...(line === undefined
@@ -105,6 +106,11 @@ function operationOf(call: Call, method: string): Record<string, unknown> {
         }),
     responses: { ...answersOf(call.answers), ...problemsOf(call, method) },
   }
+}
+
+/** What the domain reads by itself is never left out. */
+function isRequired(body: z.ZodType): boolean {
+  return shownAsOf(body) !== undefined || !body.safeParse(undefined).success
 }
 
 /** The members of a query. Where others are taken too they are claims. */

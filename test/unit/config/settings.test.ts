@@ -43,6 +43,9 @@ describe('settings', () => {
       backlogMax: 10_000,
       logLevel: 'info',
       namespace: 'knell',
+      isOpsOn: true,
+      opsSessionMs: 28_800_000,
+      opsIdleMs: 3_600_000,
       storeStrict: false,
     })
     expect(redis.kind).to.equal('single')

@@ -74,6 +74,17 @@ describe('a live set', () => {
     expect(names(live, at(5))).to.deep.equal(['a'])
   })
 
+  it('says that it was told by a user whom the store has yet to learn of', () => {
+    const { user: _, ...unknown } = instance('a', [at(4)])
+    const live = setOf(unknown)
+    expect(live.isUnbound).to.equal(false)
+    live.hear(ack('a', [at(9)]), 110)
+    expect([live.isUnbound, names(live, at(5))]).to.deep.equal([true, ['a']])
+    live.count({ at: 120, isSettled: true, instances: [instance('a', [at(4)])] }, 120)
+    expect([live.isUnbound, names(live, at(5))]).to.deep.equal([false, []])
+    expect(live.floor(0)?.at).to.equal(110)
+  })
+
   it('keeps what was heard before the store knew of the instance', () => {
     const live = new LiveSet()
     live.hear(ack('a', [at(7)]), 90)

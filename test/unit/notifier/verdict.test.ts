@@ -30,7 +30,7 @@ function seen(more: Partial<Omit<Seen, 'instance'>> & { instance?: Partial<Insta
 
 function judge(instances: Seen[] | undefined, more: Partial<Evidence> = {}) {
   return judgeEnforcement({
-    seen: instances,
+    population: instances && { isSettled: true, seen: instances },
     unsentMs: 0,
     isBrokerUp: true,
     isBrokerBlocked: false,
@@ -109,6 +109,13 @@ describe('the verdict on enforcement', () => {
       {},
       'ok',
       /No instance/,
+    ],
+    [
+      'a store that has forgotten who listens',
+      [],
+      { population: { isSettled: false, seen: [] } },
+      'degraded',
+      /the store has begun a new term/,
     ],
     ['RabbitMQ away', [seen()], { isBrokerUp: false }, 'degraded', /RabbitMQ is away/],
     ['RabbitMQ blocked', [seen()], { isBrokerBlocked: true }, 'degraded', /blocks publishers/],

@@ -2,6 +2,7 @@ import { call, explain, type Answer } from '../api.ts'
 import { fill, h, type Child } from '../dom.ts'
 import { openDialog } from '../parts/dialog.ts'
 import { mark, type Tone } from '../parts/status.ts'
+import type { DryRun } from '../rules.ts'
 
 export interface Confirmation<T> {
   readonly title: string
@@ -76,7 +77,7 @@ export function confirm<T>(options: Confirmation<T>): void {
     const { tone, text } = options.result(answer.body)
     say(tone, text, [shown, ...fields, ...(gate === null ? [] : [gate])])
     act.remove()
-    cancel.textContent = 'Close'
+    cancel.textContent = 'Done'
     cancel.focus()
   }
 
@@ -88,11 +89,11 @@ export function confirm<T>(options: Confirmation<T>): void {
 }
 
 /** A dry run of a call, as a preview of it. */
-export async function dryRun<T>(
+export async function dryRun(
   path: string,
   body: object,
-  words: (answer: T) => readonly Child[],
+  words: (answer: DryRun) => readonly Child[],
 ): Promise<Answer<readonly Child[]>> {
-  const answer = await call<T>('POST', path, { ...body, dryRun: true })
+  const answer = await call<DryRun>('POST', path, { ...body, dryRun: true })
   return answer.ok ? { ok: true, body: words(answer.body) } : answer
 }

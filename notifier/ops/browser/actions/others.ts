@@ -65,7 +65,7 @@ export function askReplay(
 
 /** Sweeps at once, instead of at the next firing. */
 export function askSweep(): void {
-  confirm<SweepReport | { job: string }>({
+  confirm<{ job: string; report?: SweepReport }>({
     title: 'Sweep now?',
     preview: () =>
       Promise.resolve({
@@ -80,10 +80,10 @@ export function askSweep(): void {
       }),
     act: 'Sweep now',
     run: () => call('POST', '/v1/sweeps', { wait: true }),
-    result: (body) =>
-      'durationMs' in body
-        ? { tone: 'good', text: `Swept in ${count(body.durationMs)} ms: ${caughtText(body)}.` }
-        : { tone: 'good', text: 'The sweep is under way; its report shows here in a moment.' },
+    result: ({ report }) =>
+      report === undefined
+        ? { tone: 'attention', text: 'Asked for, but no poller has swept yet. Does one run?' }
+        : { tone: 'good', text: `Swept in ${count(report.durationMs)} ms: ${caughtText(report)}.` },
   })
 }
 

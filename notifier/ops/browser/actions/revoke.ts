@@ -3,7 +3,7 @@ import { fill, h } from '../dom.ts'
 import { enforcementOf } from '../enforcement.ts'
 import { matchText, type Match } from '../format.ts'
 import { openDialog } from '../parts/dialog.ts'
-import { isMass, type DryRun } from '../rules.ts'
+import { isMass } from '../rules.ts'
 import type { Context } from '../screen.ts'
 import { isRefused } from '../types.ts'
 import { blast } from './blast.ts'
@@ -100,8 +100,7 @@ function confirmRevoke(context: Work, kind: Kind, match: Match, body: object): v
   const what = kind === 'revoke' ? 'Revoked' : 'Held'
   confirm<Done>({
     title: `${kind === 'revoke' ? 'Revoke' : 'Hold'} ${matchText(match)}?`,
-    preview: () =>
-      dryRun<DryRun>('/v1/revocations', body, (found) => blast(found, liveOf(context))),
+    preview: () => dryRun('/v1/revocations', body, (found) => blast(found, liveOf(context))),
     act: kind === 'revoke' ? 'Revoke' : 'Hold',
     isDanger: true,
     word: isMass(match) ? wordOf(match, context.tenant) : undefined,

@@ -1,6 +1,5 @@
 import { call } from '../api.ts'
 import { matchText, type Match } from '../format.ts'
-import type { DryRun } from '../rules.ts'
 import type { Context } from '../screen.ts'
 import { blast } from './blast.ts'
 import { confirm, dryRun } from './confirm.ts'
@@ -33,7 +32,7 @@ function undo(
   const body = { ...what, tenant: context.tenant }
   confirm<Undone>({
     title,
-    preview: () => dryRun<DryRun>(path, body, (found) => blast(found, liveOf(context))),
+    preview: () => dryRun(path, body, (found) => blast(found, liveOf(context))),
     fields: [note.element],
     act: kind === 'release' ? 'Release' : 'Restore',
     run: () => {

@@ -7,6 +7,9 @@ import type { Context } from '../../screen.ts'
 import type { Topic } from '../../stream.ts'
 import { isRefused, type Refused, type Topics } from '../../types.ts'
 
+const HOUR = { seconds: 3600, ends: 'last' } as const
+const NEXT = { seconds: 3600, ends: 'first' } as const
+
 interface Drawn {
   readonly series: Series
   readonly summary: string
@@ -48,7 +51,7 @@ export function pushChart(context: Context): Part {
     { label: 'p99', colour: '--chart-2', isDashed: true },
   ]
   const label = 'Push latency over the last hour'
-  const drawing = chart({ label, lines, format: duration })
+  const drawing = chart({ label, lines, format: duration, span: HOUR })
   return chartPanel(context, 'overview', 'Push latency, last hour', drawing, ({ push }) => {
     const { hour } = push
     const seen = hour.filter(({ count: each }) => each > 0)
@@ -75,14 +78,14 @@ export function pushChart(context: Context): Part {
 export function expiryChart(context: Context): Part {
   const label = 'Expiries per second over the last hour'
   const lines = [{ label: 'per second', colour: '--chart-1', isFilled: true }]
-  const drawing = chart({ label, lines, format: short })
+  const drawing = chart({ label, lines, format: short, span: HOUR })
   return chartPanel(
     context,
     'overview',
     'Expiries per second, last hour',
     drawing,
     ({ hourExpiries }) => {
-      const most = Math.max(0, ...hourExpiries.map(({ perSecond }) => perSecond))
+      const most = Math.max(0, ...hourExpiries.map(({ perSecond }) => perSecond ?? 0))
       return {
         series: [
           hourExpiries.map(({ at }) => at / 1000),
@@ -106,11 +109,11 @@ export function expiryChart(context: Context): Part {
 export function dueChart(context: Context): Part {
   const label = 'Tokens due in each minute of the next hour'
   const lines = [{ label: 'tokens', colour: '--chart-1' }]
-  const drawing = chart({ label, lines, kind: 'bars', format: count, isWhole: true })
+  const drawing = chart({ label, lines, kind: 'bars', format: count, isWhole: true, span: NEXT })
   return chartPanel(context, 'due', 'Due in the next hour', drawing, ({ at, minutes }) => {
     const all = minutes.reduce((sum, each) => sum + each, 0)
     const most = Math.max(0, ...minutes)
-    const from = Math.floor(at / 60_000) * 60
+    const from = Math.floor(at / 1000)
     return {
       series: [minutes.map((_, minute) => from + minute * 60), minutes],
       summary: `${label}: ${plural(all, 'token')} in all, at most ${count(most)} in a minute, at ${minuteOf(from + minutes.indexOf(most) * 60)}.`,

@@ -1,11 +1,9 @@
-import { count, duration, short, time } from '../../format.ts'
-import { figure, figures } from '../../parts/figure.ts'
+import { count, duration, NONE, short, time } from '../../format.ts'
+import { figure, figures, type Figure } from '../../parts/figure.ts'
 import type { Part } from '../../parts/part.ts'
-import { caughtBy } from '../../sweeps.ts'
+import { areCounted } from '../../queues.ts'
 import type { Context } from '../../screen.ts'
-import { isRefused } from '../../types.ts'
-
-const HOUR_MS = 3_600_000
+import { isRefused, type Overview } from '../../types.ts'
 
 /** The numbers that are looked at first. */
 export function keyFigures({ stream }: Context): Part {
@@ -15,45 +13,39 @@ export function keyFigures({ stream }: Context): Part {
   const sweeps = figure('Caught by sweeps')
   const dead = figure('Dead letters')
   const due = figure('Due in the next hour')
+  let wasOverdue = false
   const ends = [
     stream.on('overview', (data) => {
       if (isRefused(data)) {
-        for (const each of [push, pushWorst, expiries]) each.show('–', 'not offered here')
+        for (const each of [push, pushWorst, expiries, sweeps]) each.show(NONE, 'not for this key')
         return
       }
-      const { push: now, expiriesPerSecond } = data
-      push.show(duration(now.p50Ms), now.p50Ms === null ? 'nothing pushed of late' : 'now')
-      pushWorst.show(duration(now.p99Ms), now.p99Ms === null ? 'nothing pushed of late' : 'now')
-      expiries.show(short(expiriesPerSecond), 'announced')
-    }),
-    stream.on('sweeps', (data) => {
-      if (isRefused(data)) return sweeps.show('–', 'not for this key')
-      const { sweeps: all } = data
-      const [last] = all
-      if (last === undefined)
-        return sweeps.show('–', 'no sweep yet: is a poller running?', 'attention')
-      const since = last.at - HOUR_MS
-      const caught = all
-        .filter(({ at }) => at >= since)
-        .reduce((sum, each) => sum + caughtBy(each), 0)
-      const note = `in the last hour; last sweep ${time(last.at)}`
-      return sweeps.show(count(caught), note, caught > 0 ? 'attention' : 'good')
+      const { push: now, expiriesPerSecond, sweeps: swept } = data
+      const note = now.count === 0 ? 'nothing pushed in the last minute' : 'in the last minute'
+      push.show(duration(now.p50Ms), note)
+      pushWorst.show(duration(now.p99Ms), note)
+      expiries.show(expiriesPerSecond === null ? NONE : short(expiriesPerSecond), 'announced')
+      showSweeps(sweeps, swept)
     }),
     stream.on('queues', (data) => {
-      if (isRefused(data)) return dead.show('–', 'not offered here')
+      if (isRefused(data)) return dead.show(NONE, 'not for this key')
       const { queues } = data
       const letters = queues
         .filter(({ kind }) => kind === 'dead')
         .reduce((sum, { messages }) => sum + (messages ?? 0), 0)
+      if (!areCounted(data)) return dead.show(NONE, 'not known while RabbitMQ is away')
       const note = letters > 0 ? 'handlers gave up on these' : 'handlers gave up on nothing'
       return dead.show(count(letters), note, letters > 0 ? 'bad' : 'good')
     }),
     stream.on('due', (data) => {
-      if (isRefused(data)) return due.show('–', 'not offered here')
+      if (isRefused(data)) return due.show(NONE, 'not for this key')
       const { minutes, overdue } = data
       const all = minutes.reduce((sum, each) => sum + each, 0)
-      const note = overdue > 0 ? `tokens; ${count(overdue)} overdue` : 'registered tokens expire'
-      return due.show(count(all), note, overdue > 0 ? 'attention' : undefined)
+      // A second that has only just passed is not drained yet: overdue is what was so before as well.
+      const isOverdue = overdue > 0 && wasOverdue
+      wasOverdue = overdue > 0
+      const note = isOverdue ? `tokens; ${count(overdue)} overdue` : 'registered tokens expire'
+      return due.show(count(all), note, isOverdue ? 'attention' : undefined)
     }),
   ]
   return {
@@ -62,4 +54,13 @@ export function keyFigures({ stream }: Context): Part {
       for (const end of ends) end()
     },
   }
+}
+
+/** Nothing caught is as it should be; no sweep at all is not. */
+function showSweeps(shown: Figure, sweeps: Overview['sweeps']): void {
+  if (sweeps === null) return shown.show(NONE, 'the store does not say')
+  const { caught, lastAt } = sweeps
+  if (lastAt === null) return shown.show(NONE, 'no sweep: does a poller run?', 'attention')
+  const note = `in the last hour; last sweep ${time(lastAt)}`
+  return shown.show(count(caught), note, caught > 0 ? 'attention' : 'good')
 }

@@ -16,9 +16,9 @@ export function recentPanel({ stream }: Context): Part {
     [
       { title: 'When', cell: ({ at }) => time(at) },
       { title: 'Match', cell: matchCell },
+      { title: 'Enforced', cell: enforcedCell },
       { title: 'What', cell: ({ kind }) => kind },
       { title: 'Reason', cell: ({ reason }) => reason ?? '–' },
-      { title: 'Enforced', cell: enforcedCell },
     ],
     ({ tenant, shard, epoch, seq, match }) =>
       `${tenant} ${shard} ${epoch} ${seq} ${JSON.stringify(match)}`,

@@ -1,17 +1,31 @@
 import { explain } from '../../api.ts'
 import { fill, h, setText } from '../../dom.ts'
-import { enforcementOf, lagText, nameOf, type Enforcement } from '../../enforcement.ts'
+import { enforcementOf, lagText, nameOf } from '../../enforcement.ts'
+import { count } from '../../format.ts'
 import type { Part } from '../../parts/part.ts'
-import { mark } from '../../parts/status.ts'
+import { mark, type Tone } from '../../parts/status.ts'
+import { toneOfVerdict } from '../../queues.ts'
 import type { Context } from '../../screen.ts'
-import { isRefused } from '../../types.ts'
+import { isRefused, type Overview, type Slowest, type Subscribers } from '../../types.ts'
 
-/** The answer to the one question that brings somebody here: is everything enforced? */
-export function verdict({ stream }: Context): Part {
+interface Shown {
+  readonly tone: Tone
+  readonly headline: string
+  readonly detail: string
+  readonly live: number
+  readonly stale: number
+  readonly slowest: Slowest | null | undefined
+}
+
+/**
+ * The answer to the one question that brings somebody here: is everything enforced? Of all tenants,
+ * where the key is for all of them; else of the tenant that is shown.
+ */
+export function verdict({ stream, session }: Context): Part {
   const headline = h('p', { class: 'verdict-headline' }, 'Looking …')
   const detail = h('p', { class: 'verdict-detail' })
   const sign = h('div', { class: 'verdict-sign' }, mark('unknown'))
-  const [live, stale, slowest] = [h('dd'), h('dd'), h('dd')]
+  const [live, stale, slowest] = [h('dd'), h('dd'), h('dd', { class: 'slowest' })]
   const element = h(
     'section',
     { class: 'verdict verdict-unknown', 'aria-label': 'Is everything enforced?' },
@@ -25,27 +39,56 @@ export function verdict({ stream }: Context): Part {
       h('div', {}, h('dt', {}, 'Slowest'), slowest),
     ),
   )
-  let shown = ''
-  const end = stream.on('subscribers', (data) => {
-    if (isRefused(data)) {
-      setText(headline, 'Unknown')
-      setText(detail, explain(data.problem))
-      return
-    }
-    const found = enforcementOf(data.subscribers)
+  let tone: Tone = 'unknown'
+  const show = (found: Shown): void => {
     setText(headline, found.headline)
     setText(detail, found.detail)
-    setText(live, String(found.live.length))
-    setText(stale, String(found.stale.length))
-    setText(slowest, slowestText(found))
-    if (found.tone === shown) return
-    shown = found.tone
-    element.className = `verdict verdict-${found.tone}`
-    fill(sign, mark(found.tone))
-  })
+    setText(live, count(found.live))
+    setText(stale, count(found.stale))
+    setText(slowest, slowestText(found.slowest))
+    if (found.tone === tone) return
+    ;({ tone } = found)
+    element.className = `verdict verdict-${tone}`
+    fill(sign, mark(tone))
+  }
+  const end = session.ofAllTenants
+    ? stream.on('overview', (data) =>
+        isRefused(data) ? show(unknown(explain(data.problem))) : show(ofAll(data)),
+      )
+    : stream.on('subscribers', (data) =>
+        isRefused(data) ? show(unknown(explain(data.problem))) : show(ofTenant(data)),
+      )
   return { element, end }
 }
 
-function slowestText({ slowest }: Enforcement): string {
-  return slowest === undefined ? '–' : `${nameOf(slowest)}: ${lagText(slowest)}`
+const headlines = {
+  ok: 'Enforced everywhere',
+  degraded: 'Enforced, but something is wrong',
+  failing: 'Not enforced everywhere',
+} as const
+
+function ofAll({ enforced }: Overview): Shown {
+  const { verdict: word, reason, live, stale, slowest } = enforced
+  const isAlone = word === 'ok' && live === 0
+  return {
+    tone: isAlone ? 'unknown' : toneOfVerdict(word),
+    headline: isAlone ? 'Nobody listens yet' : headlines[word],
+    detail: reason,
+    live,
+    stale,
+    slowest,
+  }
+}
+
+function ofTenant({ subscribers }: Subscribers): Shown {
+  const found = enforcementOf(subscribers)
+  return { ...found, live: found.live.length, stale: found.stale.length }
+}
+
+function unknown(detail: string): Shown {
+  return { tone: 'unknown', headline: 'Unknown', detail, live: 0, stale: 0, slowest: null }
+}
+
+function slowestText(slowest: Shown['slowest']): string {
+  return slowest === null || slowest === undefined ? '–' : `${nameOf(slowest)}: ${lagText(slowest)}`
 }

@@ -4,7 +4,13 @@ import { clearProblem, empty, panel, showProblem } from '../../parts/panel.ts'
 import type { Part } from '../../parts/part.ts'
 import { badge } from '../../parts/status.ts'
 import { table, type Cell } from '../../parts/table.ts'
-import { servicesIn, toneOfVerdict, type ServiceWork } from '../../queues.ts'
+import {
+  areCounted,
+  NOT_COUNTED,
+  servicesIn,
+  toneOfVerdict,
+  type ServiceWork,
+} from '../../queues.ts'
 import type { Context } from '../../screen.ts'
 import { isRefused } from '../../types.ts'
 
@@ -37,10 +43,12 @@ export function workPanel({ stream }: Context): Part {
       return fill(
         body,
         verdict,
-        empty(
-          'No service has a queue',
-          'A service that adds a handler gets one, which keeps its events while it is away.',
-        ),
+        areCounted(data)
+          ? empty(
+              'No service has a queue',
+              'A service that adds a handler gets one, which keeps its events while it is away.',
+            )
+          : empty(...NOT_COUNTED),
       )
     }
     if (rows.element.parentNode !== body) fill(body, verdict, rows.element)

@@ -4,7 +4,7 @@ import { clearProblem, empty, panel, showProblem } from '../../parts/panel.ts'
 import type { Part } from '../../parts/part.ts'
 import { badge } from '../../parts/status.ts'
 import { table } from '../../parts/table.ts'
-import { toneOfVerdict } from '../../queues.ts'
+import { areCounted, NOT_COUNTED, toneOfVerdict } from '../../queues.ts'
 import type { Context } from '../../screen.ts'
 import { isRefused, type QueueRow, type Queues } from '../../types.ts'
 
@@ -81,20 +81,21 @@ export function rabbitPanel(context: Context): Part {
   )
   const note = h('p', { class: 'panel-note' })
   let isShown = false
-  return part(context, 'RabbitMQ', ({ queues, offered }) => {
+  return part(context, 'RabbitMQ', (report) => {
+    const { queues, offered } = report
     // Each service has several steps of retries, which are nearly always empty.
     const told = queues.filter(({ kind, messages }) => kind !== 'retry' || messages !== 0)
     rows.show(told)
     fill(note, hiddenText(queues.length - told.length), offeredText(offered))
     if (queues.length === 0) {
       isShown = false
-      return [
-        empty(
-          'No service has a queue',
-          'A service that adds a handler gets one. Queues of instances come and go, and are not counted without the management plugin.',
-        ),
-        note,
-      ]
+      const nothing = areCounted(report)
+        ? empty(
+            'No service has a queue',
+            'A service that adds a handler gets one. Queues of instances come and go, and are not counted without the management plugin.',
+          )
+        : empty(...NOT_COUNTED)
+      return [nothing, note]
     }
     if (isShown) return undefined
     isShown = true
