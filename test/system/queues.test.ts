@@ -1,32 +1,19 @@
 import { expect } from 'chai'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { env } from 'node:process'
 import type { PrivateEngine } from '../../shared/cli/engines/private-engine.ts'
 import type { KnellProcess } from '../../shared/cli/processes.ts'
-import type { Subscriber } from '../../shared/subscriber/index.ts'
 import type { QueueCount } from '../../shared/queues/queue-count.ts'
-import type { QueueReport } from '../../shared/queues/queue-health.ts'
-import { startRedis } from '../../shared/cli/engines/private-redis.ts'
-import { openAmqp } from '../support/amqp.ts'
-import { engineUrl } from '../support/store.ts'
 import { readSamples } from '../../shared/queues/samples.ts'
+import { blocksIn } from '../support/doc-blocks.ts'
 import { foreignMetrics } from '../support/foreign-metrics.ts'
-import { eventually } from '../support/eventually.ts'
 import { scrape } from '../support/metrics.ts'
 import { startMonitoredRabbit } from '../support/monitored-rabbit.ts'
+import { queuesOf, reasonsOf, untilQueues } from '../support/queue-report.ts'
+import { knellFile, runProgram } from '../support/run-knell.ts'
 import { call, createSystem, type TestSystem } from '../support/system.ts'
-
-/** What `GET /v1/queues` of a process answers. */
-async function queuesOf(
-  process: { readonly url: string },
-  { apiKey }: { readonly apiKey: string },
-): Promise<QueueReport> {
-  const { status, body } = await call(process, apiKey, '/v1/queues')
-  expect(status).to.equal(200)
-  return body as unknown as QueueReport
-}
-
-function reasonsOf({ parts }: QueueReport, name: string): readonly string[] {
-  return parts.find(({ part }) => part === name)?.reasons ?? []
-}
 
 /** A user of RabbitMQ with a tag and no right, whose password is "secret". */
 async function addUser(management: string, name: string, tags: string): Promise<void> {
@@ -46,27 +33,6 @@ async function addUser(management: string, name: string, tags: string): Promise<
     })
     expect(ok, path).to.equal(true)
   }
-}
-
-/** Asks until the answer is as it should be: sources tell some seconds late, and their answers are kept for ten. */
-async function until(
-  process: { readonly url: string },
-  system: { readonly apiKey: string },
-  accepts: (report: QueueReport) => boolean,
-): Promise<QueueReport> {
-  let last: QueueReport | undefined
-  try {
-    await eventually(
-      async () => {
-        last = await queuesOf(process, system)
-        return accepts(last)
-      },
-      { timeoutMs: 60_000, intervalMs: 200 },
-    )
-  } catch (error) {
-    throw new Error(`The last answer was ${JSON.stringify(last)}`, { cause: error })
-  }
-  return last as QueueReport
 }
 
 describe('GET /v1/queues', function () {
@@ -103,7 +69,7 @@ describe('GET /v1/queues', function () {
 
     it('says that all is well, and who told', async () => {
       for (const process of [notifier, poller]) {
-        const report = await until(process, system, ({ verdict }) => verdict === 'ok')
+        const report = await untilQueues(process, system, ({ verdict }) => verdict === 'ok')
         expect(report.reason).to.equal('Everything that can be seen is well.')
         expect(report.rabbitmq).to.include({ up: true, blocked: false })
         expect(report.rabbitmq.alarms).to.deep.equal([])
@@ -130,7 +96,7 @@ describe('GET /v1/queues', function () {
       for (const sub of ['a', 'b', 'c']) await revoke(sub)
       const deadLetters = '3 dead letters of orders; replay or drop them'
       for (const process of [notifier, poller]) {
-        const report = await until(process, system, (found) =>
+        const report = await untilQueues(process, system, (found) =>
           reasonsOf(found, 'queues').includes(deadLetters),
         )
         expect(report.verdict).to.equal('degraded')
@@ -145,7 +111,7 @@ describe('GET /v1/queues', function () {
         [notifier, 'management'],
         [poller, 'prometheus'],
       ] as const) {
-        const report = await until(process, system, (found) =>
+        const report = await untilQueues(process, system, (found) =>
           reasonsOf(found, 'queues').includes(`no consumer on ${name} with 2 messages`),
         )
         const own = report.queues.find(({ kind }) => kind === 'service') as QueueCount
@@ -168,6 +134,30 @@ describe('GET /v1/queues', function () {
       }
     })
 
+    it('is what the first minute of the runbooks shows', async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'knell-runbooks-'))
+      writeFileSync(join(folder, 'key'), system.apiKey)
+      writeFileSync(join(folder, 'knell'), `#!/bin/sh\nexec node ${knellFile} "$@"\n`, {
+        mode: 0o755,
+      })
+      const here = blocksIn('docs/runbooks.md')
+        .map(({ text }) => text)
+        .join('\n')
+        .replaceAll('https://knell.example', notifier.url)
+        .replaceAll('/run/secrets/knell-ops', join(folder, 'key'))
+      expect(here).to.include('knell doctor').and.include('curl')
+      const PATH = `${folder}:${env['PATH']}`
+      const { out, err } = await runProgram('sh', ['-c', here], { env: { ...system.env, PATH } })
+      expect(err).to.equal('')
+      // Of knell queues, and of the same call by curl.
+      expect(out.split('no consumer on').length - 1, out).to.be.at.least(2)
+      expect(out)
+        .to.match(/eviction/)
+        .and.include('"subscribers"')
+        .and.include('"status":"ok"')
+      rmSync(folder, { recursive: true })
+    })
+
     it('is beside a RabbitMQ that has the metrics which rules and dashboard take from it', async () => {
       const response = await fetch(`${prometheus}/metrics`, { headers: { connection: 'close' } })
       const found = new Set(readSamples(await response.text()).map(({ name }) => name))
@@ -186,124 +176,19 @@ describe('GET /v1/queues', function () {
       ].join(' ')
       const other = await system.start('poller', { API_KEYS: keys, RABBITMQ_MANAGEMENT_URL: wrong })
       const reason = 'it refuses the login (401)'
-      const report = await until(other, { apiKey: 'all-tenants-secret-0' }, ({ queues }) => {
+      const report = await untilQueues(other, { apiKey: 'all-tenants-secret-0' }, ({ queues }) => {
         return queues.length === 7
       })
       expect(report.offered.management).to.deep.equal({ state: 'failed', reason })
       expect(report.verdict).to.equal('degraded')
       const refused = `RabbitMQ’s management cannot be read: ${reason}`
-      expect(reasonsOf(report, 'rabbitmq')).to.deep.equal([refused])
+      expect(reasonsOf(report, 'rabbitmq')).to.include(refused)
       expect(new Set(report.queues.map(({ source }) => source))).to.deep.equal(new Set(['amqp']))
       for (const secret of ['one-tenant-secret-01', 'feed-reader-secret']) {
         const { status, body } = await call(other, secret, '/v1/queues')
         expect(status).to.equal(403)
         expect(body).to.include({ code: 'forbidden' })
       }
-    })
-  })
-
-  describe('without any plug-in', () => {
-    let system: TestSystem
-    let notifier: KnellProcess
-    let subscriber: Subscriber
-
-    before(async () => {
-      system = createSystem()
-      notifier = await system.start('notifier')
-      await system.start('poller')
-    })
-    after(() => system.stop())
-
-    it('asks RabbitMQ itself, and tells of alarms no more than that they are not offered', async () => {
-      subscriber = await system.subscribe({ service: 'mailer' })
-      await subscriber.handle(['revoked'], () => {})
-      const name = `${system.namespace}.service.mailer`
-      const report = await until(notifier, system, ({ queues, verdict }) => {
-        return queues.length === 7 && verdict === 'ok'
-      })
-      expect(report.queues.find((queue) => queue.name === name)).to.deep.equal({
-        name,
-        service: 'mailer',
-        kind: 'service',
-        messages: 0,
-        ready: 0,
-        consumers: 1,
-        source: 'amqp',
-      })
-      for (const offer of Object.values(report.offered)) {
-        expect(offer).to.deep.equal({ state: 'not_offered', reason: 'not configured' })
-      }
-      expect(report.rabbitmq).to.include({ up: true, blocked: false })
-      expect(report.rabbitmq).to.not.have.property('alarms')
-    })
-
-    it('misses a queue that somebody has deleted', async () => {
-      await subscriber.close()
-      const amqp = await openAmqp(engineUrl('AMQP_URL'))
-      const name = `${system.namespace}.service.mailer`
-      await amqp.use((channel) => channel.deleteQueue(name))
-      await amqp.close()
-      const gone = `the queue ${name} is gone; an instance with handlers makes it anew`
-      const report = await until(notifier, system, ({ reason }) => reason === gone)
-      expect(report.rabbitmq.missing).to.deep.equal([name])
-    })
-  })
-
-  describe('of a RabbitMQ that has an alarm, and a store that is lost', () => {
-    let rabbit: PrivateEngine
-    let redis: PrivateEngine
-    let system: TestSystem
-    let notifier: KnellProcess
-
-    before(async () => {
-      redis = await startRedis()
-      const memory = '-rabbit vm_memory_high_watermark 0.00001'
-      const monitored = await startMonitoredRabbit([memory])
-      rabbit = monitored.rabbit
-      system = createSystem({ AMQP_URL: rabbit.url, REDIS_URL: redis.url })
-      notifier = await system.start('notifier', { RABBITMQ_MANAGEMENT_URL: monitored.management })
-      await system.start('poller', { RABBITMQ_PROMETHEUS_URL: monitored.prometheus })
-    })
-    after(async () => {
-      await system.stop()
-      await rabbit.stop()
-      await redis.stop()
-    })
-
-    it('says since when entries wait, and why', async () => {
-      const match = { sub: 'somebody' }
-      const { status } = await call(notifier, system.apiKey, '/v1/revocations', { match })
-      expect(status).to.equal(201)
-      const waits = /^the oldest unsent entry of revocations waits for 1\d s: RabbitMQ is blocked$/
-      const report = await until(notifier, system, (found) =>
-        reasonsOf(found, 'relay').some((reason) => waits.test(reason)),
-      )
-      expect(report.verdict).to.equal('degraded')
-      expect(reasonsOf(report, 'rabbitmq').join('\n')).to.match(
-        /RabbitMQ has an alarm \(memory on .+\): it takes no messages/,
-      )
-      const [revocations] = report.feed
-      expect(revocations).to.include({ log: 'revocations', tail: 1, unsent: 1, mostUnsent: 1 })
-      expect(revocations?.oldestUnsentMs).to.be.within(10_000, 20_000)
-    })
-
-    it('hears of the alarm from the Prometheus plugin as well', async () => {
-      const [, poller] = system.urls()
-      const report = await until({ url: String(poller) }, system, ({ rabbitmq }) =>
-        Boolean(rabbitmq.alarms?.includes('memory')),
-      )
-      expect(report.offered.alarms).to.deep.equal({ state: 'offered', reason: '' })
-    })
-
-    it('is failing without its store, and answers all the same', async () => {
-      await redis.signal('SIGKILL')
-      const report = await until(notifier, system, ({ verdict }) => verdict === 'failing')
-      expect(report.reason).to.match(/^the store does not answer: /)
-      // Which looks once a second.
-      await eventually(async () => {
-        const { status, body } = await call(notifier, system.apiKey, '/readyz')
-        return status === 503 && body['status'] === 'failing'
-      })
     })
   })
 })
