@@ -76,7 +76,7 @@ export class Overviews {
 
   async read(): Promise<Overview> {
     const { population, totals, broker, settings } = this.#services
-    const [at, seen, all, reports] = await Promise.all([
+    const [at, people, all, reports] = await Promise.all([
       known(this.#now()),
       known(population.read(MAX_AGE_MS)),
       known(totals.read(MAX_AGE_MS)),
@@ -86,7 +86,7 @@ export class Overviews {
     const last = hour.at(-1)
     return {
       at: Math.round(at ?? Date.now()),
-      enforced: this.#judge(seen, all, settings.beatMs),
+      enforced: this.#judge(people, all, settings.beatMs),
       push: {
         ...this.#history.now(),
         hour: hour.map(({ at, p50Ms, p99Ms, count }) => ({ at, p50Ms, p99Ms, count })),
@@ -100,7 +100,7 @@ export class Overviews {
       rules: all?.rules ?? null,
       sweeps: reports === undefined ? null : sweepsOf(reports),
       broker: { up: broker.isUp, blocked: broker.isBlocked },
-      store: { up: seen !== undefined },
+      store: { up: people !== undefined },
     }
   }
 
