@@ -32,7 +32,7 @@ export const recentCalls: readonly Call[] = [
     answers: {
       200: json(
         'Newest first. What this notifier did not see itself is null.',
-        z.object({ recent: z.array(change) }),
+        z.object({ settled: z.boolean(), recent: z.array(change) }),
       ),
     },
   },

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { checkout } from '../../shared/cli/checkout.ts'
 import { freePort } from '../../shared/cli/engines/free-port.ts'
+import { endAfterDeath } from './end-after-death.ts'
 import { eventually } from './eventually.ts'
 import { get } from './http-call.ts'
 
@@ -51,7 +52,8 @@ export async function openNginx(nginx: string, agentUrl: string): Promise<Guarde
   // One process, so that it runs as whoever may use the socket, and ends with one signal.
   const main = 'daemon off; master_process off; pid nginx.pid;'
   const args = ['-p', folder, '-c', 'nginx.conf', '-e', 'stderr', '-g', main]
-  const child = spawn(nginx, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawn(nginx, args, { detached: true, stdio: ['ignore', 'ignore', 'pipe'] })
+  const forget = endAfterDeath(child)
   let errors = ''
   child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()))
   const closed = once(child, 'close')
@@ -75,6 +77,7 @@ export async function openNginx(nginx: string, agentUrl: string): Promise<Guarde
     async stop() {
       child.kill('SIGTERM')
       await closed
+      forget()
       service.closeAllConnections()
       service.close()
       rmSync(folder, { recursive: true, force: true })

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { request, type IncomingHttpHeaders } from 'node:http'
 import { createInterface } from 'node:readline'
+import { endAfterDeath } from './end-after-death.ts'
 import { eventually } from './eventually.ts'
 import type { TestSystem } from './system.ts'
 import { textOf } from './http-call.ts'
@@ -23,13 +24,18 @@ export interface SpawnedAgent {
 export function runAgent(args: readonly string[], env: Env): Omit<SpawnedAgent, 'url'> {
   const child = spawn(process.execPath, [knellFile, 'agent', ...args], {
     env: { PATH: process.env['PATH'], ...env },
+    detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  const forget = endAfterDeath(child)
   const output: string[] = []
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => output.push(line))
   }
-  const ended = once(child, 'close').then(([code]) => code as number | null)
+  const ended = once(child, 'close').then(([code]) => {
+    forget()
+    return code as number | null
+  })
   return { output, ended, kill: (signal) => void child.kill(signal) }
 }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { pathToFileURL } from 'node:url'
 import { compiled } from '../../shared/cli/checkout.ts'
+import { endAfterDeath } from './end-after-death.ts'
 import { eventually } from './eventually.ts'
 import { exampleIn } from './example-in.ts'
 import type { TestSystem } from './system.ts'
@@ -60,9 +61,11 @@ export function openTracing(name: string): {
           ...env,
           ...more,
         },
+        detached: true,
         stdio: ['ignore', 'pipe', 'pipe'],
       })
       children.push(child)
+      child.once('close', endAfterDeath(child))
       const output: string[] = []
       for (const stream of [child.stdout, child.stderr]) {
         createInterface({ input: stream }).on('line', (line) => output.push(line))

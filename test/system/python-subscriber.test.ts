@@ -135,7 +135,8 @@ describe('a subscriber in Python', function () {
     const before = await service.status()
     await away.cut()
     const { body } = await revoke({ sub: 'dave' }, forPython)
-    expect(body['enforced']).to.include({ done: true })
+    const seen = JSON.stringify([body, await service.status()])
+    expect(body['enforced'], seen).to.include({ done: true })
     expect(await codeOf({ sub: 'dave' })).to.equal('revoked')
     expect(await service.status()).to.include({ push: false, missing: false })
     await away.resume()
@@ -172,7 +173,7 @@ describe('a subscriber in Python', function () {
       const states = (body['subscribers'] as { state: string }[]).map(({ state }) => state)
       return states.every((state) => state === 'gone' || state === 'leaving')
     }
-    await eventually(isGone, { what: 'the store to hear that it has left' })
+    await eventually(isGone, { what: 'the store to hear that it has left', timeoutMs: 45_000 })
     const { body } = await revoke({ sub: 'heidi' }, { for: 'all', timeoutMs: 10_000 })
     expect(body['enforced']).to.include({ live: 0 })
   })

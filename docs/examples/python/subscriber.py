@@ -321,7 +321,7 @@ class Subscriber:
             answer(self.decide(question["claims"], question.get("header")) if is_check else self.status())
         self.stopping.set()
         self.wake.set()
-        threads[0].join(timeout=2)
+        threads[0].join(timeout=5)
         if not self.has_left:
             self.post(self.ack("leaving"))
 

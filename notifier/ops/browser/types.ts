@@ -115,6 +115,7 @@ export interface Overview {
   }
   readonly expiriesPerSecond: number | null
   readonly hourExpiries: readonly { readonly at: number; readonly perSecond: number | null }[]
+  readonly outbox: Readonly<Record<'revocations' | 'expiries', { readonly unsent: number }>> | null
   readonly tokensWaiting: number | null
   readonly rules: number | null
   readonly sweeps: { readonly caught: number; readonly lastAt: number | null } | null

@@ -59,11 +59,11 @@ export const queueCalls: readonly Call[] = [
             }),
           ),
           sweep: z
-            .object({ agoMs: z.number().min(0), everyMs: z.number().min(0).nullable() })
-            .nullable(),
+            .object({ agoMs: z.number().min(0), everyMs: z.number().min(0).optional() })
+            .optional(),
           rabbitmq: z.object({
             readAt: part.timeMs,
-            alarms: z.array(z.string()).nullable(),
+            alarms: z.array(z.string()).optional(),
             leftOut: part.count,
             more: z.boolean(),
             up: z.boolean(),

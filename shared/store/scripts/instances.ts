@@ -37,6 +37,25 @@ local function keep(field, details, staleness)
   else details.maxStalenessMs = math.max(known or 0, tonumber(staleness)) end
   redis.call('HSET', KEYS[2], field, cjson.encode(details))
 end
+-- An instance's positions never go back, so what names a lower one was said earlier, however late it comes:
+-- acks wait to be written together, and a pull overtakes them.
+local function isOlder(text, than)
+  local said, known = cjson.decode(text), cjson.decode(than)
+  local places, same = said.p or {}, true
+  for i, place in ipairs(known.p or {}) do
+    local term, seq = string.match(place, '^(%d+)-(%d+)$')
+    local saidTerm, saidSeq = string.match(places[i] or '0-0', '^(%d+)-(%d+)$')
+    local byTerm = tonumber(saidTerm) - tonumber(term)
+    local bySeq = tonumber(saidSeq) - tonumber(seq)
+    if byTerm < 0 or (byTerm == 0 and bySeq < 0) then return true end
+    same = same and byTerm == 0 and bySeq == 0
+  end
+  return same and #places == #(known.p or {}) and (said.at or 0) < (known.at or 0)
+end
+local function note(field, text)
+  local known = redis.call('HGET', KEYS[3], field)
+  if not known or not isOlder(text, known) then redis.call('HSET', KEYS[3], field, text) end
+end
 `
 
 /**
@@ -54,7 +73,7 @@ details = details or { joinedAt = s.now }
 details.key = ARGV[4]
 keep(field, details, ARGV[3])
 redis.call('ZADD', KEYS[4], int(s.now), field)
-if ARGV[5] ~= '' then redis.call('HSET', KEYS[3], field, ARGV[5]) end
+if ARGV[5] ~= '' then note(field, ARGV[5]) end
 return int(s.now)
 `
 
@@ -83,7 +102,7 @@ for i = 3, #ARGV, 6 do
     details[who] = name
     keep(field, details, ARGV[i + 1])
     redis.call('ZADD', KEYS[4], int(s.now), field)
-    redis.call('HSET', KEYS[3], field, ARGV[i + 5])
+    note(field, ARGV[i + 5])
   end
   answers[#answers + 1] = answer
 end

@@ -122,10 +122,39 @@ describe('the store’s instances', () => {
 
   it('say by a pull what they have applied, and keep what an ack said of the rest', async () => {
     await instances.take(TENANT, [ack('a')], byUser('svc'))
-    const applied = [1, 2, 3, 4].map((seq) => ({ term: 5, seq }))
+    const applied = [1, 2, 3, 4].map((seq) => ({ term: 1732212000001, seq }))
     await instances.join(TENANT, puller('a', { applied, asOf: 77, maxStalenessMs: null }))
     const [known] = (await instances.live(TENANT)).instances
     expect(known).to.include({ user: 'svc', key: 'one', asOf: 77, maxStalenessMs: null })
     expect(known?.applied).to.deep.equal(applied)
+  })
+
+  it('are as far as they said last: what was said earlier and comes later takes nothing back', async () => {
+    const term = 1732212000000
+    const applied = [7, 8, 9, 11].map((seq) => ({ term, seq }))
+    await instances.join(TENANT, puller('a', { applied, asOf: 2000 }))
+    const known = async () => (await instances.live(TENANT)).instances[0]
+    // It waited to be written together with others; the pull overtook it.
+    await instances.take(TENANT, [ack('a')], byUser('svc'))
+    expect(await known()).to.include({ asOf: 2000, user: 'svc' })
+    expect((await known())?.applied).to.deep.equal(applied)
+    await instances.take(TENANT, [ack('a', { applied: { revocations: [] } })], byUser('svc'))
+    expect((await known())?.applied).to.deep.equal(applied)
+    const same = { revocations: applied.map(({ seq }) => ({ epoch: EPOCH, seq })) }
+    await instances.take(
+      TENANT,
+      [ack('a', { applied: same, at: 1999, state: 'stale' })],
+      byUser('svc'),
+    )
+    expect(await known()).to.include({ asOf: 2000, state: 'ready' })
+    await instances.take(
+      TENANT,
+      [ack('a', { applied: same, at: 2001, state: 'stale' })],
+      byUser('svc'),
+    )
+    expect(await known()).to.include({ asOf: 2001, state: 'stale' })
+    const later = { revocations: [1, 0, 0, 0].map((seq) => ({ epoch: '1732212000001.ab', seq })) }
+    await instances.take(TENANT, [ack('a', { applied: later, at: 5 })], byUser('svc'))
+    expect((await known())?.applied?.[0]).to.deep.equal({ term: term + 1, seq: 1 })
   })
 })

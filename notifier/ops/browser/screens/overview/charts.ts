@@ -7,7 +7,8 @@ import type { Context } from '../../screen.ts'
 import type { Topic } from '../../stream.ts'
 import { isRefused, type Refused, type Topics } from '../../types.ts'
 
-const HOUR = { seconds: 3600, ends: 'last' } as const
+/** A notifier that has only just begun knows little of its last hour; less than this is not spread out. */
+const HOUR = { seconds: 900, ends: 'last' } as const
 const NEXT = { seconds: 3600, ends: 'first' } as const
 
 interface Drawn {

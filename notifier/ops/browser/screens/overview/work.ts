@@ -1,5 +1,5 @@
-import { fill, h } from '../../dom.ts'
-import { count } from '../../format.ts'
+import { fill, h, setText } from '../../dom.ts'
+import { count, NONE } from '../../format.ts'
 import { clearProblem, empty, panel, showProblem } from '../../parts/panel.ts'
 import type { Part } from '../../parts/part.ts'
 import { badge } from '../../parts/status.ts'
@@ -13,6 +13,24 @@ import {
 } from '../../queues.ts'
 import type { Context } from '../../screen.ts'
 import { isRefused } from '../../types.ts'
+
+/** What lies in the store, and waits to be sent. */
+function stock(stream: Context['stream']): { element: HTMLElement; end: () => void } {
+  const values = ['Live rules', 'Registered tokens', 'Entries not sent yet'].map((name) => {
+    const value = h('dd', {}, NONE)
+    return { value, row: h('div', {}, h('dt', {}, name), value) }
+  })
+  const end = stream.on('overview', (data) => {
+    if (isRefused(data)) return
+    const { rules, tokensWaiting, outbox } = data
+    const unsent = outbox === null ? null : outbox.revocations.unsent + outbox.expiries.unsent
+    for (const [i, number] of [rules, tokensWaiting, unsent].entries()) {
+      const value = values[i]?.value
+      if (value !== undefined) setText(value, count(number))
+    }
+  })
+  return { element: h('dl', { class: 'stock' }, ...values.map(({ row }) => row)), end }
+}
 
 /** How much waits for the handlers of each service, and what they gave up. */
 export function workPanel({ stream }: Context): Part {
@@ -29,6 +47,7 @@ export function workPanel({ stream }: Context): Part {
     ],
     ({ service }) => service,
   )
+  const lying = stock(stream)
   let shown = ''
   const end = stream.on('queues', (data) => {
     if (isRefused(data)) return showProblem(body, data.problem)
@@ -49,12 +68,19 @@ export function workPanel({ stream }: Context): Part {
               'A service that adds a handler gets one, which keeps its events while it is away.',
             )
           : empty(...NOT_COUNTED),
+        lying.element,
       )
     }
-    if (rows.element.parentNode !== body) fill(body, verdict, rows.element)
+    if (rows.element.parentNode !== body) fill(body, verdict, rows.element, lying.element)
     return rows.show(services)
   })
-  return { element, end }
+  return {
+    element,
+    end: () => {
+      end()
+      lying.end()
+    },
+  }
 }
 
 function deadCell({ dead }: ServiceWork): Cell {
