@@ -38,6 +38,12 @@ export class ApiProblem extends CommandError {
     this.retryAfterMs = retryAfterMs
   }
 
+  /** What is wrong, without the code. */
+  get detail(): string {
+    const detail = this.problem?.['detail']
+    return typeof detail === 'string' ? detail : this.message
+  }
+
   /** Whether the same call may succeed later without a change. */
   get retryable(): boolean {
     return this.code in errorCodes
