@@ -210,9 +210,14 @@ describe('a session of the dashboard', function () {
       headers: { ...OWN, cookie },
     })
     const reading = readEvents(stream, ({ event }) => event === 'ended')
+    const bare = await open(`${notifier.url}/ops/events?tenant=shop`, {
+      headers: { authorization: `Bearer ${CHANGING}` },
+    })
+    const readingBare = readEvents(bare, ({ event }) => event === 'ended')
     writeKeys('another-secret-0123456789')
     await eventually(async () => (await whoIs(notifier.url, cookie)) === undefined)
     expect((await reading).at(-1)?.event).to.equal('ended')
+    expect((await readingBare).at(-1)?.event, 'by the secret itself').to.equal('ended')
     writeKeys(CHANGING)
     await eventually(async () => (await whoIs(notifier.url, cookie)) === 'changing')
   })
