@@ -8,6 +8,7 @@ import {
   type AuditVia,
 } from '../domain/audit-record.ts'
 import type { Match } from '../domain/claims.ts'
+import { redact } from '../domain/redact.ts'
 import type { AuditStore } from '../store/audit-store.ts'
 
 /** What a route knows of an act; who and from where comes from the request. */
@@ -88,6 +89,11 @@ export function fromOf(request: FastifyRequest): AuditAct['from'] {
   const said = request.headers['knell-via']
   const via = said === 'cli' || said === 'ops' ? said : 'api'
   return { address: request.ip ?? null, via }
+}
+
+/** What a caller said in `by`, as the log of the process may have it. */
+export function saidBy(request: FastifyRequest, by: string | undefined): string | undefined {
+  return by === undefined ? undefined : redact(by, secretOf(request))
 }
 
 export function secretOf(request: FastifyRequest): string | undefined {

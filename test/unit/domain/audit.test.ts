@@ -23,8 +23,43 @@ describe('the text of an audit act', () => {
     })
   })
 
+  const base64url = (text: string): string => Buffer.from(text).toString('base64url')
+  const headers = [
+    '{"alg":"ES256"}',
+    '{ "alg":"ES256"}',
+    '{\n  "alg": "ES256"\n}\n',
+    '{\r\n"alg":"ES256"}',
+    '\t{"alg":"ES256","kid":"ü"}',
+    ' \n { "alg":"ES256" } ',
+  ]
+  for (const header of headers) {
+    it(`holds no token whose header is ${JSON.stringify(header)}, whatever stands beside it`, () => {
+      const parts = [base64url(header), base64url('{ "sub":"alice"}'), 'c2lnbmF0dXJl']
+      const token = parts.join('.')
+      const texts = ['', 'a', 'ab', 'abc', '1.2.3.', 'see\n', 'x-', '"'].flatMap((before) => [
+        `${before}${token}`,
+        `${before}${token}.`,
+        `${before}${token}\n${token}, and ${token}`,
+      ])
+      for (const note of texts) {
+        const text = toAuditText({ ...act, note, who: { key: 'k', by: note } })
+        for (const part of parts) expect(text, note).to.not.include(part)
+        expect(text).to.include('[token]')
+      }
+    })
+  }
+
+  it('takes no longer for a text that is made to be slow', () => {
+    const brace = base64url('{ '.repeat(300) + '}')
+    const started = performance.now()
+    for (const note of [`${brace}.`.repeat(2000), 'a'.repeat(1e6), '.'.repeat(1e6)]) {
+      expect(JSON.parse(toAuditText({ ...act, note }))).to.deep.include({ note })
+    }
+    expect(performance.now() - started).to.be.below(10_000)
+  })
+
   it('keeps what only looks a little like one', () => {
-    const note = 'eyJ is how they begin; see 1.2.3 and eyJfoo'
+    const note = 'eyJ is how they begin; see 1.2.3, knell.example.com, v1.20.3-rc.1 and eyJfoo'
     expect(JSON.parse(toAuditText({ ...act, note }, ''))).to.deep.equal({ ...act, note })
   })
 })
