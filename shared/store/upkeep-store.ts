@@ -99,45 +99,37 @@ export class UpkeepStore {
 
   /** Notes that a sweep begins; answers its number. @throws KnellError `store_*` */
   async beginSweep(): Promise<number> {
-    try {
-      return await this.#store.redis.incr(this.#store.keys.sweepsBegun)
-    } catch (error) {
-      throw toStoreError(error)
-    }
+    return this.#store.ask((redis) => redis.incr(this.#store.keys.sweepsBegun))
   }
 
   /** How many sweeps have begun. @throws KnellError `store_*` */
   async sweepsBegun(): Promise<number> {
-    try {
-      return Number((await this.#store.redis.get(this.#store.keys.sweepsBegun)) ?? 0)
-    } catch (error) {
-      throw toStoreError(error)
-    }
+    return Number((await this.#store.ask((redis) => redis.get(this.#store.keys.sweepsBegun))) ?? 0)
   }
 
-  /** Keeps a sweep's report for a day. */
+  /** Keeps a sweep's report for a day. @throws KnellError `store_*` */
   async saveReport(at: number, report: string): Promise<void> {
     const { sweeps } = this.#store.keys
-    await this.#store.redis
-      .multi()
-      .zadd(sweeps, at, report)
-      .zremrangebyscore(sweeps, '-inf', at - 86_400_000)
-      .exec()
+    const results = await this.#store.ask((redis) =>
+      redis
+        .multi()
+        .zadd(sweeps, at, report)
+        .zremrangebyscore(sweeps, '-inf', at - 86_400_000)
+        .exec(),
+    )
+    for (const [error] of results ?? []) if (error !== null) throw toStoreError(error)
   }
 
-  /** The reports of sweeps that began at or after a store time (ms), the newest first, some thousands at most. */
+  /** The reports of sweeps that began at or after a store time (ms), the newest first, some thousands at most. @throws KnellError `store_*` */
   async reportsSince(at: number): Promise<string[]> {
     const { sweeps } = this.#store.keys
-    try {
-      return await this.#store.redis.zrevrangebyscore(sweeps, '+inf', at, 'LIMIT', 0, 4000)
-    } catch (error) {
-      throw toStoreError(error)
-    }
+    return this.#store.ask((redis) => redis.zrevrangebyscore(sweeps, '+inf', at, 'LIMIT', 0, 4000))
   }
 
-  /** The newest reports first. */
+  /** The newest reports first. @throws KnellError `store_*` */
   async reports(limit: number): Promise<string[]> {
-    return this.#store.redis.zrange(this.#store.keys.sweeps, 0, String(limit - 1), 'REV')
+    const { sweeps } = this.#store.keys
+    return this.#store.ask((redis) => redis.zrange(sweeps, 0, String(limit - 1), 'REV'))
   }
 }
 
