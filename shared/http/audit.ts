@@ -63,6 +63,13 @@ export class Audit {
       toAuditText(result, secret),
     )
   }
+
+  /** Records a login to the dashboard, before it is answered. @throws KnellError `store_*` */
+  async login(request: FastifyRequest, key: ApiKey): Promise<void> {
+    if (!this.#isKept) return
+    const act = textOf(request, key, { action: 'login' })
+    await this.#store.appendLogin(act, toAuditText({ ok: true }))
+  }
 }
 
 /** The text of an act of a caller. */
