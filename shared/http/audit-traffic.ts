@@ -206,6 +206,8 @@ export class AuditTraffic {
 /** What a refused call asked for, as far as it can be understood; its token is never looked at. Undefined: it would have changed nothing. */
 function readAsked(named: AuditAction, { body, query }: FastifyRequest): Asked | undefined {
   const sent: unknown = body ?? query
+  // A list of nothing.
+  if (Array.isArray(sent) && sent.length === 0) return undefined
   if (!isRecord(sent)) return { action: named }
   const { match, reason, by, note, hold, at, dryRun } = sent
   if (dryRun === true) return undefined

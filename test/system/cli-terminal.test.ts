@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import type { ChildProcess } from 'node:child_process'
 import { stripVTControlCharacters } from 'node:util'
 import { statSync } from 'node:fs'
 import type { KnellProcess } from '../../shared/cli/processes.ts'
@@ -68,23 +69,15 @@ describe('knell, at a terminal', function () {
 
   it('says by Ctrl-C while it waits that the revocation may be in force, and how to look', async () => {
     const args = ['revoke', '--sub', 'wanda', '--wait', '9', '--timeout', '20s']
-    let isInterrupted = false
-    const running = runKnell(args, {
-      env,
-      onStart(child) {
-        void eventually(
-          async () => {
-            const { body } = await call(notifier, system.apiKey, '/v1/revocations?sub=wanda')
-            return body['rule'] !== null
-          },
-          { what: 'the revocation' },
-        ).then(() => {
-          isInterrupted = child.kill('SIGINT')
-        })
-      },
-    })
+    const started: ChildProcess[] = []
+    const running = runKnell(args, { env, onStart: (child) => void started.push(child) })
+    const isRevoked = async (): Promise<boolean> => {
+      const { body } = await call(notifier, system.apiKey, '/v1/revocations?sub=wanda')
+      return body['rule'] !== null
+    }
+    await eventually(isRevoked, { what: 'the revocation' })
+    expect(started[0]?.kill('SIGINT')).to.equal(true)
     const ran = await running
-    expect(isInterrupted).to.equal(true)
     expect(ran.code).to.equal(130)
     expect(ran.out).to.equal('')
     expect(ran.err)
@@ -108,6 +101,15 @@ describe('knell, at a terminal', function () {
   it('is a program of its own in a checkout', async () => {
     expect(statSync(knellFile).mode & 0o111, 'executable').to.equal(0o111)
     expect((await runProgram(knellFile, ['--version'], {})).code).to.equal(0)
+  })
+
+  it('fails to remove who is not there, and says so', async () => {
+    const ran = await runKnell(['subscribers', 'rm', 'orders', 'nope'], { env })
+    expect(ran.code).to.equal(1)
+    expect(ran.err).to.equal('There is no instance "nope" of the service "orders".\n')
+    const service = await runKnell(['subscribers', 'rm', 'nobody', '--yes'], { env })
+    expect(service.code).to.equal(1)
+    expect(service.err).to.equal('There is no service "nobody".\n')
   })
 
   describe('asked how Knell is', () => {

@@ -415,6 +415,6 @@ describe('knell, the command line', function () {
     const poller = await system.start('poller', { API_KEYS: `test=${system.apiKey}:*` })
     const ran = await knell(['schedule', 'ls'], { env: { KNELL_URL: poller.url } })
     expect(ran.code).to.equal(1)
-    expect(ran.err).to.include('does not offer GET /v1/schedules')
+    expect(ran.err).to.include('does not offer GET /v1/schedules: this is a poller')
   })
 })

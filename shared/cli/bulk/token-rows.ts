@@ -5,7 +5,12 @@ import type { CheckHeader, FromRow } from './read-records.ts'
 const beside: ReadonlySet<string> = new Set(['token', 'tenant'])
 const times: ReadonlySet<string> = new Set(['exp', 'iat', 'nbf'])
 const claims: ReadonlySet<string> = new Set([
-  ...['jti', 'sub', 'sid', 'client_id', 'aud', 'iss'],
+  'jti',
+  'sub',
+  'sid',
+  'client_id',
+  'aud',
+  'iss',
   ...times,
 ])
 
