@@ -25,6 +25,10 @@ interface Room {
   readonly viewers: Set<Viewer>
   readonly readAt: Map<Topic, number>
   readonly last: Map<Topic, string>
+  /** What is being read, so that one that is slow is not asked for twice and holds up no other. */
+  readonly reading: Map<Topic, Promise<void>>
+  /** The look under way at who is still logged in. */
+  looking: Promise<void> | undefined
 }
 
 /**
@@ -35,6 +39,7 @@ interface Room {
  */
 export class EventHub {
   readonly #app: FastifyInstance
+  readonly #log: Logger
   readonly #ownRead: (request: FastifyRequest) => Record<string, string>
   readonly #rooms = new Map<string, Room>()
   readonly #loop: Loop
@@ -49,6 +54,7 @@ export class EventHub {
     ownRead: (request: FastifyRequest) => Record<string, string>
   }) {
     this.#app = options.app
+    this.#log = options.log
     this.#ownRead = options.ownRead
     this.#loop = new Loop('dashboard', TICK_MS, () => this.runOnce(), options.log)
   }
@@ -78,14 +84,16 @@ export class EventHub {
     for (const { viewers } of this.#rooms.values()) {
       for (const { response } of viewers) response.end()
     }
-    await this.#loop.stop()
+    const reading = [...this.#rooms.values()].flatMap((room) => [...room.reading.values()])
+    await Promise.all([this.#loop.stop(), ...reading])
   }
 
+  /** Begins what is due and waits for none of it: without the store an answer takes seconds, and the others must not be late. */
   async runOnce(): Promise<void> {
     const now = performance.now()
     const isBeat = now - this.#beatAt >= HEARTBEAT_MS
     if (isBeat) this.#beatAt = now
-    await Promise.all([...this.#rooms.values()].map((room) => this.#serve(room, now, isBeat)))
+    for (const room of this.#rooms.values()) this.#serve(room, now, isBeat)
   }
 
   #roomOf(key: ApiKey, tenant: string): Room {
@@ -94,7 +102,14 @@ export class EventHub {
     const name = `${tenant} ${rights}@${tenants}`
     let room = this.#rooms.get(name)
     if (room === undefined) {
-      room = { tenant, viewers: new Set(), readAt: new Map(), last: new Map() }
+      room = {
+        tenant,
+        viewers: new Set(),
+        readAt: new Map(),
+        last: new Map(),
+        reading: new Map(),
+        looking: undefined,
+      }
       this.#rooms.set(name, room)
     }
     return room
@@ -107,13 +122,30 @@ export class EventHub {
     if (this.#rooms.size === 0) void this.#loop.stop()
   }
 
-  async #serve(room: Room, now: number, isBeat: boolean): Promise<void> {
-    for (const viewer of room.viewers) {
-      if (!(await this.#isStillIn(viewer))) this.#end(viewer)
-      else if (isBeat) viewer.response.write(': \n\n')
+  #serve(room: Room, now: number, isBeat: boolean): void {
+    if (isBeat) for (const { response } of room.viewers) response.write(': \n\n')
+    room.looking ??= this.#look(room).finally(() => {
+      room.looking = undefined
+    })
+    const { looking, reading } = room
+    const idle = topics.filter((topic) => !reading.has(topic))
+    for (const topic of planReads(idle, room.readAt, now)) {
+      const seen = topic.isOpen === true ? Promise.resolve() : looking
+      const done = seen
+        .then(() => this.#read(room, topic))
+        .catch((error: unknown) => this.#log.error({ err: error }, 'dashboard: a read failed'))
+        .finally(() => reading.delete(topic))
+      reading.set(topic, done)
     }
-    const due = planReads(topics, room.readAt, now)
-    await Promise.all(due.map((topic) => this.#read(room, topic)))
+  }
+
+  /** Lets go who is not logged in any more. */
+  async #look(room: Room): Promise<void> {
+    await Promise.all(
+      [...room.viewers].map(async (viewer) => {
+        if (!(await this.#isStillIn(viewer))) this.#end(room, viewer)
+      }),
+    )
   }
 
   /** Without the store nobody can be told apart; whoever was in stays until it is back. */
@@ -126,7 +158,8 @@ export class EventHub {
     }
   }
 
-  #end(viewer: Viewer): void {
+  #end(room: Room, viewer: Viewer): void {
+    room.viewers.delete(viewer)
     viewer.response.end(`event: ended\ndata: {}\n\n`)
   }
 
