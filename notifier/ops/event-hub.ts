@@ -28,6 +28,10 @@ interface Room {
   readonly viewers: Set<Viewer>
   readonly readAt: Map<Topic, number>
   readonly last: Map<Topic, string>
+  /** What is being read, so that one that is slow is not asked for twice and holds up no other. */
+  readonly reading: Map<Topic, Promise<void>>
+  /** The look under way at who is still logged in. */
+  looking: Promise<Viewer[]> | undefined
 }
 
 /**
@@ -38,6 +42,7 @@ interface Room {
  */
 export class EventHub {
   readonly #app: FastifyInstance
+  readonly #log: Logger
   readonly #ownRead: (request: FastifyRequest) => Record<string, string>
   readonly #rooms = new Map<string, Room>()
   readonly #loop: Loop
@@ -52,6 +57,7 @@ export class EventHub {
     ownRead: (request: FastifyRequest) => Record<string, string>
   }) {
     this.#app = options.app
+    this.#log = options.log
     this.#ownRead = options.ownRead
     this.#loop = new Loop('dashboard', TICK_MS, () => this.runOnce(), options.log)
   }
@@ -90,21 +96,31 @@ export class EventHub {
     for (const room of this.#rooms.values()) {
       for (const viewer of room.viewers) this.#end(room, viewer)
     }
-    await this.#loop.stop()
+    const reading = [...this.#rooms.values()].flatMap((room) => [...room.reading.values()])
+    await Promise.all([this.#loop.stop(), ...reading])
   }
 
+  /** Begins what is due and waits for none of it: without the store an answer takes seconds, and the others must not be late. */
   async runOnce(): Promise<void> {
     const now = performance.now()
     const isBeat = now - this.#beatAt >= HEARTBEAT_MS
     if (isBeat) this.#beatAt = now
-    await Promise.all([...this.#rooms.values()].map((room) => this.#serve(room, now, isBeat)))
+    for (const room of this.#rooms.values()) this.#serve(room, now, isBeat)
   }
 
   #roomOf(key: ApiKey, tenant: string): Room {
     const name = nameOf(key, tenant)
     let room = this.#rooms.get(name)
     if (room === undefined) {
-      room = { name, tenant, viewers: new Set(), readAt: new Map(), last: new Map() }
+      room = {
+        name,
+        tenant,
+        viewers: new Set(),
+        readAt: new Map(),
+        last: new Map(),
+        reading: new Map(),
+        looking: undefined,
+      }
       this.#rooms.set(name, room)
     }
     return room
@@ -117,18 +133,30 @@ export class EventHub {
     if (this.#rooms.size === 0) void this.#loop.stop()
   }
 
-  async #serve(room: Room, now: number, isBeat: boolean): Promise<void> {
-    const inside: Viewer[] = []
-    for (const viewer of room.viewers) {
-      if (!(await this.#mayStay(room, viewer))) continue
-      inside.push(viewer)
-      if (isBeat && isOpen(viewer) && !viewer.response.writableNeedDrain) {
-        viewer.response.write(': \n\n')
-      }
+  #serve(room: Room, now: number, isBeat: boolean): void {
+    for (const viewer of isBeat ? room.viewers : []) {
+      if (isOpen(viewer) && !viewer.response.writableNeedDrain) viewer.response.write(': \n\n')
     }
-    if (inside.length === 0) return
-    const due = planReads(topics, room.readAt, now)
-    await Promise.all(due.map((topic) => this.#read(room, topic, inside)))
+    room.looking ??= this.#look(room).finally(() => {
+      room.looking = undefined
+    })
+    const { looking, reading } = room
+    const idle = topics.filter((topic) => !reading.has(topic))
+    for (const topic of planReads(idle, room.readAt, now)) {
+      const inside = topic.isOpen === true ? Promise.resolve([...room.viewers]) : looking
+      const done = inside
+        .then((viewers) => this.#read(room, topic, viewers))
+        .catch((error: unknown) => this.#log.error({ err: error }, 'dashboard: a read failed'))
+        .finally(() => reading.delete(topic))
+      reading.set(topic, done)
+    }
+  }
+
+  /** Who is still logged in; lets go who is not. */
+  async #look(room: Room): Promise<Viewer[]> {
+    const viewers = [...room.viewers]
+    const may = await Promise.all(viewers.map((viewer) => this.#mayStay(room, viewer)))
+    return viewers.filter((_, at) => may[at])
   }
 
   /**
