@@ -25,10 +25,10 @@ export interface Slowest {
 export interface Judgement {
   readonly verdict: Verdict
   readonly reason: string
-  /** Instances that could let a dead token in. */
-  readonly live: number
+  /** Instances that could let a dead token in; null, as `stale` then is, where nobody can tell. */
+  readonly live: number | null
   /** Those of them that have not said for a while that they are up to date. */
-  readonly stale: number
+  readonly stale: number | null
   readonly slowest: Slowest | null
 }
 
@@ -52,7 +52,7 @@ export function judgeEnforcement(evidence: Evidence): Judgement {
   const { population, beatMs } = evidence
   if (population === undefined) {
     const reason = 'Redis does not answer, so nobody can tell what is enforced.'
-    return { verdict: 'failing', reason, live: 0, stale: 0, slowest: null }
+    return { verdict: 'failing', reason, live: null, stale: null, slowest: null }
   }
   const lateMs = Math.max(LEAST_LATE_MS, LATE_BEATS * beatMs)
   const live = population.seen.filter(({ isGone }) => !isGone)

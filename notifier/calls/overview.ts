@@ -12,8 +12,8 @@ const overview = z.object({
   enforced: z.object({
     verdict: z.enum(['ok', 'degraded', 'failing']),
     reason: z.string(),
-    live: part.count,
-    stale: part.count,
+    live: part.countOrNull,
+    stale: part.countOrNull,
     slowest: z
       .object({
         service: part.service,

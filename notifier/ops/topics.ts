@@ -2,11 +2,13 @@
 export interface Topic {
   readonly event: string
   readonly everyMs: number
+  /** What anybody may read: it waits for no look at who is still logged in. */
+  readonly isOpen?: true
   url(tenant: string): string
 }
 
 export const topics: readonly Topic[] = [
-  { event: 'health', everyMs: 1000, url: () => '/readyz' },
+  { event: 'health', everyMs: 1000, isOpen: true, url: () => '/readyz' },
   { event: 'overview', everyMs: 2000, url: () => '/v1/overview' },
   { event: 'subscribers', everyMs: 2000, url: (tenant) => `/v1/subscribers?tenant=${tenant}` },
   { event: 'recent', everyMs: 2000, url: (tenant) => `/v1/recent?tenant=${tenant}&limit=20` },

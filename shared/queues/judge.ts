@@ -3,6 +3,8 @@ import type { Offer, QueueCount } from './queue-count.ts'
 import type { NamedQueue } from './queue-names.ts'
 
 export type Verdict = 'ok' | 'degraded' | 'failing'
+/** Of a part, which may rest on what nobody answers. `unknown` is not `ok`, and worse is what has made it so. */
+export type PartVerdict = Verdict | 'unknown'
 
 /** What the verdict rests on. All times are in ms. */
 export interface QueueFacts {
@@ -23,7 +25,7 @@ export interface QueueFacts {
   readonly services: readonly string[]
   readonly jobs: readonly JobFacts[]
   readonly logs: readonly LogFacts[]
-  /** Undefined where no sweep of the last day is known. */
+  /** Undefined where no sweep of the last day is known; while the store is away, what was known before. */
   readonly sweep: SweepFacts | undefined
   /** Unsent expiries of a shard above which draining pauses. */
   readonly backlogMax: number
@@ -56,7 +58,7 @@ export type PartName = 'store' | 'rabbitmq' | 'queues' | 'bullmq' | 'relay' | 's
 
 export interface Part {
   readonly part: PartName
-  readonly verdict: Verdict
+  readonly verdict: PartVerdict
   /** The worst, in words. */
   readonly reason: string
   /** Everything that was found, the worst first; none where all is well. */
@@ -84,21 +86,22 @@ export const THRESHOLDS = {
   failedJobMs: 900_000,
 } as const
 
-const ORDER: readonly Verdict[] = ['ok', 'degraded', 'failing']
+const ORDER: readonly PartVerdict[] = ['ok', 'unknown', 'degraded', 'failing']
 const MAX_REASONS = 20
 
 interface Finding {
-  readonly verdict: Verdict
+  readonly verdict: PartVerdict
   readonly reason: string
 }
 
+const unknown = (reason: string): Finding => ({ verdict: 'unknown', reason })
 const degraded = (reason: string): Finding => ({ verdict: 'degraded', reason })
 const failing = (reason: string): Finding => ({ verdict: 'failing', reason })
 
 /**
  * How the queues are. `failing`: a service may hear late, or nobody repairs what is lost: somebody
  * should get up. `degraded`: somebody should look. Never better than `/readyz`: without the store
- * all is failing, without RabbitMQ at least degraded.
+ * all is failing, without RabbitMQ at least degraded. A part that nobody could look at is `unknown`.
  */
 export function judgeQueues(facts: QueueFacts): Judgement {
   const parts = [
@@ -109,20 +112,31 @@ export function judgeQueues(facts: QueueFacts): Judgement {
       judgeCounts(facts),
       'Every queue that is known is consumed, and nothing was given up.',
     ),
-    partOf('bullmq', facts.jobs.flatMap(judgeJobs), 'No job waits for long or has just failed.'),
+    partOf(
+      'bullmq',
+      [...unseen(facts), ...facts.jobs.flatMap(judgeJobs)],
+      'No job waits for long or has just failed.',
+    ),
     partOf(
       'relay',
-      facts.logs.flatMap((log) => judgeLog(log, facts)),
+      [...unseen(facts), ...facts.logs.flatMap((log) => judgeLog(log, facts))],
       'Nothing waits for RabbitMQ for long.',
     ),
     partOf('sweep', judgeSweep(facts), 'Sweeps run.'),
   ]
   const worst = parts.reduce((found, part) => (isWorse(part, found) ? part : found))
-  const reason = worst.verdict === 'ok' ? 'Everything that can be seen is well.' : worst.reason
-  return { verdict: worst.verdict, reason, parts }
+  // Whatever makes a part unknown is itself told of as worse, by the part of the engine that is away.
+  const verdict = worst.verdict === 'unknown' ? 'degraded' : worst.verdict
+  const reason = verdict === 'ok' ? 'Everything that can be seen is well.' : worst.reason
+  return { verdict, reason, parts }
 }
 
-function isWorse(a: { verdict: Verdict }, b: { verdict: Verdict }): boolean {
+/** What lies in the store is not known while it does not answer. */
+function unseen({ storeProblem }: QueueFacts): Finding[] {
+  return storeProblem === undefined ? [] : [unknown('not known: the store does not answer')]
+}
+
+function isWorse(a: { verdict: PartVerdict }, b: { verdict: PartVerdict }): boolean {
   return ORDER.indexOf(a.verdict) > ORDER.indexOf(b.verdict)
 }
 
@@ -155,9 +169,10 @@ function judgeBroker({ broker, alarms, offered }: QueueFacts): Finding[] {
   return findings
 }
 
-function judgeCounts({ counts, missing, unknown, services, broker }: QueueFacts): Finding[] {
+function judgeCounts(facts: QueueFacts): Finding[] {
+  const { counts, missing, unknown: untold, services, broker } = facts
   const known = new Set(services)
-  const findings: Finding[] = []
+  const findings = unseen(facts).map(({ reason }) => unknown(`${reason}, so which there should be`))
   const retries = new Map<string, number>()
   for (const { name, service, kind, messages, consumers } of counts) {
     const isKnown = known.has(service)
@@ -185,12 +200,19 @@ function judgeCounts({ counts, missing, unknown, services, broker }: QueueFacts)
     if (kind !== 'service') continue
     findings.push(degraded(`the queue ${name} is gone; an instance with handlers makes it anew`))
   }
-  // What RabbitMQ does not answer while it is away or blocks has been said.
-  const silent =
-    broker.isUp && !broker.isBlocked ? unknown.filter(({ kind }) => kind !== 'retry') : []
+  // Why RabbitMQ does not answer while it is away or blocks is told of there.
+  const isDeaf = !broker.isUp || broker.isBlocked
+  if (isDeaf && untold.length > 0) {
+    findings.push(unknown(`not known: RabbitMQ does not say how full ${queuesText(untold)}`))
+  }
+  const silent = isDeaf ? [] : untold.filter(({ kind }) => kind !== 'retry')
   for (const { name } of silent)
     findings.push(degraded(`RabbitMQ does not say how full ${name} is`))
   return findings
+}
+
+function queuesText(queues: readonly NamedQueue[]): string {
+  return queues.length === 1 ? 'one queue is' : `${queues.length} queues are`
 }
 
 function deadReason(messages: number, service: string): string {
@@ -237,16 +259,20 @@ function judgeLog(
   return findings
 }
 
-function judgeSweep({ sweep, storeProblem }: QueueFacts): Finding[] {
-  if (storeProblem !== undefined) return []
-  if (sweep === undefined)
+function judgeSweep(facts: QueueFacts): Finding[] {
+  const { sweep, storeProblem } = facts
+  const isAway = storeProblem !== undefined
+  if (sweep === undefined) {
+    if (isAway) return unseen(facts)
     return [degraded('no sweep has been reported in the last day; is a poller running?')]
+  }
   const { agoMs, everyMs = 0 } = sweep
   const { sweepDegradedMs, sweepDegradedTimes, sweepFailingMs, sweepFailingTimes } = THRESHOLDS
-  const reason = `the last sweep was ${seconds(agoMs)} ago: what the push path misses is not repaired`
+  const last = `the last sweep ${isAway ? 'that is known of ' : ''}was ${seconds(agoMs)} ago`
+  const reason = `${last}: what the push path misses is not repaired`
   if (agoMs > Math.max(sweepFailingMs, sweepFailingTimes * everyMs)) return [failing(reason)]
   if (agoMs > Math.max(sweepDegradedMs, sweepDegradedTimes * everyMs)) return [degraded(reason)]
-  return []
+  return unseen(facts).map((found) => unknown(`${found.reason}; ${last}`))
 }
 
 function counted(count: number, one: string, many = `${one}s`): string {

@@ -32,12 +32,12 @@ interface StoreReading {
 export interface QueueReport extends Judgement {
   /** The store's time (ms), or this process's where it does not know that. */
   readonly at: number
-  /** The services with handlers, which the store knows. */
+  /** The services with handlers, which the store knows, or last knew. */
   readonly services: readonly string[]
   readonly queues: readonly QueueCount[]
   readonly bullmq: readonly JobCounts[]
   readonly feed: readonly FeedState[]
-  /** Absent where no sweep of the last day is known. */
+  /** Absent where no sweep of the last day is known; by the last reports read while the store is away. */
   readonly sweep?: SweepFacts
   readonly rabbitmq: Pick<RabbitReading, 'readAt' | 'leftOut' | 'more'> & {
     /** Absent where nothing tells of them. */
@@ -68,6 +68,8 @@ export class QueueHealth {
   readonly #rabbit: CachedRead<RabbitReading>
   readonly #stored: CachedRead<StoreReading>
   #services: readonly string[] = []
+  /** The last reports that were read: how long ago the last sweep was stays known while the store is away. */
+  #sweep: StoreReading['sweep'] = []
 
   constructor(options: {
     store: Store
@@ -91,8 +93,9 @@ export class QueueHealth {
         upkeep.reports(REPORTS),
         readBull(bullQueues),
       ])
-      this.#services = services
       const sweep = reports.map((text) => JSON.parse(text) as StoreReading['sweep'][number])
+      this.#services = services
+      this.#sweep = sweep
       return { services, feed: logs.map((log) => feedOf(log, totals.logs[log])), bull, sweep }
     })
   }
@@ -157,7 +160,8 @@ export class QueueHealth {
       return { stored: await this.#stored.read() }
     } catch (error) {
       const { message: problem } = toStoreError(error)
-      return { stored: { services: this.#services, feed: [], bull: [], sweep: [] }, problem }
+      const known = { services: this.#services, sweep: this.#sweep }
+      return { stored: { ...known, feed: [], bull: [] }, problem }
     }
   }
 }

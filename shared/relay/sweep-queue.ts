@@ -1,6 +1,7 @@
 import { Queue } from 'bullmq'
 import type { Logger } from 'pino'
 import { bullQueueNames } from '../domain/names.ts'
+import { toStoreError } from '../store/store-error.ts'
 import type { RedisClient, Store } from '../store/store.ts'
 import type { UpkeepStore } from '../store/upkeep-store.ts'
 
@@ -50,8 +51,12 @@ export class SweepQueue {
   async ask(): Promise<SweepAsked> {
     const after = await this.#upkeep.sweepsBegun()
     const job = `now-${after}`
-    // A failed job must not stand in the way of the next one of its id.
-    await this.queue.add('sweep', {}, { jobId: job, removeOnFail: true })
+    try {
+      // A failed job must not stand in the way of the next one of its id.
+      await this.queue.add('sweep', {}, { jobId: job, removeOnFail: true })
+    } catch (error) {
+      throw toStoreError(error)
+    }
     return { job, after }
   }
 
@@ -75,9 +80,13 @@ export class SweepQueue {
     }
   }
 
-  /** Where a job is, in BullMQ's words. */
+  /** Where a job is, in BullMQ's words. @throws KnellError `store_*` */
   async state(job: string): Promise<string> {
-    return this.queue.getJobState(job)
+    try {
+      return await this.queue.getJobState(job)
+    } catch (error) {
+      throw toStoreError(error)
+    }
   }
 
   async close(): Promise<void> {

@@ -58,7 +58,7 @@ export async function storeWarnings(store: Store): Promise<string[]> {
 
 /** What share of `maxmemory` is used, 0 where there is no limit. */
 export async function memoryShare(store: Store): Promise<number> {
-  const info = await store.redis.info('memory')
+  const info = await store.ask((redis) => redis.info('memory'))
   const number = (name: string): number =>
     Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1])
   const limit = number('maxmemory')

@@ -11,7 +11,6 @@ import {
 import type { TtlStep } from '../domain/max-token-ttl.ts'
 import { seedMaxTokenTtl } from './facts.ts'
 import type { StoredEntry } from './rule-commit.ts'
-import { toStoreError } from './store-error.ts'
 import { thisMoment, type Store, type Touch } from './store.ts'
 
 /** One answer of the feed, its entries as the bodies they travel as. */
@@ -229,13 +228,9 @@ export class FeedStore {
   ): Promise<string | undefined> {
     if (shard >= this.#store.shards) return undefined
     const id = formatPosition(position)
-    try {
-      const key = this.#store.keys.shard(tenant, shard).feed[log]
-      const [found] = await this.#store.redis.xrange(key, id, id)
-      return found?.[1][1]
-    } catch (error) {
-      throw toStoreError(error)
-    }
+    const key = this.#store.keys.shard(tenant, shard).feed[log]
+    const [found] = await this.#store.ask((redis) => redis.xrange(key, id, id))
+    return found?.[1][1]
   }
 
   /** Clears the notes of entries that RabbitMQ has confirmed. */
@@ -246,11 +241,12 @@ export class FeedStore {
     positions: readonly Position[],
   ): Promise<void> {
     const key = this.#store.keys.shard(tenant, shard).unsent[log]
-    await this.#store.redis.zrem(key, ...positions.map(formatPosition))
+    await this.#store.ask((redis) => redis.zrem(key, ...positions.map(formatPosition)))
   }
 
   /** How many entries of a shard and log are not yet confirmed. */
   async countUnsent(tenant: string, log: Log, shard: number): Promise<number> {
-    return this.#store.redis.zcard(this.#store.keys.shard(tenant, shard).unsent[log])
+    const key = this.#store.keys.shard(tenant, shard).unsent[log]
+    return this.#store.ask((redis) => redis.zcard(key))
   }
 }

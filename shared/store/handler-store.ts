@@ -189,7 +189,8 @@ export class HandlerStore {
 
   /** The services of a tenant, those under removal included. */
   async list(tenant: string): Promise<ServiceRecord[]> {
-    const found = await this.#store.redis.hgetall(this.#store.keys.shard(tenant, 0).services)
+    const key = this.#store.keys.shard(tenant, 0).services
+    const found = await this.#store.ask((redis) => redis.hgetall(key))
     return Object.entries(found).map(([service, text]) => recordOf(service, text))
   }
 
@@ -265,7 +266,7 @@ export class HandlerStore {
         const open =
           found.holes === 0
             ? []
-            : (await this.#store.redis.zrange(holes, 0, '-1')).map(parsePosition)
+            : (await this.#store.ask((redis) => redis.zrange(holes, 0, '-1'))).map(parsePosition)
         const first = open.sort(comparePositions)[0]
         const mark = first === undefined ? judged : { term: first.term, seq: first.seq - 1 }
         marks.push({ log, shard, mark, judged, open: open.length })

@@ -102,7 +102,8 @@ export class RuleStore {
 
   /** The uncommon shapes that live rules of a tenant may have. */
   async shapes(tenant: string): Promise<string[]> {
-    return this.#store.redis.zrange(this.#store.keys.shard(tenant, 0).shapes, 0, '-1')
+    const key = this.#store.keys.shard(tenant, 0).shapes
+    return this.#store.ask((redis) => redis.zrange(key, 0, '-1'))
   }
 
   /** Whether a revocation or hold still stands, was lifted since, or is not known any more. */
@@ -123,7 +124,8 @@ export class RuleStore {
 
   /** The matches of this shard's live rules that name `kid`. */
   async kidMatches(tenant: string, shard: number): Promise<Match[]> {
-    const texts = await this.#store.redis.hkeys(this.#store.keys.shard(tenant, shard).kids)
+    const key = this.#store.keys.shard(tenant, shard).kids
+    const texts = await this.#store.ask((redis) => redis.hkeys(key))
     return texts.map((text) => JSON.parse(text) as Match)
   }
 

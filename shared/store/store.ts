@@ -119,6 +119,15 @@ export class Store {
     }
   }
 
+  /** Plain commands; one that fails fails with a code. @throws KnellError `store_*` */
+  async ask<T>(send: (redis: RedisClient) => Promise<T>): Promise<T> {
+    try {
+      return await send(this.redis)
+    } catch (error) {
+      throw toStoreError(error)
+    }
+  }
+
   /** The earliest the store's clock can show now (ms), asking the store once where no answer has told it yet. */
   async now(tenant: string): Promise<number> {
     if (!this.clock.isSet) await this.touch(tenant, 0)

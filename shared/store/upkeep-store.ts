@@ -1,3 +1,4 @@
+import type { AuditStream } from './audit-store.ts'
 import { logs, type Log } from '../domain/position.ts'
 import { toStoreError } from './store-error.ts'
 import type { Store } from './store.ts'
@@ -13,8 +14,8 @@ export interface UpkeepPlace {
   readonly shard: number
   /** Rules past their `until`. */
   readonly dead: boolean
-  /** Audit streams: which of the shard's two there are. */
-  readonly audit: readonly ('audit' | 'traffic')[]
+  /** Audit streams: which of the shard's there are. */
+  readonly audit: readonly AuditStream[]
   /** The logs that hold entries. */
   readonly logs: readonly Log[]
   /** Entries that RabbitMQ has not confirmed. */
@@ -36,7 +37,7 @@ export class UpkeepStore {
     const before = String(Math.floor(now / 1000))
     const counts = await this.#store.readAll(
       places.flatMap(({ tenant, shard }): [string, ...string[]][] => {
-        const { until, feed, unsent, audit, traffic } = this.#store.keys.shard(tenant, shard)
+        const { until, feed, unsent, audit, traffic, bulk } = this.#store.keys.shard(tenant, shard)
         return [
           ['zcount', until, '-inf', `(${before}`],
           ['exists', feed.revocations],
@@ -45,20 +46,19 @@ export class UpkeepStore {
           ['zcard', unsent.expiries],
           ['exists', audit],
           ['exists', traffic],
+          ['exists', bulk],
         ]
       }),
     )
     return places.map((place, i) => {
-      const [dead, revocations, expiries, revUnsent, expUnsent, audit, traffic] = counts
-        .slice(7 * i, 7 * i + 7)
+      const [dead, revocations, expiries, revUnsent, expUnsent, ...streams] = counts
+        .slice(8 * i, 8 * i + 8)
         .map(Number)
       return {
         ...place,
         dead: dead !== 0,
         logs: logs.filter((log) => (log === 'revocations' ? revocations : expiries) !== 0),
-        audit: (['audit', 'traffic'] as const).filter(
-          (stream) => (stream === 'audit' ? audit : traffic) !== 0,
-        ),
+        audit: (['audit', 'traffic', 'bulk'] as const).filter((_, place) => streams[place] !== 0),
         unsent: (revUnsent || 0) + (expUnsent || 0),
       }
     })
@@ -99,45 +99,37 @@ export class UpkeepStore {
 
   /** Notes that a sweep begins; answers its number. @throws KnellError `store_*` */
   async beginSweep(): Promise<number> {
-    try {
-      return await this.#store.redis.incr(this.#store.keys.sweepsBegun)
-    } catch (error) {
-      throw toStoreError(error)
-    }
+    return this.#store.ask((redis) => redis.incr(this.#store.keys.sweepsBegun))
   }
 
   /** How many sweeps have begun. @throws KnellError `store_*` */
   async sweepsBegun(): Promise<number> {
-    try {
-      return Number((await this.#store.redis.get(this.#store.keys.sweepsBegun)) ?? 0)
-    } catch (error) {
-      throw toStoreError(error)
-    }
+    return Number((await this.#store.ask((redis) => redis.get(this.#store.keys.sweepsBegun))) ?? 0)
   }
 
-  /** Keeps a sweep's report for a day. */
+  /** Keeps a sweep's report for a day. @throws KnellError `store_*` */
   async saveReport(at: number, report: string): Promise<void> {
     const { sweeps } = this.#store.keys
-    await this.#store.redis
-      .multi()
-      .zadd(sweeps, at, report)
-      .zremrangebyscore(sweeps, '-inf', at - 86_400_000)
-      .exec()
+    const results = await this.#store.ask((redis) =>
+      redis
+        .multi()
+        .zadd(sweeps, at, report)
+        .zremrangebyscore(sweeps, '-inf', at - 86_400_000)
+        .exec(),
+    )
+    for (const [error] of results ?? []) if (error !== null) throw toStoreError(error)
   }
 
-  /** The reports of sweeps that began at or after a store time (ms), the newest first, some thousands at most. */
+  /** The reports of sweeps that began at or after a store time (ms), the newest first, some thousands at most. @throws KnellError `store_*` */
   async reportsSince(at: number): Promise<string[]> {
     const { sweeps } = this.#store.keys
-    try {
-      return await this.#store.redis.zrevrangebyscore(sweeps, '+inf', at, 'LIMIT', 0, 4000)
-    } catch (error) {
-      throw toStoreError(error)
-    }
+    return this.#store.ask((redis) => redis.zrevrangebyscore(sweeps, '+inf', at, 'LIMIT', 0, 4000))
   }
 
-  /** The newest reports first. */
+  /** The newest reports first. @throws KnellError `store_*` */
   async reports(limit: number): Promise<string[]> {
-    return this.#store.redis.zrange(this.#store.keys.sweeps, 0, String(limit - 1), 'REV')
+    const { sweeps } = this.#store.keys
+    return this.#store.ask((redis) => redis.zrange(sweeps, 0, String(limit - 1), 'REV'))
   }
 }
 

@@ -124,6 +124,20 @@ describe('the dashboard, for everybody', function () {
     })
   }
 
+  it('lets what is wider than a narrow screen fade out where there is more', async () => {
+    const page = await look({ width: 390 })
+    await show(page, '')
+    const nav = page.getByRole('navigation')
+    const classOf = async (): Promise<string> => (await nav.getAttribute('class')) ?? ''
+    await eventually(async () => (await classOf()) === 'has-more-after')
+    const mask = "getComputedStyle(document.querySelector('.has-more-after')).maskImage"
+    expect(await page.evaluate<string>(mask)).to.match(/^linear-gradient/)
+    await nav.getByRole('link', { name: 'Jobs' }).scrollIntoViewIfNeeded()
+    await eventually(async () => (await classOf()) === 'has-more-before')
+    await show(page, 'subscribers')
+    await page.locator('.table-scroll.has-more-after').first().waitFor()
+  })
+
   it('can be used by keyboard alone', async () => {
     const page = await look({})
     const focused = (): Promise<string> =>

@@ -318,6 +318,7 @@ describe('the dashboard', function () {
     // A notifier that hangs says nothing, and closes nothing.
     process.kill(notifier.pid, 'SIGSTOP')
     await page.getByText(/^Stale since \d\d:\d\d:\d\d$/).waitFor()
+    await page.getByText(/^Not known since \d\d:\d\d:\d\d$/).waitFor()
     process.kill(notifier.pid, 'SIGCONT')
     await page.getByText('Live', { exact: true }).waitFor()
     await page.getByText('Enforced everywhere').waitFor()

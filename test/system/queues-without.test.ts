@@ -108,8 +108,23 @@ describe('GET /v1/queues', function () {
 
     it('is failing without its store, and answers all the same', async () => {
       await redis.signal('SIGKILL')
-      const report = await untilQueues(notifier, system, ({ verdict }) => verdict === 'failing')
+      // What was read just before is known for two seconds more.
+      const report = await untilQueues(notifier, system, ({ verdict, bullmq }) => {
+        return verdict === 'failing' && bullmq.length === 0
+      })
       expect(report.reason).to.match(/^the store does not answer: /)
+      const verdicts = Object.fromEntries(report.parts.map((part) => [part.part, part.verdict]))
+      expect(verdicts).to.include({ queues: 'unknown', bullmq: 'unknown', relay: 'unknown' })
+      expect(report.sweep?.agoMs).to.be.a('number')
+      expect(reasonsOf(report, 'sweep')[0]).to.match(
+        /the last sweep that is known of was \d+ s ago/,
+      )
+      for (const path of ['/v1/sweeps', '/v1/subscribers', '/v1/due', '/v1/feed']) {
+        const { status, body } = await call(notifier, system.apiKey, path)
+        expect([path, status, body['code']]).to.deep.equal([path, 503, 'store_unavailable'])
+      }
+      const asked = await call(notifier, system.apiKey, '/v1/sweeps', {})
+      expect(asked.body['code']).to.equal('store_unavailable')
       // Which looks once a second.
       await eventually(async () => {
         const { status, body } = await call(notifier, system.apiKey, '/readyz')

@@ -9,6 +9,9 @@ export interface Problem {
   readonly detail: string
 }
 
+/** A hung notifier closes nothing. Longer than any call that waits for something. */
+const TIMEOUT_MS = 45_000
+
 type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
 
 /** Told when a call finds that the session is over. */
@@ -26,10 +29,11 @@ export async function call<T>(method: Method, path: string, body?: unknown): Pro
   let response: Response
   let text: string
   try {
-    response = await request(method, path, body)
+    response = await request(method, path, body, { signal: AbortSignal.timeout(TIMEOUT_MS) })
     text = await response.text()
   } catch {
-    const detail = 'The notifier does not answer. It may be restarting, or the network is away.'
+    const detail =
+      'Nothing can be reached: the notifier does not answer. It may be restarting, or the network is away.'
     return { ok: false, problem: { status: 0, code: 'unreachable', detail } }
   }
   const parsed = parse(text)
@@ -41,7 +45,7 @@ export async function call<T>(method: Method, path: string, body?: unknown): Pro
 /** The text of an answer as it is, such as an export. */
 export async function download(path: string, accept: string): Promise<Answer<Blob>> {
   try {
-    const response = await request('GET', path, undefined, accept)
+    const response = await request('GET', path, undefined, { accept })
     if (response.ok) return { ok: true, body: await response.blob() }
     return { ok: false, problem: problemOf(parse(await response.text()), response.status) }
   } catch {
@@ -54,7 +58,7 @@ function request(
   method: Method,
   path: string,
   body: unknown,
-  accept = 'application/json',
+  { accept = 'application/json', signal }: { accept?: string; signal?: AbortSignal } = {},
 ): Promise<Response> {
   const headers: Record<string, string> = { accept, 'knell-via': 'ops' }
   if (body !== undefined) headers['content-type'] = 'application/json'
@@ -64,6 +68,7 @@ function request(
     credentials: 'same-origin',
     cache: 'no-store',
     redirect: 'error',
+    ...(signal === undefined ? {} : { signal }),
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   })
 }
@@ -83,6 +88,13 @@ function problemOf(value: unknown, status = 0): Problem {
     code: code ?? 'unknown',
     detail: detail ?? `The notifier answered ${status} without saying why.`,
   }
+}
+
+/** The same in a few words, for where a figure would stand. */
+export function shortly({ status, code }: Problem): string {
+  if (code === 'forbidden') return 'not for this key'
+  if (code === 'store_unavailable') return 'not known: the store does not answer'
+  return status === 404 ? 'not offered here' : `not known: the call failed (${code})`
 }
 
 /** What a refused or missing call means for who looks at the page. */

@@ -18,6 +18,8 @@ const full = new Intl.DateTimeFormat('en-GB', {
   second: '2-digit',
 })
 
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone
+
 export const NONE = '–'
 
 export function count(value: number | null | undefined): string {
@@ -55,9 +57,17 @@ export function time(ms: number): string {
   return isToday ? clock.format(date) : `${day.format(date)}, ${clock.format(date)}`
 }
 
+/** In which time zone clock times are written, with how far it is from UTC now. */
+export function timeZone(): string {
+  const parts = new Intl.DateTimeFormat('en-GB', { timeZoneName: 'longOffset' }).formatToParts()
+  const offset =
+    parts.find(({ type }) => type === 'timeZoneName')?.value.replace('GMT', 'UTC') ?? ''
+  return zone === offset ? zone : `${zone} (${offset})`
+}
+
 /** A moment (ms) in full, with the time zone of whoever looks. */
 export function fullTime(ms: number): string {
-  return `${full.format(new Date(ms))} (${Intl.DateTimeFormat().resolvedOptions().timeZone})`
+  return `${full.format(new Date(ms))} (${zone})`
 }
 
 /** A NumericDate (RFC 7519): seconds. */

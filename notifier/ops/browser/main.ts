@@ -61,7 +61,8 @@ function run(session: Session): void {
       route(false)
     },
   })
-  const stream = new Stream({ onLiveness: (state) => frame.showLiveness(state), onEnded: leave })
+  const stream = new Stream({ onEnded: leave })
+  stream.onLiveness((state) => frame.showLiveness(state))
   whenSessionEnds(leave)
 
   function route(isMove: boolean): void {

@@ -1,13 +1,14 @@
 import type { Tone } from './parts/status.ts'
-import type { Queues, QueueRow, Verdict } from './types.ts'
+import type { PartVerdict, Queues, QueueRow } from './types.ts'
 
-const tones: Readonly<Record<Verdict, Tone>> = {
+const tones: Readonly<Record<PartVerdict, Tone>> = {
   ok: 'good',
+  unknown: 'unknown',
   degraded: 'attention',
   failing: 'bad',
 }
 
-export function toneOfVerdict(verdict: Verdict): Tone {
+export function toneOfVerdict(verdict: PartVerdict): Tone {
   return tones[verdict]
 }
 

@@ -1,7 +1,9 @@
 import { call } from './api.ts'
 import { fill, h, icon, setText } from './dom.ts'
-import { time } from './format.ts'
+import { time, timeZone } from './format.ts'
 import { bell, jobs, leave, sun } from './icons.ts'
+import { fadeEdge } from './parts/fade-edge.ts'
+import { mark } from './parts/status.ts'
 import type { Context, Screen } from './screen.ts'
 import type { Session } from './session.ts'
 import type { Liveness } from './stream.ts'
@@ -27,6 +29,7 @@ export function shell(
     ]),
   )
   const live = h('p', { class: 'live live-connecting', role: 'status' }, 'Connecting')
+  const lost = h('div', { class: 'lost', role: 'status' })
   const heading = h('h1', { tabindex: '-1' })
   const actions = h('div', { class: 'top-actions' })
   const root = h('div')
@@ -34,8 +37,18 @@ export function shell(
     'main',
     { id: 'main', class: 'content', tabindex: '-1' },
     h('div', { class: 'top' }, heading, actions, live),
+    lost,
     root,
+    h('p', { class: 'zone' }, `Clock times are those of ${timeZone()}.`),
   )
+  const list = h(
+    'ul',
+    {},
+    ...[...links.values()].map((link) => h('li', {}, link)),
+    jobsItem(session),
+  )
+  const nav = h('nav', { 'aria-label': 'Screens' }, list)
+  fadeEdge(nav, list)
   document.body.append(
     h('a', { class: 'skip', href: '#main', onclick: skip }, 'Skip to the content'),
     h(
@@ -45,11 +58,7 @@ export function shell(
         'header',
         { class: 'side' },
         h('p', { class: 'brand' }, icon(bell, 'icon brand-mark'), 'Knell'),
-        h(
-          'nav',
-          { 'aria-label': 'Screens' },
-          h('ul', {}, ...[...links.values()].map((link) => h('li', {}, link)), jobsItem(session)),
-        ),
+        nav,
         h(
           'div',
           { class: 'side-foot' },
@@ -73,6 +82,9 @@ export function shell(
       const { state } = liveness
       live.className = `live live-${state}`
       setText(live, wordsOf(liveness))
+      // Then nothing of the screen keeps the colour of success.
+      main.classList.toggle('is-lost', state === 'stale')
+      fill(lost, state === 'stale' ? lostNote(liveness.since) : null)
     },
     showScreen(screen, context) {
       for (const [each, link] of links) {
@@ -101,6 +113,24 @@ function wordsOf(liveness: Liveness): string {
     case 'stale':
       return `Stale since ${time(liveness.since)}`
   }
+}
+
+function lostNote(since: number): HTMLElement {
+  return h(
+    'div',
+    { class: 'trouble trouble-bad' },
+    mark('bad'),
+    h(
+      'div',
+      {},
+      h('p', { class: 'trouble-title' }, 'The notifier cannot be reached'),
+      h(
+        'p',
+        {},
+        `What is shown is as it was at ${time(since)}, and actions reach nothing until it is back. Services go on by their views.`,
+      ),
+    ),
+  )
 }
 
 function jobsItem({ ofAllTenants }: Session): HTMLElement | null {

@@ -31,14 +31,13 @@ type Listener = (data: never) => void
 export class Stream {
   readonly #listeners = new Map<Topic, Set<Listener>>()
   readonly #last = new Map<Topic, unknown>()
-  readonly #onLiveness: (liveness: Liveness) => void
+  readonly #watchers = new Set<(liveness: Liveness) => void>()
   readonly #onEnded: () => void
   #source: EventSource | undefined
   #heardAt = 0
   #state: Liveness = { state: 'connecting' }
 
-  constructor(options: { onLiveness: (liveness: Liveness) => void; onEnded: () => void }) {
-    this.#onLiveness = options.onLiveness
+  constructor(options: { onEnded: () => void }) {
     this.#onEnded = options.onEnded
     setInterval(() => this.#look(), LOOK_MS)
   }
@@ -62,6 +61,13 @@ export class Stream {
     this.#listeners.set(topic, listeners.add(listener))
     if (this.#last.has(topic)) listener(this.#last.get(topic) as Topics[K])
     return () => void listeners.delete(listener)
+  }
+
+  /** Calls back with how fresh everything is, at once and whenever that changes. Returns what ends it. */
+  onLiveness(watcher: (liveness: Liveness) => void): () => void {
+    this.#watchers.add(watcher)
+    watcher(this.#state)
+    return () => void this.#watchers.delete(watcher)
   }
 
   last<K extends Topic>(topic: K): Topics[K] | undefined {
@@ -100,6 +106,6 @@ export class Stream {
     if (this.#state.state === 'stale' && liveness.state === 'reconnecting') return
     if (liveness.state === this.#state.state) return
     this.#state = liveness
-    this.#onLiveness(liveness)
+    for (const watcher of this.#watchers) watcher(liveness)
   }
 }

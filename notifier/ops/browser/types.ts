@@ -98,8 +98,8 @@ export interface Overview {
   readonly enforced: {
     readonly verdict: Verdict
     readonly reason: string
-    readonly live: number
-    readonly stale: number
+    readonly live: number | null
+    readonly stale: number | null
     readonly slowest: Slowest | null
   }
   readonly push: {
@@ -150,6 +150,8 @@ export interface Recent {
 }
 
 export type Verdict = 'ok' | 'degraded' | 'failing'
+/** Of a part of the queues: nobody may be able to tell. */
+export type PartVerdict = Verdict | 'unknown'
 
 export interface Queues {
   readonly at: number
@@ -157,7 +159,7 @@ export interface Queues {
   readonly reason: string
   readonly parts: readonly {
     readonly part: string
-    readonly verdict: Verdict
+    readonly verdict: PartVerdict
     readonly reason: string
   }[]
   readonly queues: readonly QueueRow[]

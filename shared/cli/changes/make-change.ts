@@ -1,7 +1,9 @@
+import process from 'node:process'
 import type { Match } from '../../domain/claims.ts'
 import { isMass } from '../../domain/reach.ts'
 import type { ApiClient } from '../client/api-client.ts'
-import { exitWith } from '../exit.ts'
+import { exitCodes, exitWith } from '../exit.ts'
+import { onInterrupt } from '../interrupt.ts'
 import { confirm } from '../terminal/confirm.ts'
 import { answer, note } from '../terminal/print.ts'
 import { showMatch } from '../arguments/match-options.ts'
@@ -34,6 +36,13 @@ export async function makeChange(
   }
   await confirmReach(client, body, yes)
   const wait = change['wait'] as { timeoutMs: number } | undefined
+  onInterrupt(() => {
+    note(
+      'Interrupted: it was sent and may be committed; nobody waited for it.' +
+        ' Look with "knell check" for the same tokens, and with "knell audit --limit 5".',
+    )
+    process.exit(exitCodes.interrupted)
+  })
   const made = await client.call<Made>('/v1/revocations', {
     body,
     timeoutMs: (wait?.timeoutMs ?? 0) + MARGIN_MS,

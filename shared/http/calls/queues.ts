@@ -3,6 +3,7 @@ import { BOTH, json, type Call } from './call.ts'
 import * as part from './parts.ts'
 
 const verdict = z.enum(['ok', 'degraded', 'failing'])
+const partVerdict = z.enum(['ok', 'unknown', 'degraded', 'failing'])
 const offer = z.object({ state: z.enum(['offered', 'not_offered', 'failed']), reason: z.string() })
 
 export const queueCalls: readonly Call[] = [
@@ -23,7 +24,7 @@ export const queueCalls: readonly Call[] = [
           parts: z.array(
             z.object({
               part: z.enum(['store', 'rabbitmq', 'queues', 'bullmq', 'relay', 'sweep']),
-              verdict,
+              verdict: partVerdict,
               reason: z.string(),
               reasons: z.array(z.string()),
             }),

@@ -2,7 +2,6 @@ import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import { KnellError } from '../../domain/errors.ts'
 import type { SweepQueue } from '../../relay/sweep-queue.ts'
-import { toStoreError } from '../../store/store-error.ts'
 import type { Takes } from '../calls/call.ts'
 import { parseWith } from '../schemas.ts'
 import type { Services } from '../services.ts'
@@ -31,9 +30,7 @@ export function addSweepRoute(
       throw new KnellError('forbidden', 'A sweep is of all tenants, so it is for keys of all.')
     }
     const { wait, timeoutMs } = parseWith(sweepBody, request.body ?? undefined, 'body')
-    const asked = await sweeps.ask().catch((error: unknown) => {
-      throw toStoreError(error)
-    })
+    const asked = await sweeps.ask()
     const { job } = asked
     await audit.record(request, key, null, { action: 'sweep', details: { job } }, { ok: true, job })
     log.info({ job, key: key.name }, 'a sweep was asked for')

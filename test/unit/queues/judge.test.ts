@@ -159,7 +159,10 @@ describe('the verdict on queues', () => {
       'RabbitMQ does not say how full knell.service.orders is',
     ])
     const blocked = judgeQueues({ ...WELL, unknown, broker: { ...WELL.broker, isBlocked: true } })
-    expect(blocked.parts.find(({ part }) => part === 'queues')?.verdict).to.equal('ok')
+    expect(blocked.parts.find(({ part }) => part === 'queues')).to.include({
+      verdict: 'unknown',
+      reason: 'not known: RabbitMQ does not say how full 2 queues are',
+    })
   })
 
   for (const [lastFailedAgoMs, verdict] of [
@@ -237,7 +240,48 @@ describe('the verdict on queues', () => {
   it('is degraded where no sweep is known, and does not say so where the store is away', () => {
     expect(verdictOf({ sweep: undefined })[0]).to.equal('degraded')
     const away = judgeQueues({ ...WELL, sweep: undefined, storeProblem: 'gone' })
-    expect(away.parts.find(({ part }) => part === 'sweep')?.verdict).to.equal('ok')
+    expect(away.parts.find(({ part }) => part === 'sweep')?.verdict).to.equal('unknown')
+  })
+
+  it('calls no part ok that nobody can see while the store is away', () => {
+    const { parts } = judgeQueues({ ...WELL, storeProblem: 'gone' })
+    expect(parts.map(({ part, verdict, reason }) => [part, verdict, reason])).to.deep.equal([
+      ['store', 'failing', 'the store does not answer: gone'],
+      ['rabbitmq', 'ok', 'RabbitMQ is connected and has no alarm that is told.'],
+      ['queues', 'unknown', 'not known: the store does not answer, so which there should be'],
+      ['bullmq', 'unknown', 'not known: the store does not answer'],
+      ['relay', 'unknown', 'not known: the store does not answer'],
+      [
+        'sweep',
+        'unknown',
+        'not known: the store does not answer; the last sweep that is known of was 5 s ago',
+      ],
+    ])
+  })
+
+  it('tells of what is known to be wrong all the same', () => {
+    const late = { agoMs: 181_000, everyMs: 15_000 }
+    const facts = { storeProblem: 'gone', counts: [queue('dead', 3)], sweep: late }
+    const { parts } = judgeQueues({ ...WELL, ...facts })
+    const said = parts.map(({ part, verdict, reason }) => [part, verdict, reason])
+    expect(said).to.deep.include([
+      'queues',
+      'degraded',
+      '3 dead letters of orders; replay or drop them',
+    ])
+    expect(said.at(-1)?.slice(0, 2)).to.deep.equal(['sweep', 'failing'])
+    expect(said.at(-1)?.[2]).to.match(/^the last sweep that is known of was 181 s ago: /)
+  })
+
+  it('does not call queues ok of which RabbitMQ, being away, told nothing', () => {
+    const unknown = [{ name: 'knell.service.orders', service: 'orders', kind: 'service' as const }]
+    const broker = { isUp: false, isBlocked: false, problem: undefined }
+    const { verdict, parts } = judgeQueues({ ...WELL, broker, unknown })
+    expect(verdict).to.equal('degraded')
+    expect(parts.find(({ part }) => part === 'queues')).to.include({
+      verdict: 'unknown',
+      reason: 'not known: RabbitMQ does not say how full one queue is',
+    })
   })
 
   it('has the thresholds that the docs name', () => {

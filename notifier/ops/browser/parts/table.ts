@@ -1,4 +1,5 @@
 import { h, setText } from '../dom.ts'
+import { fadeEdge } from './fade-edge.ts'
 
 /** What a cell shows: a text, or an element that is made anew only when its key is another. */
 export type Cell = string | { readonly key: string; readonly make: () => Node }
@@ -36,17 +37,19 @@ export function table<T>(
     h('th', { scope: 'col', class: classOf(isNumber, isExtra) }, title),
   )
   const tbody = h('tbody')
+  const inner = h(
+    'table',
+    {},
+    h('caption', { class: 'sr-only' }, caption),
+    h('thead', {}, h('tr', {}, ...head)),
+    tbody,
+  )
   const element = h(
     'div',
     { class: 'table-scroll', tabindex: '0', role: 'group', 'aria-label': caption },
-    h(
-      'table',
-      {},
-      h('caption', { class: 'sr-only' }, caption),
-      h('thead', {}, h('tr', {}, ...head)),
-      tbody,
-    ),
+    inner,
   )
+  fadeEdge(element, inner)
   let rows = new Map<string, Row>()
   return {
     element,

@@ -1,3 +1,4 @@
+import { shortly } from '../../api.ts'
 import { count, duration, NONE, short, time } from '../../format.ts'
 import { figure, figures, type Figure } from '../../parts/figure.ts'
 import type { Part } from '../../parts/part.ts'
@@ -17,7 +18,9 @@ export function keyFigures({ stream }: Context): Part {
   const ends = [
     stream.on('overview', (data) => {
       if (isRefused(data)) {
-        for (const each of [push, pushWorst, expiries, sweeps]) each.show(NONE, 'not for this key')
+        for (const each of [push, pushWorst, expiries, sweeps]) {
+          each.show(NONE, shortly(data.problem))
+        }
         return
       }
       const { push: now, expiriesPerSecond, sweeps: swept } = data
@@ -28,17 +31,24 @@ export function keyFigures({ stream }: Context): Part {
       showSweeps(sweeps, swept)
     }),
     stream.on('queues', (data) => {
-      if (isRefused(data)) return dead.show(NONE, 'not for this key')
-      const { queues } = data
+      if (isRefused(data)) return dead.show(NONE, shortly(data.problem))
+      const { queues, parts } = data
       const letters = queues
         .filter(({ kind }) => kind === 'dead')
         .reduce((sum, { messages }) => sum + (messages ?? 0), 0)
       if (!areCounted(data)) return dead.show(NONE, 'not known while RabbitMQ is away')
+      // Whose queues there should be is the store's to say.
+      if (
+        letters === 0 &&
+        parts.some(({ part, verdict }) => part === 'queues' && verdict === 'unknown')
+      ) {
+        return dead.show(NONE, 'not known while the store is away')
+      }
       const note = letters > 0 ? 'handlers gave up on these' : 'handlers gave up on nothing'
       return dead.show(count(letters), note, letters > 0 ? 'bad' : 'good')
     }),
     stream.on('due', (data) => {
-      if (isRefused(data)) return due.show(NONE, 'not for this key')
+      if (isRefused(data)) return due.show(NONE, shortly(data.problem))
       const { minutes, overdue } = data
       const all = minutes.reduce((sum, each) => sum + each, 0)
       // A second that has only just passed is not drained yet: overdue is what was so before as well.

@@ -1,7 +1,7 @@
 import { explain } from '../../api.ts'
 import { fill, h, setText } from '../../dom.ts'
 import { enforcementOf, lagText, nameOf } from '../../enforcement.ts'
-import { count } from '../../format.ts'
+import { count, time } from '../../format.ts'
 import type { Part } from '../../parts/part.ts'
 import { mark, type Tone } from '../../parts/status.ts'
 import { toneOfVerdict } from '../../queues.ts'
@@ -12,8 +12,9 @@ interface Shown {
   readonly tone: Tone
   readonly headline: string
   readonly detail: string
-  readonly live: number
-  readonly stale: number
+  /** Null: nobody knows. */
+  readonly live: number | null
+  readonly stale: number | null
   readonly slowest: Slowest | null | undefined
 }
 
@@ -58,7 +59,17 @@ export function verdict({ stream, session }: Context): Part {
     : stream.on('subscribers', (data) =>
         isRefused(data) ? show(unknown(explain(data.problem))) : show(ofTenant(data)),
       )
-  return { element, end }
+  // What was true when it was last heard of may not be any more; it is told again with the next event.
+  const endLiveness = stream.onLiveness((liveness) => {
+    if (liveness.state === 'stale') show(lost(liveness.since))
+  })
+  return {
+    element,
+    end: () => {
+      end()
+      endLiveness()
+    },
+  }
 }
 
 const headlines = {
@@ -85,8 +96,13 @@ function ofTenant({ subscribers }: Subscribers): Shown {
   return { ...found, live: found.live.length, stale: found.stale.length }
 }
 
-function unknown(detail: string): Shown {
-  return { tone: 'unknown', headline: 'Unknown', detail, live: 0, stale: 0, slowest: null }
+function unknown(detail: string, headline = 'Not known'): Shown {
+  return { tone: 'unknown', headline, detail, live: null, stale: null, slowest: null }
+}
+
+function lost(since: number): Shown {
+  const detail = 'The notifier has not been heard of since then. Services go on by their views.'
+  return unknown(detail, `Not known since ${time(since)}`)
 }
 
 function slowestText(slowest: Shown['slowest']): string {

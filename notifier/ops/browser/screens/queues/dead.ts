@@ -77,16 +77,16 @@ export function deadPanel({ stream, session }: Context): Part {
     ({ key }) => key,
   )
   fill(body, holder)
-  fill(
-    holder,
-    empty(
-      'No service has handlers',
-      'What a handler fails on too often lies here until somebody puts it back.',
-    ),
-  )
+  fill(holder, h('p', { class: 'panel-note' }, 'Looking …'))
   const end = stream.on('subscribers', (data) => {
-    if (isRefused(data)) return
+    // Which services there are is kept: what they gave up can be read again as soon as somebody answers.
+    if (isRefused(data)) {
+      if (services === undefined)
+        fill(holder, h('p', { class: 'part-problem' }, explain(data.problem)))
+      return
+    }
     const names = data.handlers.map(({ service }) => service)
+    if (names.length === 0 && services === undefined) return fill(holder, noHandlers())
     if (names.join() === known || names.length === 0) return
     known = names.join()
     services = select(
@@ -164,6 +164,13 @@ export function deadPanel({ stream, session }: Context): Part {
   }
 
   return { element, end }
+}
+
+function noHandlers(): HTMLElement {
+  return empty(
+    'No service has handlers',
+    'What a handler fails on too often lies here until somebody puts it back.',
+  )
 }
 
 function whomText({ event = {} }: DeadLetter): string {
