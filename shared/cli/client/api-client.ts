@@ -1,6 +1,7 @@
 import { errorCodes, type ErrorCode } from '../../domain/errors.ts'
 import { isRecord } from '../../domain/entry.ts'
 import { CommandError } from '../exit.ts'
+import { harmless } from '../terminal/print.ts'
 
 export interface Connection {
   /** Of a notifier or a poller; a path in it is kept, for whoever puts Knell below one. */
@@ -156,7 +157,7 @@ export class ApiClient {
       const message =
         code === 'not_found'
           ? `${origin} does not offer ${what}: it is of another version than this command, or the call is the other process's.`
-          : `${code}: ${typeof detail === 'string' ? detail : status}`
+          : `${harmless(code)}: ${typeof detail === 'string' ? harmless(detail) : status}`
       return new ApiProblem(
         status,
         message,
