@@ -40,7 +40,7 @@ export async function readPage(
   const merge = new AuditMerge(store, auditStore.places(tenants, own), range, atMost)
   const found: AuditRecord[] = []
   let last: AuditRecord | undefined
-  const cut = await cutOf(auditStore, tenants)
+  const cut = await cutOf(auditStore, tenants, own)
   for (let looked = 0; ;) {
     const records = await merge.next()
     if (records.length === 0) return { audit: found, ...cut }
@@ -70,7 +70,7 @@ export async function exportTrail(
   const end = Math.min(before, await settledBefore(services, tenants))
   const range = { newestFirst: false, after, before: end }
   const merge = new AuditMerge(store, auditStore.places(tenants, own), range)
-  const facts = { upTo: end - 1, ...(await cutOf(auditStore, tenants)) }
+  const facts = { upTo: end - 1, ...(await cutOf(auditStore, tenants, own)) }
   return exportLines(services, merge, filter, facts)
 }
 
@@ -114,8 +114,9 @@ async function settledBefore({ store }: Services, tenants: readonly string[]): P
 async function cutOf(
   auditStore: AuditStore,
   tenants: readonly string[],
+  own: boolean,
 ): Promise<{ cutAt?: number }> {
-  const cutAt = await auditStore.cutAt(tenants)
+  const cutAt = await auditStore.cutAt(tenants, own)
   return cutAt === undefined ? {} : { cutAt }
 }
 

@@ -81,7 +81,7 @@ export function addOps(app: FastifyInstance, services: Services): void {
       const key = app.auth.login(request, secret)
       app.auth.require(request, 'ops:read')
       await sessions.open(reply, key, app.auth.keys())
-      await audit.record(request, key, null, { action: 'login' }, { ok: true })
+      await audit.login(request, key)
       log.info({ key: key.name, address: request.ip }, 'logged in to the dashboard')
       return { session: whoIs(request, key) }
     })

@@ -12,6 +12,8 @@ const HEARTBEAT_MS = 10_000
 const RETRY_MS = 2000
 /** A viewer that has not taken what it was sent for this long is let go; it comes again by itself. */
 const STUCK_MS = 30_000
+/** One that does not take the end of its stream for this long is cut off. */
+const PARTING_MS = 2000
 
 interface Viewer {
   readonly request: FastifyRequest
@@ -21,6 +23,7 @@ interface Viewer {
 
 /** Viewers who may see the same of the same tenant share what is read for them. */
 interface Room {
+  readonly name: string
   readonly tenant: string
   readonly viewers: Set<Viewer>
   readonly readAt: Map<Topic, number>
@@ -28,7 +31,7 @@ interface Room {
   /** What is being read, so that one that is slow is not asked for twice and holds up no other. */
   readonly reading: Map<Topic, Promise<void>>
   /** The look under way at who is still logged in. */
-  looking: Promise<void> | undefined
+  looking: Promise<Viewer[]> | undefined
 }
 
 /**
@@ -59,20 +62,29 @@ export class EventHub {
     this.#loop = new Loop('dashboard', TICK_MS, () => this.runOnce(), options.log)
   }
 
+  /** How many look now. */
+  get viewers(): number {
+    return [...this.#rooms.values()].reduce((count, { viewers }) => count + viewers.size, 0)
+  }
+
   add(request: FastifyRequest, reply: FastifyReply, key: ApiKey, tenant: string): void {
     reply.hijack()
     const { raw: response } = reply
+    // Gone while its session was read; nothing would tell of its end again.
+    if (response.closed || response.destroyed) return
+    // For as long as it lasts: a socket that breaks is no fault, and its 'close' follows.
+    response.on('error', () => {})
     for (const [name, value] of Object.entries(reply.getHeaders())) {
       if (value !== undefined) response.setHeader(name, value)
     }
     // A proxy must pass on each event as it comes.
     response.writeHead(200, { 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' })
     response.write(`retry: ${RETRY_MS}\n\n`)
+    if (this.#stopped) return void response.end()
     const room = this.#roomOf(key, tenant)
     const viewer: Viewer = { request, response, stuckSince: undefined }
     room.viewers.add(viewer)
     response.once('close', () => this.#leave(room, viewer))
-    if (this.#stopped) return void response.end()
     for (const [topic, text] of room.last) this.#send(viewer, topic.event, text)
     void this.runOnce().catch(() => {})
     this.#loop.start()
@@ -81,8 +93,8 @@ export class EventHub {
   /** Ends every stream. */
   async stop(): Promise<void> {
     this.#stopped = true
-    for (const { viewers } of this.#rooms.values()) {
-      for (const { response } of viewers) response.end()
+    for (const room of this.#rooms.values()) {
+      for (const viewer of room.viewers) this.#end(room, viewer)
     }
     const reading = [...this.#rooms.values()].flatMap((room) => [...room.reading.values()])
     await Promise.all([this.#loop.stop(), ...reading])
@@ -97,12 +109,11 @@ export class EventHub {
   }
 
   #roomOf(key: ApiKey, tenant: string): Room {
-    const rights = [...key.scopes].toSorted().join('+')
-    const tenants = key.tenants === '*' ? '*' : [...key.tenants].toSorted().join('+')
-    const name = `${tenant} ${rights}@${tenants}`
+    const name = nameOf(key, tenant)
     let room = this.#rooms.get(name)
     if (room === undefined) {
       room = {
+        name,
         tenant,
         viewers: new Set(),
         readAt: new Map(),
@@ -117,68 +128,85 @@ export class EventHub {
 
   #leave(room: Room, viewer: Viewer): void {
     room.viewers.delete(viewer)
-    if (room.viewers.size > 0) return
-    for (const [name, known] of this.#rooms) if (known === room) this.#rooms.delete(name)
+    if (room.viewers.size > 0 || this.#rooms.get(room.name) !== room) return
+    this.#rooms.delete(room.name)
     if (this.#rooms.size === 0) void this.#loop.stop()
   }
 
   #serve(room: Room, now: number, isBeat: boolean): void {
-    if (isBeat) for (const { response } of room.viewers) response.write(': \n\n')
+    for (const viewer of isBeat ? room.viewers : []) {
+      if (isOpen(viewer) && !viewer.response.writableNeedDrain) viewer.response.write(': \n\n')
+    }
     room.looking ??= this.#look(room).finally(() => {
       room.looking = undefined
     })
     const { looking, reading } = room
     const idle = topics.filter((topic) => !reading.has(topic))
     for (const topic of planReads(idle, room.readAt, now)) {
-      const seen = topic.isOpen === true ? Promise.resolve() : looking
-      const done = seen
-        .then(() => this.#read(room, topic))
+      const inside = topic.isOpen === true ? Promise.resolve([...room.viewers]) : looking
+      const done = inside
+        .then((viewers) => this.#read(room, topic, viewers))
         .catch((error: unknown) => this.#log.error({ err: error }, 'dashboard: a read failed'))
         .finally(() => reading.delete(topic))
       reading.set(topic, done)
     }
   }
 
-  /** Lets go who is not logged in any more. */
-  async #look(room: Room): Promise<void> {
-    await Promise.all(
-      [...room.viewers].map(async (viewer) => {
-        if (!(await this.#isStillIn(viewer))) this.#end(room, viewer)
-      }),
-    )
+  /** Who is still logged in; lets go who is not. */
+  async #look(room: Room): Promise<Viewer[]> {
+    const viewers = [...room.viewers]
+    const may = await Promise.all(viewers.map((viewer) => this.#mayStay(room, viewer)))
+    return viewers.filter((_, at) => may[at])
   }
 
-  /** Without the store nobody can be told apart; whoever was in stays until it is back. */
-  async #isStillIn({ request }: Viewer): Promise<boolean> {
+  /**
+   * Lets go whoever is out. Without the store nobody can be told apart; whoever was in stays until
+   * it is back. Whose rights have changed comes again by itself, to the room of the new ones.
+   */
+  async #mayStay(room: Room, viewer: Viewer): Promise<boolean> {
     try {
-      const key = await this.#app.auth.identify(request)
-      return key?.allows('ops:read') === true
+      const key = await this.#app.auth.identify(viewer.request)
+      if (key?.allows('ops:read') !== true) this.#end(room, viewer, 'event: ended\ndata: {}\n\n')
+      else if (nameOf(key, room.tenant) !== room.name) this.#end(room, viewer)
+      else return true
+      return false
     } catch (error) {
-      return !isKnellError(error, 'forbidden')
+      if (!isKnellError(error) || error.status >= 500) return true
+      this.#end(room, viewer, 'event: ended\ndata: {}\n\n')
+      return false
     }
   }
 
-  #end(room: Room, viewer: Viewer): void {
-    room.viewers.delete(viewer)
-    viewer.response.end(`event: ended\ndata: {}\n\n`)
+  /** The room is left at once: the 'close' of a viewer that does not read may never come. */
+  #end(room: Room, viewer: Viewer, last = ''): void {
+    this.#leave(room, viewer)
+    if (!isOpen(viewer)) return
+    const { response } = viewer
+    const timer = setTimeout(() => response.destroy(), PARTING_MS).unref()
+    response.once('close', () => clearTimeout(timer))
+    response.end(last)
   }
 
-  async #read(room: Room, topic: Topic): Promise<void> {
-    const [viewer] = room.viewers
-    if (viewer === undefined) return
-    const { payload, statusCode } = await this.#app.inject({
-      url: topic.url(room.tenant),
-      headers: this.#ownRead(viewer.request),
-      remoteAddress: viewer.request.socket.remoteAddress ?? '127.0.0.1',
-    })
-    // A problem document is one line of JSON as well; only health is told by its status.
-    const isFine = statusCode < 400 || topic.event === 'health'
-    const text = isFine ? payload : `{"problem":${payload === '' ? '{}' : payload}}`
-    room.last.set(topic, text)
-    for (const each of room.viewers) this.#send(each, topic.event, text)
+  /** Reads with the first viewer whose session has not ended meanwhile, which says nothing about the others. */
+  async #read(room: Room, topic: Topic, inside: readonly Viewer[]): Promise<void> {
+    for (const { request } of inside) {
+      const { payload, statusCode } = await this.#app.inject({
+        url: topic.url(room.tenant),
+        headers: this.#ownRead(request),
+        remoteAddress: request.socket.remoteAddress ?? '127.0.0.1',
+      })
+      if (statusCode === 401) continue
+      // A problem document is one line of JSON as well; only health is told by its status.
+      const isFine = statusCode < 400 || topic.event === 'health'
+      const text = isFine ? payload : `{"problem":${payload === '' ? '{}' : payload}}`
+      room.last.set(topic, text)
+      for (const each of room.viewers) this.#send(each, topic.event, text)
+      return
+    }
   }
 
   #send(viewer: Viewer, event: string, text: string): void {
+    if (!isOpen(viewer)) return
     const { response } = viewer
     if (response.writableNeedDrain) {
       viewer.stuckSince ??= performance.now()
@@ -189,4 +217,15 @@ export class EventHub {
     this.#lastId += 1
     response.write(`id: ${this.#lastId}\nevent: ${event}\ndata: ${text}\n\n`)
   }
+}
+
+/** What may be seen: viewers with the same are served with the same reads. */
+function nameOf(key: ApiKey, tenant: string): string {
+  const rights = [...key.scopes].toSorted().join('+')
+  const tenants = key.tenants === '*' ? '*' : [...key.tenants].toSorted().join('+')
+  return `${tenant} ${rights}@${tenants}`
+}
+
+function isOpen({ response }: Viewer): boolean {
+  return !response.writableEnded && !response.destroyed
 }

@@ -44,7 +44,7 @@ const auditQuery = z.looseObject({
   cursor: z
     .string()
     .regex(
-      /^\d{1,15}-\d{1,20}\.[\dst]{1,3}\.[A-Za-z0-9_-]{0,40}$/,
+      /^\d{1,15}-\d{1,20}\.[\dstbl]{1,3}\.[A-Za-z0-9_-]{0,40}$/,
       'must be a cursor that an earlier page answered',
     )
     .optional(),

@@ -15,7 +15,7 @@ import { countSchema, parseWith, tenantSchema } from '../../shared/http/schemas.
 import type { Services } from '../../shared/http/services.ts'
 import type { Instance } from '../../shared/store/instance-store.ts'
 import { newestEntries } from '../../shared/store/newest-entries.ts'
-import { readTails } from '../../shared/store/population.ts'
+import { readTails } from '../../shared/store/read-tails.ts'
 import type { EnforcementWatch } from '../enforcement-watch.ts'
 import type { Spot } from '../live-set.ts'
 import type { Recents } from '../recents.ts'

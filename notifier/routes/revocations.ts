@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { TenantSettings } from '../../shared/config/tenant-settings.ts'
 import { parseMatch, type Match } from '../../shared/domain/claims.ts'
 import { KnellError } from '../../shared/domain/errors.ts'
-import type { Asked } from '../../shared/http/audit.ts'
+import { saidBy, type Asked } from '../../shared/http/audit.ts'
 import { isMass } from '../../shared/domain/reach.ts'
 import type { Takes } from '../../shared/http/calls/call.ts'
 import { Cap } from '../../shared/http/cap.ts'
@@ -87,7 +87,7 @@ export function addRevocationRoutes(
     const key = app.auth.caller(request)
     const act = audit.act(request, key, askedOf(body, change))
     const more = { idempotency, act }
-    const by = { tenant, reason: body.reason, by: body.by }
+    const by = { tenant, reason: body.reason, by: saidBy(request, body.by) }
     if (at !== undefined) {
       const { id, ...kept } = await schedules.schedule(tenant, at, change, more)
       metrics.count('knell_revocations_accepted_total', { kind: 'scheduled' })

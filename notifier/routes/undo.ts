@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { TenantSettings } from '../../shared/config/tenant-settings.ts'
 import { parseMatch } from '../../shared/domain/claims.ts'
 import { KnellError } from '../../shared/domain/errors.ts'
-import type { Asked } from '../../shared/http/audit.ts'
+import { saidBy, type Asked } from '../../shared/http/audit.ts'
 import type { Takes } from '../../shared/http/calls/call.ts'
 import { matchSchema, parseWith, tenantSchema } from '../../shared/http/schemas.ts'
 import type { Services } from '../../shared/http/services.ts'
@@ -62,7 +62,7 @@ export function addUndoRoutes(app: FastifyInstance, services: Services): void {
     const idempotency = idempotencyOf(app, request, tenant)
     const committed = await rules.release(tenant, change, { idempotency, act })
     metrics.count('knell_revocations_accepted_total', { kind: 'released' })
-    log.info({ lifted: committed.ids, tenant, by: body.by }, 'released')
+    log.info({ lifted: committed.ids, tenant, by: saidBy(request, body.by) }, 'released')
     return answerOf(committed)
   })
 
@@ -83,7 +83,7 @@ export function addUndoRoutes(app: FastifyInstance, services: Services): void {
     const idempotency = idempotencyOf(app, request, tenant)
     const committed = await rules.restore(tenant, change, { idempotency, act })
     metrics.count('knell_revocations_accepted_total', { kind: 'restored' })
-    log.info({ lifted: committed.ids, tenant, by: body.by }, 'restored')
+    log.info({ lifted: committed.ids, tenant, by: saidBy(request, body.by) }, 'restored')
     return answerOf(committed)
   })
 }

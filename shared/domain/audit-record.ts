@@ -1,4 +1,5 @@
 import type { Match } from './claims.ts'
+import { redactAll } from './redact.ts'
 
 /** Everything that is audited. */
 export const auditActions = [
@@ -78,16 +79,7 @@ export function isWanted(record: AuditRecord, { actions, who, claims }: AuditFil
   })
 }
 
-/** Three parts of base64url of which the first begins as `{"` does: a JWT (RFC 7519), or what is left of one. */
-const JWT = /eyJ[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*){1,4}/g
-
-/**
- * An act as the text that is kept. Callers write what they like into `by`, `note` and a match, so
- * whatever looks like a JWT, and the secret with which the caller came, is replaced.
- */
+/** An act as the text that is kept, without a token in it and without the secret with which the caller came. */
 export function toAuditText(act: AuditAct | AuditResult, secret?: string): string {
-  let text = JSON.stringify(act)
-  if (text.includes('eyJ')) text = text.replaceAll(JWT, '[token]')
-  if (secret === undefined || secret === '') return text
-  return text.replaceAll(JSON.stringify(secret).slice(1, -1), '[secret]')
+  return JSON.stringify(redactAll(act, secret))
 }

@@ -217,6 +217,19 @@ function toKnellError(error: FastifyError | KnellError): KnellError {
       if (error instanceof SyntaxError || error.statusCode === 400) {
         return new KnellError('invalid_json', 'The body is not acceptable JSON.', cause)
       }
-      return new KnellError('internal', 'Internal error', cause)
+      return ofStatus(error)
   }
+}
+
+/** What a plugin refuses, such as a path that leads out of a folder of files, is no fault of ours. */
+function ofStatus(error: FastifyError): KnellError {
+  const { statusCode = 500 } = error
+  const cause = { cause: error }
+  if (statusCode === 403 || statusCode === 404) {
+    return new KnellError('not_found', 'There is nothing at this path.', cause)
+  }
+  if (statusCode >= 400 && statusCode < 500) {
+    return new KnellError('invalid_request', 'The request cannot be served as it is.', cause)
+  }
+  return new KnellError('internal', 'Internal error', cause)
 }

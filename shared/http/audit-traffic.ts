@@ -12,7 +12,7 @@ import { parseMatch, type Match } from '../domain/claims.ts'
 import { isKnellError, type ErrorCode } from '../domain/errors.ts'
 import { isRecord } from '../domain/entry.ts'
 import { isReason } from '../domain/reasons.ts'
-import type { AuditStore } from '../store/audit-store.ts'
+import type { AuditStore, AuditStream } from '../store/audit-store.ts'
 import { networkOf } from './failures.ts'
 import { fromOf, secretOf, textOf, type Asked } from './audit.ts'
 
@@ -25,22 +25,25 @@ declare module 'fastify' {
 
 const WINDOW_MS = 10_000
 const EACH = 20
-const MAX_KINDS = 1000
-const STRANGERS_WINDOW_MS = 60_000
+const EACH_KEY = 40
+const MAX_KINDS = 100
+const COUNTED_MS = 60_000
 const MAX_STRANGERS = 20
+const MAX_FOREIGN = 3
 const MAX_TEXT = 1000
 
-/** What is counted together: acts of one key in one tenant, with one result. */
+/** What is counted together: acts of one key in one tenant, with one result. Where they came from is that of the first. */
 interface Kind {
+  readonly stream: AuditStream
   readonly tenant: string | null
   readonly act: AuditAct
   readonly result: AuditResult
 }
 
-const REST: Kind = {
-  tenant: null,
-  act: { action: 'authenticate', who: { key: null }, from: { address: null, via: 'api' } },
-  result: { ok: false },
+/** What is of too many kinds to be told apart; of strangers also of too many addresses. */
+function restOf({ stream, act: { action, who } }: Kind): Kind {
+  const act: AuditAct = { action, who, from: { address: null, via: 'api' } }
+  return { stream, tenant: null, act, result: { ok: false } }
 }
 
 /**
@@ -54,15 +57,25 @@ export class AuditTraffic {
   readonly #tally = new AuditTally<Kind>({
     windowMs: WINDOW_MS,
     each: EACH,
+    eachOwner: EACH_KEY,
     maxKinds: MAX_KINDS,
-    rest: REST,
+    rest: restOf,
   })
   /** Nobody is known by a failed authentication, so these are only counted. */
   readonly #strangers = new AuditTally<Kind>({
-    windowMs: STRANGERS_WINDOW_MS,
+    windowMs: COUNTED_MS,
     each: 0,
+    eachOwner: 0,
     maxKinds: MAX_STRANGERS,
-    rest: REST,
+    rest: restOf,
+  })
+  /** What keys are refused outside their tenants is nothing that these have done: it is only counted. */
+  readonly #foreign = new AuditTally<Kind>({
+    windowMs: COUNTED_MS,
+    each: 0,
+    eachOwner: 0,
+    maxKinds: MAX_FOREIGN,
+    rest: restOf,
   })
   readonly #isKept: boolean
   readonly #writing = new Set<Promise<void>>()
@@ -85,7 +98,8 @@ export class AuditTraffic {
         if (isStranger) this.#stranger(request)
       } else {
         const named = app.auth.tenantAsked(request)
-        const tenant = named !== undefined && isDeclared(named) ? named : null
+        const isOwn = named !== undefined && isDeclared(named) && key.mayUse(named)
+        const tenant = isOwn ? named : null
         this.#refused(request, key, tenant, error.code)
       }
       await Promise.resolve()
@@ -98,7 +112,23 @@ export class AuditTraffic {
     // Tokens that are no good are many, and change nothing.
     if (action === 'register' && code !== 'forbidden') return
     const asked = readAsked(action, request)
-    if (asked !== undefined) this.add(request, key, tenant, asked, { ok: false, code })
+    if (asked === undefined) return
+    const result = { ok: false, code }
+    if (tenant === null && key.tenants !== '*') this.#countForeign(request, key, asked, result)
+    else this.add(request, key, tenant, asked, result)
+  }
+
+  #countForeign(
+    request: FastifyRequest,
+    key: ApiKey,
+    { action }: Asked,
+    result: AuditResult,
+  ): void {
+    const act: AuditAct = { action, who: { key: key.name }, from: fromOf(request) }
+    const kind = JSON.stringify([action, result])
+    const facts: Kind = { stream: 'traffic', tenant: null, act, result }
+    this.#foreign.add(key.name, kind, facts, {}, Date.now())
+    this.#flushLater()
   }
 
   /** Counts a call that came without the secret of an API key. */
@@ -106,7 +136,8 @@ export class AuditTraffic {
     const from = { ...fromOf(request), address: networkOf(request.ip) }
     const act: AuditAct = { action: 'authenticate', who: { key: null }, from }
     const result = { ok: false, code: 'unauthorized' }
-    this.#strangers.add(from.address, { tenant: null, act, result }, {}, Date.now())
+    const facts: Kind = { stream: 'traffic', tenant: null, act, result }
+    this.#strangers.add('', from.address, facts, {}, Date.now())
     this.#flushLater()
   }
 
@@ -122,10 +153,12 @@ export class AuditTraffic {
     if (!this.#isKept) return
     const { action } = asked
     const act: AuditAct = { action, who: { key: key.name }, from: fromOf(request) }
-    const kind = JSON.stringify([tenant, act, result])
-    if (this.#tally.add(kind, { tenant, act, result }, sums, Date.now())) {
+    // Where it comes from is in no kind: a caller says some of that as it likes.
+    const kind = JSON.stringify([tenant, action, result])
+    const stream = action === 'register' && result.code === undefined ? 'bulk' : 'traffic'
+    if (this.#tally.add(key.name, kind, { stream, tenant, act, result }, sums, Date.now())) {
       const text = toAuditText({ ...result, ...sums }, secretOf(request))
-      this.#write(tenant, textOf(request, key, asked), text)
+      this.#write(stream, tenant, textOf(request, key, asked), text)
     } else {
       this.#flushLater()
     }
@@ -136,15 +169,17 @@ export class AuditTraffic {
       this.#timer = undefined
       this.#flush(Date.now())
       // Some windows began after this timer did.
-      if (this.#tally.isCounting || this.#strangers.isCounting) this.#flushLater()
+      const tallies = [this.#tally, this.#strangers, this.#foreign]
+      if (tallies.some(({ isCounting }) => isCounting)) this.#flushLater()
     }, WINDOW_MS).unref()
   }
 
   #flush(now: number): void {
-    const counted = [...this.#tally.take(now), ...this.#strangers.take(now)]
-    for (const { facts, sums, since } of counted) {
-      const { tenant, act, result } = facts
+    const tallies = [this.#tally, this.#strangers, this.#foreign]
+    for (const { facts, sums, since } of tallies.flatMap((tally) => tally.take(now))) {
+      const { stream, tenant, act, result } = facts
       this.#write(
+        stream,
         tenant,
         toAuditText({ ...act, details: { ...act.details, since } }),
         toAuditText({ ...result, ...sums }),
@@ -152,9 +187,9 @@ export class AuditTraffic {
     }
   }
 
-  #write(tenant: string | null, act: string, result: string): void {
+  #write(stream: AuditStream, tenant: string | null, act: string, result: string): void {
     const writing = this.#store
-      .append('traffic', tenant, act, result)
+      .append(stream, tenant, act, result)
       .catch((error: unknown) => this.#log.warn({ err: error, act, result }, 'not audited'))
       .finally(() => this.#writing.delete(writing))
     this.#writing.add(writing)
@@ -171,6 +206,8 @@ export class AuditTraffic {
 /** What a refused call asked for, as far as it can be understood; its token is never looked at. Undefined: it would have changed nothing. */
 function readAsked(named: AuditAction, { body, query }: FastifyRequest): Asked | undefined {
   const sent: unknown = body ?? query
+  // A list of nothing.
+  if (Array.isArray(sent) && sent.length === 0) return undefined
   if (!isRecord(sent)) return { action: named }
   const { match, reason, by, note, hold, at, dryRun } = sent
   if (dryRun === true) return undefined

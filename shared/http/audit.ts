@@ -8,6 +8,7 @@ import {
   type AuditVia,
 } from '../domain/audit-record.ts'
 import type { Match } from '../domain/claims.ts'
+import { redact } from '../domain/redact.ts'
 import type { AuditStore } from '../store/audit-store.ts'
 
 /** What a route knows of an act; who and from where comes from the request. */
@@ -62,6 +63,13 @@ export class Audit {
       toAuditText(result, secret),
     )
   }
+
+  /** Records a login to the dashboard, before it is answered. @throws KnellError `store_*` */
+  async login(request: FastifyRequest, key: ApiKey): Promise<void> {
+    if (!this.#isKept) return
+    const act = textOf(request, key, { action: 'login' })
+    await this.#store.appendLogin(act, toAuditText({ ok: true }))
+  }
 }
 
 /** The text of an act of a caller. */
@@ -88,6 +96,11 @@ export function fromOf(request: FastifyRequest): AuditAct['from'] {
   const said = request.headers['knell-via']
   const via = said === 'cli' || said === 'ops' ? said : 'api'
   return { address: request.ip ?? null, via }
+}
+
+/** What a caller said in `by`, as the log of the process may have it. */
+export function saidBy(request: FastifyRequest, by: string | undefined): string | undefined {
+  return by === undefined ? undefined : redact(by, secretOf(request))
 }
 
 export function secretOf(request: FastifyRequest): string | undefined {

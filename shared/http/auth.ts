@@ -66,7 +66,10 @@ export function createAuth(settings: Settings, keys: () => KeyRing | 'open', lim
     const ring = keys()
     if (ring === 'open') return ANYBODY
     // A wrong secret is a failure wherever it is sent, or this would tell right ones from wrong ones for ever.
-    if (request.headers.authorization !== undefined) return caller(request)
+    if (request.headers.authorization !== undefined) {
+      known.delete(request)
+      return caller(request)
+    }
     const key = await readSession?.(request, ring)
     if (key === undefined) known.delete(request)
     else known.set(request, key)

@@ -97,7 +97,10 @@ export function createServices(settings: Settings, log: Logger): Process {
       for (const tenant of new Set(entries.map((entry) => entry.tenant))) watch.wake(tenant)
       committed.emit('entries', entries)
     },
-    (tenant) => pace.mayAsk(tenant, performance.now()),
+    {
+      mayAsk: (tenant) => pace.mayAsk(tenant, performance.now()),
+      giveBack: (tenant) => pace.giveBack(tenant),
+    },
   )
   const instances = new InstanceStore(store, beatMs)
   const handlers = new HandlerStore(store)

@@ -79,7 +79,7 @@ export async function runProcess(
     log.info({ url }, 'listening')
     log.debug({ calls: app.calls }, 'serving')
   } catch (error) {
-    log.fatal({ err: error }, 'cannot start')
+    tellWhyNot(error, settings, log)
     await stop(1)
     return
   }
@@ -89,6 +89,17 @@ export async function runProcess(
   } catch (error) {
     log.fatal(error instanceof Error ? error.message : String(error))
     await stop(EXIT_CONFIG)
+  }
+}
+
+/** A port that is taken is the commonest reason, and needs no stack. */
+function tellWhyNot(error: unknown, { host, port }: Settings, log: Logger): void {
+  const { code } = error as { code?: unknown }
+  if (code === 'EADDRINUSE') {
+    const where = `Port ${port} of ${host} is taken`
+    log.fatal({ code }, `${where}: set PORT to another one, or end what listens there.`)
+  } else {
+    log.fatal({ err: error }, 'cannot start')
   }
 }
 

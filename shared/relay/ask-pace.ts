@@ -18,4 +18,9 @@ export class AskPace {
     this.#asked.set(tenant, now)
     return true
   }
+
+  /** The commit that might ask made no entry that could: the next one may. */
+  giveBack(tenant: string): void {
+    this.#asked.delete(tenant)
+  }
 }

@@ -26,6 +26,8 @@ export class Loop {
 
   #schedule(): void {
     if (this.#stopped) return
+    // One that was stopped and started during a pass has its next one planned already.
+    clearTimeout(this.#timer)
     this.#timer = setTimeout(() => {
       this.#running = this.#run()
     }, this.#intervalMs)

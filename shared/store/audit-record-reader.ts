@@ -7,7 +7,7 @@ import { splitAt } from './stored-rule.ts'
 export interface AuditPlace {
   /** Null: what concerns no single tenant. */
   readonly tenant: string | null
-  /** The number of a shard, or `t` for traffic; `s` and `t` where there is no tenant. */
+  /** The number of a shard, `t` for traffic or `b` for bulk; `s`, `t`, `b`, and `l` for logins where there is no tenant. */
   readonly label: string
   readonly key: string
 }

@@ -2,7 +2,7 @@ import type { AuditPlace } from './audit-record-reader.ts'
 import type { Store } from './store.ts'
 import { toStoreError } from './store-error.ts'
 
-/** The newest records of what callers can cause without limit, per tenant. */
+/** The newest records of each kind of what callers can cause without limit, per tenant. */
 const MAX_TRAFFIC = 10_000
 
 /** So much goes by one script, in whole nodes of a stream. */
@@ -16,8 +16,8 @@ export interface Trimmed {
   readonly cut: number
 }
 
-/** Which of the two kinds of stream a record goes to. */
-export type AuditStream = 'audit' | 'traffic'
+/** Which stream a record goes to: changes, what was refused, or bulk registrations. All but the first are bounded. */
+export type AuditStream = 'audit' | 'traffic' | 'bulk'
 
 /** The audit trail of what no commit script writes, and where all of it lies. */
 export class AuditStore {
@@ -36,9 +36,19 @@ export class AuditStore {
   ): Promise<void> {
     const { keys, redis } = this.#store
     const key = (tenant === null ? keys : keys.shard(tenant, 0))[stream]
-    const bound = stream === 'traffic' ? (['MAXLEN', '~', MAX_TRAFFIC] as const) : ([] as const)
+    const bound = stream === 'audit' ? ([] as const) : (['MAXLEN', '~', MAX_TRAFFIC] as const)
     try {
       await redis.xadd(key, ...bound, '*', 'a', act, 'r', result)
+    } catch (error) {
+      throw toStoreError(error)
+    }
+  }
+
+  /** Appends a login, apart from all else: whoever has a key for the dashboard may log in as often as it likes. @throws KnellError `store_*` */
+  async appendLogin(act: string, result: string): Promise<void> {
+    const { keys, redis } = this.#store
+    try {
+      await redis.xadd(keys.logins, 'MAXLEN', '~', MAX_TRAFFIC, '*', 'a', act, 'r', result)
     } catch (error) {
       throw toStoreError(error)
     }
@@ -53,8 +63,8 @@ export class AuditStore {
     keep: number,
   ): Promise<Trimmed> {
     const keys = this.#store.keys.shard(tenant, shard)
-    // Traffic is bounded where it is written, so this bound only has to be above that one.
-    const most = stream === 'traffic' ? 2 * MAX_TRAFFIC : keep
+    // What is bounded where it is written only needs a bound above that one here.
+    const most = stream === 'audit' ? keep : 2 * MAX_TRAFFIC
     const args = [days * DAY_MS, most, TRIM_BATCH]
     const [old, cut] = await this.#store.run('trimAudit', [keys.meta, keys[stream]], args)
     return { old: Number(old), cut: Number(cut) }
@@ -65,27 +75,27 @@ export class AuditStore {
     const { keys, redis } = this.#store
     try {
       let old = 0
-      for (const key of [keys.audit, keys.traffic]) {
+      for (const key of [keys.audit, keys.traffic, keys.bulk, keys.logins]) {
         old += await redis.xtrim(key, 'MINID', Math.max(0, now - days * DAY_MS))
       }
-      return { old, cut: await redis.xtrim(keys.audit, 'MAXLEN', '~', keep) }
+      const [cut] = await this.#store.run('cutAudit', [keys.audit, keys.auditCut], [keep])
+      return { old, cut: Number(cut) }
     } catch (error) {
       throw toStoreError(error)
     }
   }
 
-  /** Before this time (ms) records of changes may be gone for room; undefined where none had to go. */
-  async cutAt(tenants: readonly string[]): Promise<number | undefined> {
+  /** Before this time (ms) records of changes may be gone for room, with `own` also what concerns no single tenant; undefined where none had to go. */
+  async cutAt(tenants: readonly string[], own: boolean): Promise<number | undefined> {
     const { keys, shards } = this.#store
-    const found = await this.#store.readAll(
-      tenants.flatMap((tenant) =>
-        Array.from({ length: shards }, (_, shard): [string, ...string[]] => [
-          'hget',
-          keys.shard(tenant, shard).meta,
-          'auditcut',
-        ]),
-      ),
+    const commands = tenants.flatMap((tenant) =>
+      Array.from({ length: shards }, (_, shard): [string, ...string[]] => [
+        'hget',
+        keys.shard(tenant, shard).meta,
+        'auditcut',
+      ]),
     )
+    const found = await this.#store.readAll(own ? [...commands, ['get', keys.auditCut]] : commands)
     const times = found.flatMap((id) => (typeof id === 'string' ? [parseInt(id, 10)] : []))
     return times.length > 0 ? Math.max(...times) : undefined
   }
@@ -100,12 +110,15 @@ export class AuditStore {
         key: keys.shard(tenant, shard).audit,
       })),
       { tenant, label: 't', key: keys.shard(tenant, 0).traffic },
+      { tenant, label: 'b', key: keys.shard(tenant, 0).bulk },
     ])
     if (!own) return places
     return [
       ...places,
       { tenant: null, label: 's', key: keys.audit },
       { tenant: null, label: 't', key: keys.traffic },
+      { tenant: null, label: 'b', key: keys.bulk },
+      { tenant: null, label: 'l', key: keys.logins },
     ]
   }
 }

@@ -1,6 +1,7 @@
 import { toPositions, type Ack, type InstanceState } from '../domain/ack.ts'
 import { KnellError } from '../domain/errors.ts'
 import { formatPosition, parsePosition, type Position } from '../domain/position.ts'
+import { KnownTails } from './known-tails.ts'
 import type { Reply, Store } from './store.ts'
 
 /** Who sent an ack: a user whom RabbitMQ has checked, or the API key of a call. */
@@ -71,9 +72,11 @@ function fieldOf({ service, instance }: { service: string; instance: string }): 
 export class InstanceStore {
   readonly #store: Store
   readonly #beatMs: number
+  readonly #tails: KnownTails
 
   constructor(store: Store, beatMs: number) {
     this.#store = store
+    this.#tails = new KnownTails(store)
     this.#beatMs = beatMs
   }
 
@@ -85,11 +88,11 @@ export class InstanceStore {
   /** Records an instance that pulls. @throws KnellError `too_many_instances`, `foreign_instance`, `store_*` */
   async join(tenant: string, puller: Puller): Promise<void> {
     const { maxStalenessMs, key, applied, asOf = 0 } = puller
-    const kept: Kept | undefined = applied && {
-      p: applied.map(formatPosition),
-      at: asOf,
-      state: 'ready',
-    }
+    const [canBe] = await this.#tails.reach(tenant, applied === undefined ? [] : [applied])
+    const kept: Kept | undefined =
+      applied && canBe === true
+        ? { p: applied.map(formatPosition), at: asOf, state: 'ready' }
+        : undefined
     const [answer] = await this.#store.run('join', this.#keys(tenant), [
       fieldOf(puller),
       String(maxStalenessMs),
@@ -108,12 +111,14 @@ export class InstanceStore {
     const refused: Ack[] = []
     for (let from = 0; from < acks.length; from += BATCH) {
       const batch = acks.slice(from, from + BATCH)
-      const args = batch.flatMap((ack) => [
+      const said = batch.map(({ applied }) => toPositions(applied.revocations))
+      const canBe = await this.#tails.reach(tenant, said)
+      const args = batch.flatMap((ack, i) => [
         fieldOf(ack),
         String(ack.maxStalenessMs),
         ...senderOf(sender(ack)),
         ack.state === 'leaving' ? '1' : '0',
-        keptOf(ack),
+        JSON.stringify(keptOf(ack, canBe[i] === true ? said[i] : undefined)),
       ])
       const answers = await this.#store.run('ack', this.#keys(tenant), [MAX_PER_SERVICE, ...args])
       refused.push(...batch.filter((_, i) => answers[i] !== 'ok'))
@@ -212,9 +217,9 @@ function senderOf(sender: Sender): [string, string] {
   return 'user' in sender ? ['user', sender.user] : ['key', sender.key]
 }
 
-function keptOf({ applied, at, state }: Ack): string {
-  const kept: Kept = { p: toPositions(applied.revocations).map(formatPosition), at, state }
-  return JSON.stringify(kept)
+/** Without positions an ack says nothing of what the instance contains. */
+function keptOf({ at, state }: Ack, applied: readonly Position[] | undefined): Kept {
+  return applied ? { p: applied.map(formatPosition), at, state } : { p: [], at: 0, state }
 }
 
 function assertTaken(answer: string, service: string): void {

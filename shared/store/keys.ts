@@ -30,6 +30,8 @@ export interface ShardKeys {
   readonly audit: string
   /** Stream in shard 0: what callers can cause without limit, such as refused attempts. Bounded for itself, so that it pushes no record of a change out. */
   readonly traffic: string
+  /** Stream in shard 0: bulk registrations, apart from what is refused and as bounded. */
+  readonly bulk: string
   /** Sorted set in shard 0: shapes in use, by `until`. */
   readonly shapes: string
   /** Hash in shard 0: `<service> <instance>` → what is known of it from its joining on. */
@@ -69,6 +71,11 @@ export interface KeySpace {
   /** Streams as a shard's, of what concerns no single tenant. */
   readonly audit: string
   readonly traffic: string
+  readonly bulk: string
+  /** Stream: logins to the dashboard. */
+  readonly logins: string
+  /** The oldest record that was left when one had to go from `audit` for room. */
+  readonly auditCut: string
   /** The prefix of every BullMQ key. */
   readonly bull: string
 }
@@ -84,6 +91,9 @@ export function keySpaceOf(namespace: string): KeySpace {
     sweepsBegun: `${namespace}:{store}:sweeps:begun`,
     audit: `${namespace}:{store}:audit`,
     traffic: `${namespace}:{store}:traffic`,
+    bulk: `${namespace}:{store}:bulk`,
+    logins: `${namespace}:{store}:logins`,
+    auditCut: `${namespace}:{store}:auditcut`,
     bull: `{${namespace}}`,
     shard(tenant, shard) {
       const tag = `${tenant}.${shard}`
@@ -106,6 +116,7 @@ export function keySpaceOf(namespace: string): KeySpace {
           wheel: `${base}wheel`,
           audit: `${base}audit`,
           traffic: `${base}traffic`,
+          bulk: `${base}bulk`,
           shapes: `${base}shapes`,
           instances: `${base}instances`,
           applied: `${base}applied`,

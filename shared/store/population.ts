@@ -2,6 +2,7 @@ import pLimit from 'p-limit'
 import type { Tail } from '../domain/beat.ts'
 import type { Position } from '../domain/position.ts'
 import type { Instance, InstanceStore } from './instance-store.ts'
+import { readTails } from './read-tails.ts'
 import { thisMoment, type Store } from './store.ts'
 
 /** An instance of one tenant, with how far it is behind. */
@@ -84,21 +85,4 @@ export function behindOf(
     behind += Math.max(0, seq - position.seq)
   }
   return behind
-}
-
-/** The tails of a tenant's revocations, by plain reads. @throws KnellError `store_*` */
-export async function readTails(store: Store, tenant: string): Promise<Tail[]> {
-  const metas = await store.readAll(
-    Array.from({ length: store.shards }, (_, shard): [string, ...string[]] => [
-      'hmget',
-      store.keys.shard(tenant, shard).meta,
-      'term',
-      'rand',
-      'rev',
-    ]),
-  )
-  return metas.map((meta) => {
-    const [term, rand, rev] = (meta ?? []) as (string | null)[]
-    return { epoch: `${term ?? '0'}.${rand ?? ''}`, seq: Number(rev ?? 0) }
-  })
 }

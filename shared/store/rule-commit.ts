@@ -10,6 +10,7 @@ import {
   type EntryTrace,
   type TracedCommit,
 } from './commit-trace.ts'
+import { isAsking, type Asking } from './asking.ts'
 import { GroupCommit } from './group-commit.ts'
 import { splitAt } from './stored-rule.ts'
 import type { Store } from './store.ts'
@@ -85,18 +86,18 @@ const FIXED_KEYS = 12
 export class RuleCommit {
   readonly #store: Store
   readonly #onCommitted: (entries: readonly StoredEntry[]) => void
-  readonly #asksFor: (tenant: string) => boolean
+  readonly #asking: Asking | undefined
   readonly #groups = new Map<string, GroupCommit<Grouped, string>>()
 
-  /** `asksFor`: whether a commit of this tenant that nobody waits for asks for acks all the same. */
+  /** Without `asking` only what somebody waits for asks for acks. */
   constructor(
     store: Store,
     onCommitted: (entries: readonly StoredEntry[]) => void,
-    asksFor: (tenant: string) => boolean = () => false,
+    asking?: Asking,
   ) {
     this.#store = store
     this.#onCommitted = onCommitted
-    this.#asksFor = asksFor
+    this.#asking = asking
   }
 
   /** The script's answer to one change. @throws KnellError the code that the script refuses with, `store_*` */
@@ -170,11 +171,11 @@ export class RuleCommit {
     const names = this.#names(tenant, shard, randomUUID())
     const isAsked = group.some(({ change }) => change['ack'] === true)
     // An ack of the last entry is one of all before it.
-    const asking = !isAsked && this.#asksFor(tenant) ? group.length - 1 : -1
+    const asks = !isAsked && this.#asking?.mayAsk(tenant) === true
     const changes = group.map(({ change, idempotency, traced: { text } }, i) => {
       const sent = {
         ...change,
-        ...(i === asking ? { ack: true } : {}),
+        ...(asks && i === group.length - 1 ? { ack: true } : {}),
         ...(text === undefined ? {} : { w: text }),
       }
       if (idempotency === undefined) return sent
@@ -196,6 +197,8 @@ export class RuleCommit {
       log: 'revocations',
       shard,
     })
+    // What was committed before, or refused, makes no entry that could ask.
+    if (asks && !entries.some(({ body }) => isAsking(body))) this.#asking?.giveBack(tenant)
     const answers = String(result).split('\n')
     if (entries.length > 0) this.#onCommitted(withTraces(entries, group, answers))
     return answers

@@ -13,6 +13,7 @@ import {
   type RestoreChange,
   type RevokeChange,
 } from './changes.ts'
+import type { Asking } from './asking.ts'
 import { noteDue } from './due-index.ts'
 import { RuleCommit, type Accompanied, type StoredEntry } from './rule-commit.ts'
 import { admitShape, assertShape } from './shapes.ts'
@@ -41,10 +42,10 @@ export class RuleStore {
   constructor(
     store: Store,
     onCommitted: (entries: readonly StoredEntry[]) => void,
-    asksFor?: (tenant: string) => boolean,
+    asking?: Asking,
   ) {
     this.#store = store
-    this.commits = new RuleCommit(store, onCommitted, asksFor)
+    this.commits = new RuleCommit(store, onCommitted, asking)
   }
 
   /** @throws KnellError `issued_before_in_future`, `too_many_cutoffs`, `too_many_shapes`, `rule_too_large`, `store_*` */

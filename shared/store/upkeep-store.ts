@@ -1,3 +1,4 @@
+import type { AuditStream } from './audit-store.ts'
 import { logs, type Log } from '../domain/position.ts'
 import { toStoreError } from './store-error.ts'
 import type { Store } from './store.ts'
@@ -13,8 +14,8 @@ export interface UpkeepPlace {
   readonly shard: number
   /** Rules past their `until`. */
   readonly dead: boolean
-  /** Audit streams: which of the shard's two there are. */
-  readonly audit: readonly ('audit' | 'traffic')[]
+  /** Audit streams: which of the shard's there are. */
+  readonly audit: readonly AuditStream[]
   /** The logs that hold entries. */
   readonly logs: readonly Log[]
   /** Entries that RabbitMQ has not confirmed. */
@@ -36,7 +37,7 @@ export class UpkeepStore {
     const before = String(Math.floor(now / 1000))
     const counts = await this.#store.readAll(
       places.flatMap(({ tenant, shard }): [string, ...string[]][] => {
-        const { until, feed, unsent, audit, traffic } = this.#store.keys.shard(tenant, shard)
+        const { until, feed, unsent, audit, traffic, bulk } = this.#store.keys.shard(tenant, shard)
         return [
           ['zcount', until, '-inf', `(${before}`],
           ['exists', feed.revocations],
@@ -45,20 +46,19 @@ export class UpkeepStore {
           ['zcard', unsent.expiries],
           ['exists', audit],
           ['exists', traffic],
+          ['exists', bulk],
         ]
       }),
     )
     return places.map((place, i) => {
-      const [dead, revocations, expiries, revUnsent, expUnsent, audit, traffic] = counts
-        .slice(7 * i, 7 * i + 7)
+      const [dead, revocations, expiries, revUnsent, expUnsent, ...streams] = counts
+        .slice(8 * i, 8 * i + 8)
         .map(Number)
       return {
         ...place,
         dead: dead !== 0,
         logs: logs.filter((log) => (log === 'revocations' ? revocations : expiries) !== 0),
-        audit: (['audit', 'traffic'] as const).filter(
-          (stream) => (stream === 'audit' ? audit : traffic) !== 0,
-        ),
+        audit: (['audit', 'traffic', 'bulk'] as const).filter((_, place) => streams[place] !== 0),
         unsent: (revUnsent || 0) + (expUnsent || 0),
       }
     })

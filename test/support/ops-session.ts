@@ -17,7 +17,7 @@ export const OWN: Headers = { 'knell-via': 'ops', 'sec-fetch-site': 'same-origin
 /** Sends a call with exactly these headers; `fetch` would not let a test say where it comes from. */
 export async function send(
   url: string,
-  options: { method?: string; headers?: Headers; body?: unknown } = {},
+  options: { method?: string; path?: string; headers?: Headers; body?: unknown } = {},
 ): Promise<OpsAnswer> {
   const response = await open(url, options)
   const text = await textOf(response)
@@ -25,13 +25,18 @@ export async function send(
   return { status: response.statusCode ?? 0, headers: response.headers, text, body }
 }
 
-/** The same, without waiting for the end of the answer. */
+/** The same, without waiting for the end of the answer. `path` is sent as it is, where a URL would lose its dots. */
 export async function open(
   url: string,
-  { method = 'GET', headers = {}, body }: { method?: string; headers?: Headers; body?: unknown },
+  {
+    method = 'GET',
+    path = new URL(url).pathname + new URL(url).search,
+    headers = {},
+    body,
+  }: { method?: string; path?: string; headers?: Headers; body?: unknown },
 ): Promise<IncomingMessage> {
   const type = body === undefined ? {} : { 'content-type': 'application/json' }
-  const sent = request(url, { method, agent: false, headers: { ...type, ...headers } })
+  const sent = request(url, { method, path, agent: false, headers: { ...type, ...headers } })
   sent.end(body === undefined ? undefined : JSON.stringify(body))
   const [response] = (await once(sent, 'response')) as [IncomingMessage]
   return response

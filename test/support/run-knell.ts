@@ -18,6 +18,7 @@ export interface RunOptions {
   /** Whether its standard input stays open after that. */
   readonly isOpen?: boolean
   readonly cwd?: string
+  readonly onStart?: (child: ChildProcess) => void
   /** Called with everything that it has written so far. */
   readonly onOutput?: (text: string, child: ChildProcess) => void
 }
@@ -31,13 +32,14 @@ export async function runKnell(args: readonly string[], options: RunOptions = {}
 export async function runProgram(
   program: string,
   args: readonly string[],
-  { env = {}, input = '', isOpen = false, cwd, onOutput }: RunOptions,
+  { env = {}, input = '', isOpen = false, cwd, onStart, onOutput }: RunOptions,
 ): Promise<Ran> {
   const child = spawn(program, args, {
     env: { PATH: process.env['PATH'], NODE_V8_COVERAGE: process.env['NODE_V8_COVERAGE'], ...env },
     ...(cwd === undefined ? {} : { cwd }),
     stdio: ['pipe', 'pipe', 'pipe'],
   })
+  onStart?.(child)
   let out = ''
   let err = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

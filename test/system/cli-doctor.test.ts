@@ -1,4 +1,6 @@
 import { expect } from 'chai'
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
 import { serviceTopologyOf } from '../../shared/broker/service-topology.ts'
 import type { Level, NamedFinding } from '../../shared/cli/doctor/finding.ts'
 import type { PrivateEngine } from '../../shared/cli/engines/private-engine.ts'
@@ -10,7 +12,7 @@ import { definitionsArgument } from '../support/definitions.ts'
 import { startMonitoredRabbit } from '../support/monitored-rabbit.ts'
 import { runKnell } from '../support/run-knell.ts'
 import { freshNamespace } from '../support/store.ts'
-import { createSystem, type TestSystem } from '../support/system.ts'
+import { call, createSystem, type TestSystem } from '../support/system.ts'
 
 interface Diagnosis {
   readonly code: number | null
@@ -158,8 +160,39 @@ describe('knell doctor', function () {
     const other = await system.start('notifier', keys)
     const env = { KNELL_URL: other.url, KNELL_API_KEY: 'reader0123456789' }
     const found = (await diagnose(env)).of('API', 'notifier: API key')
-    expect(found?.found).to.match(/^it has feed:read; not tokens:write .*revocations:mass/)
+    expect(found?.found).to.match(
+      /^it has feed:read; not tokens:write or tokens:claims .*revocations:mass/,
+    )
     expect(found?.level).to.equal('ok')
+  })
+
+  it('reads the key without a trace in the audit trail or in the count of refused tokens', async () => {
+    const keys = 'all=all0123456789012:* reader=reader0123456789:feed:read'
+    const other = await system.start('notifier', { API_KEYS: keys })
+    for (const key of ['all0123456789012', 'reader0123456789']) {
+      await diagnose({ KNELL_URL: other.url, KNELL_API_KEY: key })
+    }
+    const { body } = await call(other, 'all0123456789012', '/v1/audit?action=register')
+    expect(body['audit']).to.deep.equal([])
+    const headers = { authorization: 'Bearer all0123456789012', connection: 'close' }
+    const metrics = await (await fetch(`${other.url}/metrics`, { headers })).text()
+    expect(metrics).to.match(/^knell_tokens_rejected_total(\{.*\})? 0$/m)
+  })
+
+  it('waits five seconds for what does not answer, and says nothing of alarms it cannot know', async () => {
+    const silent = createServer((socket) => socket.on('error', () => {}).resume())
+    silent.listen(0, '127.0.0.1')
+    await once(silent, 'listening')
+    const { port } = silent.address() as AddressInfo
+    const cut = await system.start('notifier', { AMQP_URL: 'amqp://127.0.0.1:1' })
+    const ready = performance.now()
+    const found = await diagnose({ REDIS_URL: `redis://127.0.0.1:${port}`, KNELL_URL: cut.url })
+    const tookMs = performance.now() - ready
+    silent.close()
+    expect(found.of('Redis', 'reachable')?.level).to.equal('failure')
+    expect(tookMs).to.be.below(12_000)
+    expect(found.of('API', 'notifier: alarms')).to.include({ level: 'warning' })
+    expect(found.of('API', 'notifier: alarms')?.found).to.not.include('takes messages')
   })
 
   it('says what does not answer at all, and what it was not told of', async () => {
@@ -169,7 +202,15 @@ describe('knell doctor', function () {
     for (const part of ['Redis', 'RabbitMQ'] as const) {
       expect(away.of(part, 'reachable')?.level, part).to.equal('failure')
     }
-    expect(away.of('API', 'notifier: reachable')?.level).to.equal('failure')
+    const there = away.of('API', 'notifier: reachable')
+    expect(there?.level).to.equal('failure')
+    expect(there?.fix).to.equal('Start the notifier, or correct --url or KNELL_URL.')
+    expect(away.of('API', 'notifier: version'), 'told once').to.equal(undefined)
+    expect(away.of('Redis', 'reachable')?.fix).to.equal('Start Redis, or correct REDIS_URL.')
+    const poller = await diagnose({}, '--poller', 'http://127.0.0.1:1')
+    const found = poller.of('API', 'poller: reachable')
+    expect(found?.found).to.include('Is a poller there?').and.include('--poller')
+    expect(found?.fix).to.include('--poller')
     const untold = await diagnose({ AMQP_URL: '', REDIS_URL: '' })
     expect(untold.code).to.equal(0)
     expect(untold.of('Redis', 'reachable')?.fix).to.equal('Set REDIS_URL.')

@@ -204,6 +204,7 @@ describe('knell, the command line', function () {
           item: { match: { sub: 'bulk-2' }, reason: 'nonsense' },
         },
       ])
+      expect(ran.err).to.match(/^line 4: invalid_request: (?!invalid_request)/m)
       expect(await ruleOf('bulk-1')).to.include({ reason: 'deletion' })
       expect(await ruleOf('bulk-3'), 'what the line leaves open').to.include({ reason: 'logout' })
       const input = Array.from({ length: 500 }, (_, i) =>
@@ -213,6 +214,14 @@ describe('knell, the command line', function () {
       expect(many).to.include({ code: 0, err: '' })
       expect(many.out).to.include('revoked 500, refused 0')
       expect(await ruleOf('many-499')).to.not.equal(null)
+    })
+
+    it('says nothing of repeating where a file is refused before anything was begun', async () => {
+      for (const command of ['revoke', 'register']) {
+        const ran = await knell([command, '--from', file('odd.csv', 'subb,exp\nx,+1h\n')])
+        expect(ran).to.include({ code: 2, out: '' })
+        expect(ran.err).to.match(/^The file has a column "subb"; known are .*\n$/)
+      }
     })
 
     it('has one effect per line when a run is repeated under its id', async () => {
@@ -406,6 +415,6 @@ describe('knell, the command line', function () {
     const poller = await system.start('poller', { API_KEYS: `test=${system.apiKey}:*` })
     const ran = await knell(['schedule', 'ls'], { env: { KNELL_URL: poller.url } })
     expect(ran.code).to.equal(1)
-    expect(ran.err).to.include('does not offer GET /v1/schedules')
+    expect(ran.err).to.include('does not offer GET /v1/schedules: this is a poller')
   })
 })

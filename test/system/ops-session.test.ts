@@ -95,6 +95,11 @@ describe('a session of the dashboard', function () {
       const none = await send(`${notifier.url}${script.replace('login.js', path)}`)
       expect(none.status, path).to.be.oneOf([401, 404])
     }
+    const folder = script.replace('login.js', 'vendor')
+    for (const path of [`${folder}/../x`, `${folder}/../../x`, `${folder}/%2e%2e/x`]) {
+      const { status, body } = await send(notifier.url, { path })
+      expect([status, body['code']], path).to.deep.equal([404, 'not_found'])
+    }
   })
 
   it('begins with the secret of a key that may look, and its cookie is out of every script’s and other site’s reach', async () => {
@@ -188,7 +193,12 @@ describe('a session of the dashboard', function () {
       headers: { ...OWN, cookie },
     })
     expect(stream.headers['content-type']).to.equal('text/event-stream')
-    const reading = readEvents(stream, ({ event }) => event === 'ended')
+    let isBegun = false
+    const reading = readEvents(stream, ({ event }) => {
+      isBegun ||= event === 'subscribers'
+      return event === 'ended'
+    })
+    await eventually(() => isBegun)
     const out = await send(`${notifier.url}/ops/session`, {
       method: 'DELETE',
       headers: { ...OWN, cookie },
@@ -210,9 +220,14 @@ describe('a session of the dashboard', function () {
       headers: { ...OWN, cookie },
     })
     const reading = readEvents(stream, ({ event }) => event === 'ended')
+    const bare = await open(`${notifier.url}/ops/events?tenant=shop`, {
+      headers: { authorization: `Bearer ${CHANGING}` },
+    })
+    const readingBare = readEvents(bare, ({ event }) => event === 'ended')
     writeKeys('another-secret-0123456789')
     await eventually(async () => (await whoIs(notifier.url, cookie)) === undefined)
     expect((await reading).at(-1)?.event).to.equal('ended')
+    expect((await readingBare).at(-1)?.event, 'by the secret itself').to.equal('ended')
     writeKeys(CHANGING)
     await eventually(async () => (await whoIs(notifier.url, cookie)) === 'changing')
   })

@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import { generateKeyPairSync } from 'node:crypto'
 import { startRedis } from '../../shared/cli/engines/private-redis.ts'
 import type { KnellProcess } from '../../shared/cli/processes.ts'
 import { parseRedisUrl } from '../../shared/config/redis-url.ts'
@@ -6,6 +7,7 @@ import { createRedis } from '../../shared/store/redis.ts'
 import { openProxy, type Proxy } from '../../shared/testing/tcp-proxy.ts'
 import { startAgent, type Agent } from '../support/agents.ts'
 import { eventually } from '../support/eventually.ts'
+import { openHostile } from '../support/hostile.ts'
 import { scrape } from '../support/metrics.ts'
 import { engineUrl } from '../support/store.ts'
 import { call, createSystem, type TestSystem } from '../support/system.ts'
@@ -66,6 +68,10 @@ describe('what is recent, and the overview', function () {
     })
     other = await system.start('notifier')
     await system.start('poller')
+    // What was published while their ears were not there yet is not heard.
+    for (const process of [notifier, other]) {
+      await eventually(async () => (await overview(process)).broker.up)
+    }
   })
   after(async () => {
     await Promise.all(agents.map((agent) => agent.end()))
@@ -101,8 +107,12 @@ describe('what is recent, and the overview', function () {
       applied: 0,
       enforcedMs: null,
     })
-    const { enforced, store, broker } = await overview()
-    expect(enforced).to.include({ verdict: 'ok', live: 0, slowest: null })
+    // At first the store cannot know yet that nobody is there.
+    const { store, broker } = await eventually(async () => {
+      const seen = await overview()
+      expect(seen.enforced).to.include({ verdict: 'ok', live: 0, slowest: null })
+      return seen
+    })
     expect([store.up, broker.up]).to.deep.equal([true, true])
   })
 
@@ -114,7 +124,7 @@ describe('what is recent, and the overview', function () {
     await revoke('alice')
     // Of revocations in quick succession only the first asks for acks.
     await eventually(async () => {
-      await revoke('asked')
+      await revoke(`asked-${Math.random()}`)
       const metrics = await scrape(notifier.url, system.apiKey)
       return (metrics.value('knell_revocation_enforced_seconds_count') ?? 0) > 0
     })
@@ -135,11 +145,12 @@ describe('what is recent, and the overview', function () {
     const { push, enforced } = await eventually(async () => {
       const seen = await overview()
       expect(seen.enforced).to.include({ verdict: 'ok', live: 2, stale: 0 })
+      expect(seen.enforced.reason).to.equal('All 2 live instances are up to date.')
       return seen
     })
     expect(push.count).to.be.at.least(2)
     expect(push.p99Ms).to.be.at.least(push.p50Ms ?? Infinity)
-    expect(enforced.reason).to.equal('All 2 live instances are up to date.')
+    expect(enforced.slowest?.behind).to.equal(0)
   })
 
   it('asks for acks once per beat interval, and hears of enforcement long before the next beat', async () => {
@@ -283,6 +294,37 @@ describe('what is recent, and the overview', function () {
       },
       { timeoutMs: 30_000 },
     )
+  })
+
+  it('measures nothing that it cannot believe: with signing on, a forged entry', async () => {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    const key = { ...privateKey.export({ format: 'jwk' }), kid: 'k1', alg: 'ES256' }
+    const signed = createSystem({ EVENT_SIGNING_KEYS: JSON.stringify({ keys: [key] }) })
+    const process = await signed.start('notifier')
+    const hostile = await openHostile(engineUrl('AMQP_URL'), signed.namespace)
+    try {
+      const value = async (name: string): Promise<number | undefined> =>
+        (await scrape(process.url, signed.apiKey)).value(name)
+      const pushed = (): Promise<number | undefined> => value('knell_push_seconds_count')
+      // What was published while its ear was not there yet is not heard.
+      await eventually(async () => (await value('knell_broker_up')) === 1)
+      const { body } = await call(process, signed.apiKey, '/v1/revocations', {
+        match: { sub: 'honest' },
+      })
+      await eventually(async () => (await pushed()) === 1)
+      const [entry] = hostile.heard
+      const forged = String(entry?.body).replace(/"seq":\d+/, `"seq":${Number(body['seq']) + 1}`)
+      hostile.publish('revocations', 'default.revoked', forged)
+      hostile.publish('revocations', 'default.revoked', forged, entry?.signature)
+      await hostile.settled()
+      await call(process, signed.apiKey, '/v1/revocations', { match: { sub: 'honest too' } })
+      // The forged ones came before.
+      await eventually(async () => ((await pushed()) ?? 0) > 1)
+      expect(await pushed()).to.equal(2)
+    } finally {
+      await hostile.close()
+      await signed.stop()
+    }
   })
 
   it('does not take a store that was emptied for one where nobody listens', async () => {

@@ -1,5 +1,13 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { browser, compile, filesIn } from './compile.mjs'
 
@@ -63,7 +71,10 @@ function place(from, to) {
     const text = readFileSync(from, 'utf8')
     writeFileSync(from, text.replace('"sources":["../', '"sources":["'))
   }
-  if (isSame(from, to)) return
+  if (isSame(from, to)) {
+    chmodSync(to, statSync(from).mode)
+    return
+  }
   mkdirSync(dirname(to), { recursive: true })
   renameSync(from, to)
 }

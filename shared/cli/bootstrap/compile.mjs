@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, readdirSync, statSync } from 'node:fs'
+import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -14,12 +14,24 @@ export const browser = join('notifier', 'ops', 'browser')
  */
 export function compile(checkout, out) {
   run(checkout, ['-p', 'tsconfig.json', '--outDir', out])
+  for (const file of commandsOf(checkout)) chmodSync(join(out, file), 0o755)
   const from = join(checkout, browser)
   if (!existsSync(join(from, 'tsconfig.json'))) return
   run(checkout, ['-p', browser, '--outDir', join(out, browser)])
   for (const file of filesIn(from)) {
     if (/\.(?:js|css|svg)$/.test(file)) cpSync(join(from, file), join(out, browser, file))
   }
+}
+
+/**
+ * What `package.json` names as commands, by their path in `dist`. npm makes them executable where it
+ * installs a package, but nobody does in a checkout, whose `npx knell` runs them as they are.
+ * @param {string} checkout
+ * @returns {string[]}
+ */
+function commandsOf(checkout) {
+  const { bin = {} } = JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8'))
+  return Object.values(bin).map((path) => relative('dist', path))
 }
 
 /**

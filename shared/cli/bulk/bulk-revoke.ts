@@ -59,7 +59,7 @@ export async function bulkRevoke(
       hits += (answer as unknown as DryRun).hits?.tokens ?? 0
       return { done: 1, rejects: [] }
     } catch (error) {
-      if (error instanceof ApiProblem && isOfLine(error)) return refuse(error.code, error.message)
+      if (error instanceof ApiProblem && isOfLine(error)) return refuse(error.code, error.detail)
       throw error
     }
   }

@@ -32,9 +32,14 @@ export async function finishBulk<T>(bulk: Bulk<T>): Promise<void> {
   const rejects = new RejectsFile(flags.rejects)
   const progress = openProgress(bulk.verb, file.size)
   let seen = { done: 0, refused: 0 }
+  let isBegun = false
   let result: BulkResult | undefined
   try {
-    result = await runBulk(bulk.pieces, (piece) => bulk.work(piece, stopped.signal), {
+    const work = (piece: T): Promise<Outcome> => {
+      isBegun = true
+      return bulk.work(piece, stopped.signal)
+    }
+    result = await runBulk(bulk.pieces, work, {
       concurrency,
       onError: flags.onError ?? 'continue',
       signal: stopped.signal,
@@ -47,7 +52,7 @@ export async function finishBulk<T>(bulk: Bulk<T>): Promise<void> {
   } catch (error) {
     // What a signal cut short is no failure of its own.
     if (!stopped.signal.aborted || !(error instanceof CommandError)) {
-      note(`${bulk.verb} ${seen.done}, then it broke off. ${bulk.again}`)
+      if (isBegun) note(`${bulk.verb} ${seen.done}, then it broke off. ${bulk.again}`)
       throw error
     }
   } finally {

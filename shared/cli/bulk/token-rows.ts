@@ -4,14 +4,28 @@ import type { CheckHeader, FromRow } from './read-records.ts'
 
 const beside: ReadonlySet<string> = new Set(['token', 'tenant'])
 const times: ReadonlySet<string> = new Set(['exp', 'iat', 'nbf'])
-const CLAIM = /^[A-Za-z0-9_.:/-]{1,64}$/
+const claims: ReadonlySet<string> = new Set([
+  'jti',
+  'sub',
+  'sid',
+  'client_id',
+  'aud',
+  'iss',
+  ...times,
+])
 
-/** @throws UsageError */
+/** The claim that a column is for: a usual one by its name, any other after `claim.`. */
+function claimOf(column: string): string | undefined {
+  if (claims.has(column)) return column
+  return /^claim\.[A-Za-z0-9_.:/-]{1,64}$/.test(column) ? column.slice(6) : undefined
+}
+
+/** @throws UsageError for a column that means nothing: a token without its `sub` is found by no revocation of that user */
 export const checkTokenHeader: CheckHeader = (names) => {
   checkNames(
     names,
-    (name) => CLAIM.test(name) || undefined,
-    'token, tenant and names of claims, such as jti, sub, sid, client_id, iat, exp',
+    (name) => claimOf(name) ?? (beside.has(name) || undefined),
+    [...claims, 'claim.<name>', ...beside].join(', '),
   )
 }
 
@@ -21,13 +35,13 @@ export function tokenRow(nowMs: number): FromRow {
     const tenant = cells.get('tenant')
     const common = tenant === undefined ? {} : { tenant }
     const token = cells.get('token')
-    const claims = [...cells].filter(([name]) => !beside.has(name))
-    if ((token === undefined) === (claims.length === 0)) {
+    const given = [...cells].filter(([name]) => !beside.has(name))
+    if ((token === undefined) === (given.length === 0)) {
       throw new Error(token === undefined ? 'the row is empty' : 'the row has a token and claims')
     }
     if (token !== undefined) return { token, ...common }
-    const values = claims.map(([name, cell]) => [
-      name,
+    const values = given.map(([name, cell]) => [
+      claimOf(name) ?? name,
       times.has(name) ? parseMoment(cell, nowMs) : cell,
     ])
     return { claims: Object.fromEntries(values) as Record<string, unknown>, ...common }

@@ -1,9 +1,11 @@
+import process from 'node:process'
 import type { Match } from '../../domain/claims.ts'
 import { isMass } from '../../domain/reach.ts'
 import type { ApiClient } from '../client/api-client.ts'
-import { exitWith } from '../exit.ts'
+import { exitCodes, exitWith } from '../exit.ts'
+import { onInterrupt } from '../interrupt.ts'
 import { confirm } from '../terminal/confirm.ts'
-import { answer, note } from '../terminal/print.ts'
+import { answer, harmlessValue, note } from '../terminal/print.ts'
 import { showMatch } from '../arguments/match-options.ts'
 import type { ChangeBody } from './change-options.ts'
 import { showDryRun, showMade, type DryRun, type Made } from './show-change.ts'
@@ -29,16 +31,23 @@ export async function makeChange(
   const body = { ...change, ...(tenant === undefined ? {} : { tenant }) }
   if (change['dryRun'] === true) {
     const found = await client.call<DryRun>('/v1/revocations', { body })
-    answer(json, found, () => showDryRun(found))
+    answer(json, found, showDryRun)
     return
   }
   await confirmReach(client, body, yes)
   const wait = change['wait'] as { timeoutMs: number } | undefined
+  onInterrupt(() => {
+    note(
+      'Interrupted: it was sent and may be committed; nobody waited for it.' +
+        ' Look with "knell check" for the same tokens, and with "knell audit --limit 5".',
+    )
+    process.exit(exitCodes.interrupted)
+  })
   const made = await client.call<Made>('/v1/revocations', {
     body,
     timeoutMs: (wait?.timeoutMs ?? 0) + MARGIN_MS,
   })
-  answer(json, made, () => showMade(made, change['match'] as Match | undefined))
+  answer(json, made, (shown) => showMade(shown, change['match'] as Match | undefined))
   // Committed it is all the same; the code says that the proof is not there.
   if (made.enforced !== undefined && !made.enforced.done) exitWith('unknown')
 }
@@ -53,7 +62,10 @@ async function confirmReach(
   const question = `This reaches every token of ${showMatch(match)}. Go on?`
   if (process.stdin.isTTY && process.stderr.isTTY) {
     const { wait: _, ...asked } = body as { wait?: unknown }
-    note(showDryRun(await client.call('/v1/revocations', { body: { ...asked, dryRun: true } })))
+    const found = await client.call<DryRun>('/v1/revocations', {
+      body: { ...asked, dryRun: true },
+    })
+    note(showDryRun(harmlessValue(found)))
   }
   await confirm(question, yes)
 }

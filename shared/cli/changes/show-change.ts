@@ -1,5 +1,6 @@
 import type { Match } from '../../domain/claims.ts'
 import { showMatch } from '../arguments/match-options.ts'
+import { harmless } from '../terminal/print.ts'
 import { paint } from '../terminal/colours.ts'
 import { toList, toTable } from '../terminal/table.ts'
 import { showDuration, showSeconds } from '../terminal/time.ts'
@@ -63,8 +64,10 @@ export interface RuleShown {
 /** What was done, and how to undo it. */
 export function showMade(made: Made, match: Match | undefined): string {
   const what = made.scheduled ? 'scheduled' : made.held ? 'held' : 'revoked'
-  const lines = toList([
-    [what, match === undefined ? 'the token' : showMatch(match)],
+  const whom = match === undefined ? 'the token' : showMatch(match)
+  const { enforced } = made
+  const details = toList([
+    ...(enforced === undefined ? [[what, whom] as const] : []),
     ['id', made.id],
     ['at', made.at === undefined ? undefined : showSeconds(made.at)],
     ['issued', made.issuedBefore === undefined ? undefined : showCutoff(made.issuedBefore)],
@@ -72,7 +75,10 @@ export function showMade(made: Made, match: Match | undefined): string {
     ['outcome', made.outcome],
     ['until', made.until === undefined ? undefined : showUntil(made.until)],
   ])
-  return made.enforced === undefined ? lines : `${lines}\n${showEnforced(made.enforced)}`
+  if (enforced === undefined) return details
+  return [`${what} ${harmless(whom)}: ${showProof(enforced)}`, details, ...lacksOf(enforced)].join(
+    '\n',
+  )
 }
 
 function showCutoff(issuedBefore: number | null): string {
@@ -83,16 +89,21 @@ function showUntil(until: number | null): string {
   return until === null ? 'it is restored' : showSeconds(until)
 }
 
-function showEnforced(enforced: Enforced): string {
-  const { done, live, applied, ms, missing, absent = [], lost, lifted } = enforced
-  const within = `within ${showDuration(ms)}`
-  if (done) return paint('green', `enforced by ${applied} of ${live} live instances ${within}`)
+/** Where it is in force, in a few words. */
+function showProof({ done, live, applied, ms, lost, lifted }: Enforced): string {
+  const reached = `${applied} of ${live} instances in ${showDuration(ms)}`
+  if (done) return paint('green', `enforced on ${reached}`)
   const why = lost
     ? 'the store has lost it meanwhile'
     : lifted
       ? 'it was undone meanwhile'
-      : `${applied} of ${live} live instances have applied it ${within}`
-  const lines = [paint('red', `not enforced: ${why}`)]
+      : `only on ${reached}`
+  return paint('red', `not enforced: ${why}`)
+}
+
+/** Who has not applied it, and which services nobody of was there. */
+function lacksOf({ missing, absent = [] }: Enforced): readonly string[] {
+  const lines: string[] = []
   if (absent.length > 0) lines.push(`no live instance of: ${absent.join(', ')}`)
   const rows = missing.map(({ service, instance, lastSeenMs, behind }) => [
     service,
@@ -101,7 +112,7 @@ function showEnforced(enforced: Enforced): string {
     behind,
   ])
   if (rows.length > 0) lines.push(toTable(['missing', 'instance', 'silent for', 'behind'], rows))
-  return lines.join('\n')
+  return lines
 }
 
 /** What would become of the match, and whom it would hit. */

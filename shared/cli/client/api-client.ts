@@ -1,12 +1,17 @@
 import { errorCodes, type ErrorCode } from '../../domain/errors.ts'
 import { isRecord } from '../../domain/entry.ts'
 import { CommandError } from '../exit.ts'
+import { harmless } from '../terminal/print.ts'
 
 export interface Connection {
   /** Of a notifier or a poller; a path in it is kept, for whoever puts Knell below one. */
   readonly url: URL
   readonly key: string | undefined
   readonly tenant: string | undefined
+  /** What is expected there and how its address is given, where it is no notifier's of `--url`. */
+  readonly found?: { readonly kind: 'poller'; readonly by: string }
+  /** How long a call may take that does not say so itself. Default 30 s. */
+  readonly timeoutMs?: number
 }
 
 export interface Call {
@@ -15,7 +20,7 @@ export interface Call {
   /** Sent as JSON, or, where it is bytes, as NDJSON. */
   readonly body?: unknown
   readonly headers?: Readonly<Record<string, string>>
-  /** Default 30 s. 0: as long as it takes. */
+  /** Default: the connection's. 0: as long as it takes. */
   readonly timeoutMs?: number
   readonly signal?: AbortSignal | undefined
 }
@@ -36,6 +41,12 @@ export class ApiProblem extends CommandError {
     this.status = status
     this.code = String(problem['code'])
     this.retryAfterMs = retryAfterMs
+  }
+
+  /** What is wrong, without the code. */
+  get detail(): string {
+    const detail = this.problem?.['detail']
+    return typeof detail === 'string' ? detail : this.message
   }
 
   /** Whether the same call may succeed later without a change. */
@@ -98,7 +109,7 @@ export class ApiClient {
 
   /** Sends a call; whatever the API answers is for the caller to look at. @throws CommandError `unreachable` */
   open(path: string, call: Call = {}): Promise<Response> {
-    const { url, key } = this.connection
+    const { url, key, timeoutMs = TIMEOUT_MS } = this.connection
     const { method = call.body === undefined ? 'GET' : 'POST', query = {}, body } = call
     const target = new URL(path.slice(1), url)
     for (const [name, value] of Object.entries(query)) {
@@ -107,7 +118,7 @@ export class ApiClient {
     const isBytes = body instanceof Uint8Array
     const limits = [
       ...(call.signal === undefined ? [] : [call.signal]),
-      ...(call.timeoutMs === 0 ? [] : [AbortSignal.timeout(call.timeoutMs ?? TIMEOUT_MS)]),
+      ...(call.timeoutMs === 0 ? [] : [AbortSignal.timeout(call.timeoutMs ?? timeoutMs)]),
     ]
     return this.#reading(
       fetch(target, {
@@ -133,9 +144,10 @@ export class ApiClient {
     try {
       return await promise
     } catch (error) {
+      const { url, found = { kind: 'notifier', by: '--url or KNELL_URL' } } = this.connection
       throw new CommandError(
         'unreachable',
-        `${this.connection.url.origin} does not answer: ${reasonOf(error)}. Is a notifier there? Give its address with --url or KNELL_URL.`,
+        `${url.origin} does not answer: ${reasonOf(error)}. Is a ${found.kind} there? Give its address with ${found.by}.`,
         { cause: error },
       )
     }
@@ -155,8 +167,8 @@ export class ApiClient {
       const { code, detail } = answered
       const message =
         code === 'not_found'
-          ? `${origin} does not offer ${what}: it is of another version than this command, or the call is the other process's.`
-          : `${code}: ${typeof detail === 'string' ? detail : status}`
+          ? `${origin} does not offer ${what}: this is a poller where a notifier is needed, or of another version than this command.`
+          : `${harmless(code)}: ${typeof detail === 'string' ? harmless(detail) : status}`
       return new ApiProblem(
         status,
         message,

@@ -11,7 +11,6 @@ import { showRule, type RuleShown } from '../changes/show-change.ts'
 import { clientOf, withConnection } from '../client/connection-options.ts'
 import { withExamples } from '../examples.ts'
 import { exitOfDecision, exitWith } from '../exit.ts'
-import { paint } from '../terminal/colours.ts'
 import { answer } from '../terminal/print.ts'
 import { toList } from '../terminal/table.ts'
 import { showMs, showSeconds } from '../terminal/time.ts'
@@ -125,7 +124,7 @@ function show(
   const { active, code, reason, asOf } = decision
   const times = `issued ${showSeconds(Number(claims['iat']))}, expires ${showSeconds(Number(claims['exp']))}`
   return toList([
-    [active ? paint('green', code) : paint('red', code), reason ?? ''],
+    [{ text: code, style: active ? 'green' : 'red' }, reason ?? ''],
     ['token', match === undefined ? undefined : `${showMatch(match)}, ${times}`],
     ['rule', match === undefined ? undefined : showRule(rule)],
     ['as of', showMs(asOf)],

@@ -6,7 +6,7 @@ import { parseCount } from '../arguments/count.ts'
 import { namesOfOptions, withBroker, type BrokerOptions } from '../client/broker-options.ts'
 import { ApiClient } from '../client/api-client.ts'
 import { clientOf, parseUrl, withConnection } from '../client/connection-options.ts'
-import type { Level, NamedFinding } from '../doctor/finding.ts'
+import { CHECK_MS, type Level, type NamedFinding } from '../doctor/finding.ts'
 import { withExamples } from '../examples.ts'
 import { exitWith } from '../exit.ts'
 import { paint } from '../terminal/colours.ts'
@@ -41,7 +41,8 @@ export function addDoctorCommand(program: Command): void {
     ['knell doctor --json --strict', 'for a pipeline'],
   ])
   command.action(async (flags: DoctorFlags) => {
-    const notifier = clientOf(command)
+    const { connection } = clientOf(command)
+    const timeoutMs = CHECK_MS - 500
     const stranger = flags.service?.find((name) => !isService(name))
     if (stranger !== undefined) {
       throw new UsageError(`"${String(stranger)}" is no name of a service.`)
@@ -51,11 +52,16 @@ export function addDoctorCommand(program: Command): void {
       env: process.env,
       names: namesOfOptions(flags),
       shards: parseCount('SHARDS', process.env.SHARDS?.trim() || '4', 64),
-      notifier,
+      notifier: new ApiClient({ ...connection, timeoutMs }),
       poller:
         flags.poller === undefined
           ? undefined
-          : new ApiClient({ ...notifier.connection, url: parseUrl(flags.poller) }),
+          : new ApiClient({
+              ...connection,
+              timeoutMs,
+              url: parseUrl(flags.poller),
+              found: { kind: 'poller', by: '--poller or KNELL_POLLER_URL' },
+            }),
       services: flags.service ?? [],
       version: knellVersion,
     })

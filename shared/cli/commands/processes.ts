@@ -1,8 +1,6 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { constants } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
+import { pathToFileURL } from 'node:url'
 import { Option, type Command } from 'commander'
 import { compiled } from '../checkout.ts'
 import { withExamples } from '../examples.ts'
@@ -38,22 +36,13 @@ export function addProcessCommands(program: Command): void {
       [`knell ${kind}`, 'AMQP_URL, REDIS_URL and API_KEYS say the rest'],
       [`PORT=0 knell ${kind} --dev`, 'to try it out, on any free port'],
     ])
-    command.action(async ({ dev }: { dev?: boolean }) => {
-      process.exitCode = await runProcess(kind, dev === true ? ['--dev'] : [])
-    })
+    // The process itself reads --dev from the command line.
+    command.action(() => runProcess(kind))
   }
 }
 
-/** Runs the process as a child that has our streams and gets our signals. Returns its exit code. */
-async function runProcess(kind: KnellKind, args: readonly string[]): Promise<number> {
-  const main = join(compiled, kind, 'main.js')
-  const child = spawn(process.execPath, ['--enable-source-maps', main, ...args], {
-    stdio: 'inherit',
-  })
-  // A terminal has sent its signal to both; a second one of the same does the child no harm.
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => child.kill(signal))
-  }
-  const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
-  return code ?? 128 + (signal === null ? 0 : constants.signals[signal])
+/** Runs it in this very process, so that whatever ends the one ends the other. It ends by a signal, and sets the exit code. */
+async function runProcess(kind: KnellKind): Promise<void> {
+  process.setSourceMapsEnabled(true)
+  await import(pathToFileURL(join(compiled, kind, 'main.js')).href)
 }

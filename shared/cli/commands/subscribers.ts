@@ -1,10 +1,11 @@
 import type { Command } from 'commander'
 import { clientOf, withConnection } from '../client/connection-options.ts'
 import { withExamples } from '../examples.ts'
+import { exitWith } from '../exit.ts'
 import { subscriberTable } from '../status/show-status.ts'
 import type { Subscribers } from '../status/read-status.ts'
 import { confirm } from '../terminal/confirm.ts'
-import { answer } from '../terminal/print.ts'
+import { answer, harmless, note } from '../terminal/print.ts'
 
 /** `knell subscribers`: who listens, and how far. */
 export function addSubscribersCommand(program: Command): void {
@@ -22,7 +23,7 @@ export function addSubscribersCommand(program: Command): void {
     const client = clientOf(list)
     const { tenant } = client.connection
     const found = await client.call<Subscribers>('/v1/subscribers', { query: { tenant, service } })
-    answer(json, found, () => show(found))
+    answer(json, found, show)
   })
   addRemove(subscribers)
 }
@@ -66,6 +67,11 @@ function addRemove(subscribers: Command): void {
         '/v1/subscribers',
         { method: 'DELETE', query },
       )
+      if (done.removed === 0 && done.handlersEnded !== true) {
+        exitWith('failed')
+        const what = instance === undefined ? 'service' : `instance "${instance}" of the service`
+        note(harmless(`There is no ${what} "${service}".`))
+      }
       answer(json, done, () => {
         const ended = done.handlersEnded === true ? '; its handlers are owed nothing more' : ''
         return `removed ${done.removed}${ended}`

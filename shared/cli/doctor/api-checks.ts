@@ -1,13 +1,25 @@
-import { scopes } from '../../config/api-keys.ts'
+import type { scopes } from '../../config/api-keys.ts'
 import { ApiProblem, type ApiClient, type Call } from '../client/api-client.ts'
 import { readHealth } from '../status/read-status.ts'
 import type { Queues } from '../status/show-queues.ts'
-import { failure, ok, warning, type Check, type Finding } from './finding.ts'
+import {
+  failure,
+  ok,
+  runChecks,
+  warning,
+  type Check,
+  type Finding,
+  type NamedFinding,
+} from './finding.ts'
 
-/** What tells whether the key has a scope: a call that the API refuses for another reason, once it has looked at the scope. Nothing is changed. */
-const probes: Readonly<Record<Exclude<(typeof scopes)[number], '*'>, readonly [string, Call]>> = {
-  'tokens:write': ['/v1/tokens', { body: [{ token: '' }] }],
-  'tokens:claims': ['/v1/tokens', { body: { claims: {} } }],
+type Probed =
+  | Exclude<(typeof scopes)[number], '*' | 'tokens:write' | 'tokens:claims'>
+  | 'tokens:write or tokens:claims'
+
+/** What tells whether the key has a scope: a call that the API refuses for another reason, once it has looked at the scope. Nothing is changed, counted or audited. */
+const probes: Readonly<Record<Probed, readonly [string, Call]>> = {
+  // Whatever asked for one of them would be counted as a token that was refused.
+  'tokens:write or tokens:claims': ['/v1/tokens', { body: [] }],
   'revocations:write': [
     '/v1/revocations',
     { body: { match: { sub: 'knell-doctor' }, dryRun: true } },
@@ -23,26 +35,39 @@ const probes: Readonly<Record<Exclude<(typeof scopes)[number], '*'>, readonly [s
   'audit:read': ['/v1/audit', { query: { limit: 1 } }],
 }
 
-/** The checks of one process over HTTP. */
-export function apiChecks(
+/** What one process says of itself over HTTP. Where it does not answer, that is told once. */
+export async function examineApi(
   client: ApiClient,
   kind: 'notifier' | 'poller',
   version: string,
-): Check[] {
+): Promise<readonly NamedFinding[]> {
+  let isThere = true
+  const address = kind === 'poller' ? '--poller' : '--url or KNELL_URL'
   const check = (name: string, run: Check['run']): Check => ({
     part: 'API',
     check: `${kind}: ${name}`,
     run,
+    fix: `Start the ${kind}, or correct ${address}.`,
   })
-  const common = [
-    check('reachable', () => judgeReachable(client)),
-    check('version', () => judgeVersion(client, version)),
-  ]
-  if (kind === 'poller') return common
-  return [
-    ...common,
+  const reached = await runChecks([
+    check('reachable', async () => {
+      isThere = false
+      const found = await judgeReachable(client)
+      isThere = true
+      return found
+    }),
+  ])
+  if (!isThere) return reached
+  const ofNotifier = [
     check('API key', () => judgeKey(client)),
     check('alarms', () => judgeAlarms(client)),
+  ]
+  return [
+    ...reached,
+    ...(await runChecks([
+      check('version', () => judgeVersion(client, version)),
+      ...(kind === 'notifier' ? ofNotifier : []),
+    ])),
   ]
 }
 
@@ -83,8 +108,7 @@ async function judgeKey(client: ApiClient): Promise<Finding> {
   const has: string[] = []
   const lacks: string[] = []
   // One after the other: a wrong key is counted as a failure, and too many are locked out.
-  for (const scope of scopes) {
-    if (scope === '*') continue
+  for (const scope of Object.keys(probes) as Probed[]) {
     const answer = await mayUse(client, scope)
     if (answer === 'wrong key')
       return failure('it is wrong', 'Give the secret of a key in KNELL_API_KEY.')
@@ -101,7 +125,7 @@ async function judgeKey(client: ApiClient): Promise<Finding> {
 
 type May = 'yes' | 'no' | 'wrong key' | 'other tenant'
 
-async function mayUse(client: ApiClient, scope: keyof typeof probes): Promise<May> {
+async function mayUse(client: ApiClient, scope: Probed): Promise<May> {
   const [path, call] = probes[scope]
   const { tenant } = client.connection
   try {
@@ -129,6 +153,9 @@ async function judgeAlarms(client: ApiClient): Promise<Finding> {
   const { broker } = await readHealth(client)
   if (broker.blocked) {
     return failure('RabbitMQ takes no messages', 'Give RabbitMQ memory or room on its disk.')
+  }
+  if (!broker.ok) {
+    return warning('not told: the notifier does not reach RabbitMQ', 'Mend RabbitMQ first.')
   }
   let queues: (Queues & { rabbitmq?: { alarms?: readonly string[] | null } }) | undefined
   try {

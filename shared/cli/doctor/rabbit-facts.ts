@@ -51,7 +51,7 @@ export async function readRabbit(
 ): Promise<RabbitFacts> {
   const model = await connect(url, {
     ...tls?.options,
-    timeout: 5000,
+    timeout: 4000,
     clientProperties: { connection_name: 'knell doctor' },
   })
   model.on('error', () => {})

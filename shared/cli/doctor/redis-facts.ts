@@ -19,6 +19,8 @@ export interface RedisFacts {
 }
 
 const PINGS = 21
+/** Longer than the driver waits for one answer; then it is given up, however often it would try again. */
+const READ_MS = 4500
 const PATTERNS = [
   'appendfsync',
   'min-replicas-to-write',
@@ -32,6 +34,7 @@ export async function readRedis(target: RedisTarget, namespace: string): Promise
   const redis = createRedis(target, (error) => {
     problem = error
   })
+  const giveUp = setTimeout(() => redis.disconnect(), READ_MS)
   try {
     // The first answer says whether it can be asked at all; why not, only the connection knows.
     const info = toInfo(
@@ -58,6 +61,7 @@ export async function readRedis(target: RedisTarget, namespace: string): Promise
     const shards = await redis.hget(keySpaceOf(namespace).facts, 'shards')
     return { info, config, ...best, pings, shards: shards === null ? undefined : Number(shards) }
   } finally {
+    clearTimeout(giveUp)
     redis.disconnect()
   }
 }

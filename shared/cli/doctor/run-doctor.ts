@@ -7,7 +7,7 @@ import { createTlsClient } from '../../tls/tls-client.ts'
 import { amqpTlsOf } from '../client/amqp-tls.ts'
 import { ApiProblem, type ApiClient } from '../client/api-client.ts'
 import type { Subscribers } from '../status/read-status.ts'
-import { apiChecks } from './api-checks.ts'
+import { examineApi } from './api-checks.ts'
 import {
   failure,
   runChecks,
@@ -38,10 +38,8 @@ export async function runDoctor(options: DoctorOptions): Promise<readonly NamedF
   const findings = await Promise.all([
     examineRedis(options),
     examineRabbit(options),
-    runChecks([
-      ...apiChecks(notifier, 'notifier', version),
-      ...(poller === undefined ? [] : apiChecks(poller, 'poller', version)),
-    ]),
+    examineApi(notifier, 'notifier', version),
+    ...(poller === undefined ? [] : [examineApi(poller, 'poller', version)]),
   ])
   return findings.flat()
 }
@@ -49,6 +47,7 @@ export async function runDoctor(options: DoctorOptions): Promise<readonly NamedF
 /** The facts are read once; where they cannot be, that is the one finding. */
 async function examine<T>(
   part: NamedFinding['part'],
+  fix: string,
   read: () => Promise<T> | Finding,
   judgeAll: (facts: T) => readonly (readonly [name: string, finding: Finding])[],
 ): Promise<readonly NamedFinding[]> {
@@ -56,6 +55,7 @@ async function examine<T>(
   const check: Check = {
     part,
     check: 'reachable',
+    fix,
     async run() {
       const found = read()
       if ('level' in found) return found
@@ -74,6 +74,7 @@ async function examine<T>(
 function examineRedis({ env, names, shards }: DoctorOptions): Promise<readonly NamedFinding[]> {
   return examine<RedisFacts>(
     'Redis',
+    'Start Redis, or correct REDIS_URL.',
     () => {
       const url = env['REDIS_URL']?.trim()
       if (!url) return warning('REDIS_URL is not set, so it was not looked at', 'Set REDIS_URL.')
@@ -107,6 +108,7 @@ function examineRabbit(options: DoctorOptions): Promise<readonly NamedFinding[]>
   const { env, names, notifier } = options
   return examine<RabbitFacts>(
     'RabbitMQ',
+    'Start RabbitMQ, or correct AMQP_URL.',
     () => {
       const url = env['AMQP_URL']?.trim()
       if (!url) return warning('AMQP_URL is not set, so it was not looked at', 'Set AMQP_URL.')

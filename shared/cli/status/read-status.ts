@@ -56,27 +56,43 @@ export interface Status {
   readonly missing: Readonly<Record<string, string>>
 }
 
+/** Why a part is missing that another kind or version of process would tell. */
+export const NOT_OFFERED = 'this process does not offer it'
+
+/** Whether something fails, or the key was told less than the process knows. */
+export function isFailing({ health, overview, queues, missing }: Status): boolean {
+  const verdicts = [health.status, overview?.enforced.verdict, queues?.verdict]
+  return verdicts.includes('failing') || Object.values(missing).some((why) => why !== NOT_OFFERED)
+}
+
 export async function readStatus(client: ApiClient): Promise<Status> {
   const { url, tenant } = client.connection
   const missing: Record<string, string> = {}
+  let wrongKey: string | undefined
   const read = async <T>(
     name: string,
     path: string,
     query = {},
   ): Promise<Partial<Record<string, T>>> => {
+    if (wrongKey !== undefined) {
+      missing[name] = wrongKey
+      return {}
+    }
     try {
       const found = await client.optional<T>(path, { query })
       if (found !== undefined) return { [name]: found }
-      missing[name] = 'this process does not offer it'
+      missing[name] = NOT_OFFERED
     } catch (error) {
       if (!(error instanceof ApiProblem)) throw error
       missing[name] = error.message
+      if (error.status === 401 || error.status === 429) wrongKey = error.message
     }
     return {}
   }
   const health = await readHealth(client)
-  const [overview, subscribers, queues, sweeps] = await Promise.all([
-    read<Status['overview']>('overview', '/v1/overview'),
+  // First, and alone: a wrong key is counted as a failure, and too many are locked out.
+  const overview = await read<Status['overview']>('overview', '/v1/overview')
+  const [subscribers, queues, sweeps] = await Promise.all([
     read<Subscribers>('subscribers', '/v1/subscribers', { tenant }),
     read<Status['queues']>('queues', '/v1/queues'),
     read<{ sweeps: SweepReport[] }>('sweeps', '/v1/sweeps', { limit: 1 }),

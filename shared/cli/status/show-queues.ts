@@ -1,4 +1,4 @@
-import { toTable } from '../terminal/table.ts'
+import { toList, toTable } from '../terminal/table.ts'
 import { showDuration } from '../terminal/time.ts'
 import { showVerdict } from './show-verdict.ts'
 
@@ -32,14 +32,14 @@ export interface Queues {
 /** The verdict and its parts, then every queue. */
 export function showQueues({
   verdict,
-  reason,
+  reason = '',
   parts = [],
   queues = [],
   bullmq = [],
   feed = [],
 }: Queues): string {
   const tables = [
-    [showVerdict(verdict), reason].filter(Boolean).join('  '),
+    toList([['verdict', [showVerdict(verdict), '  ', reason]]]),
     toTable(
       ['part', 'verdict', 'why'],
       parts.map((part) => [part.part, part.verdict, part.reason]),

@@ -1,21 +1,37 @@
-import { paint } from '../terminal/colours.ts'
+import {
+  recoveredIn,
+  recoveredKinds,
+  type Caught,
+  type Recovered,
+} from '../../metrics/recovered.ts'
+import { paint, type Styled } from '../terminal/colours.ts'
+import { harmless } from '../terminal/print.ts'
 import { toList, toTable } from '../terminal/table.ts'
 import { showDuration, showMs } from '../terminal/time.ts'
 import { showVerdict } from './show-verdict.ts'
-import type { Overview, Status, SubscriberShown } from './read-status.ts'
+import {
+  NOT_OFFERED,
+  type Overview,
+  type Status,
+  type SubscriberShown,
+  type SweepReport,
+} from './read-status.ts'
 
 /** One screen: health, who listens, what the last sweep caught. */
 export function showStatus(status: Status): string {
   const { health, overview, subscribers, queues, sweep, missing } = status
+  const gone = namesByReason(missing)
+  // Only a notifier knows of the whole.
+  const process = missing['overview'] === NOT_OFFERED ? 'poller' : 'notifier'
   const parts = [
     toList([
-      ['notifier', `${status.url}  ${showVerdict(health.status)}`],
+      [process, [`${status.url}  `, showVerdict(health.status)]],
       ['store', health.store.ok ? 'ok' : (health.store.problem ?? 'not ok')],
       ['RabbitMQ', showBroker(health.broker)],
       ['enforced', overview && showEnforced(overview)],
       ['push', overview && showPush(overview)],
       ['store holds', overview && showHeld(overview)],
-      ['queues', queues && `${showVerdict(queues.verdict)}  ${queues.reason ?? ''}`],
+      ['queues', queues && [showVerdict(queues.verdict), `  ${queues.reason ?? ''}`]],
       ['subscribers', subscribers && countStates(subscribers.subscribers)],
       ['last sweep', sweep && `${showMs(sweep.at)}, caught ${caughtBy(sweep)}`],
     ]),
@@ -23,20 +39,32 @@ export function showStatus(status: Status): string {
   if (subscribers !== undefined && subscribers.subscribers.length > 0) {
     parts.push(subscriberTable(subscribers.subscribers))
   }
-  const gone = Object.entries(missing).map(([name, why]) => `${name}: ${why}`)
-  if (gone.length > 0) parts.push(paint('dim', gone.join('\n')))
+  if (gone.length > 0) parts.push(gone.map((line) => paint('dim', harmless(line))).join('\n'))
   return parts.join('\n\n')
 }
 
-function showEnforced({ enforced: { verdict, reason = '', slowest } }: Overview): string {
-  const last = slowest === null ? '' : `; slowest: ${slowest.service} ${slowest.instance}`
-  return `${showVerdict(verdict)}  ${reason}${last}`
+/** What is missing for one reason is told together. */
+function namesByReason(missing: Status['missing']): readonly string[] {
+  const names = new Map<string, string[]>()
+  for (const [name, why] of Object.entries(missing)) {
+    names.set(why, [...(names.get(why) ?? []), name])
+  }
+  return [...names].map(([why, all]) => `${all.join(', ')}: ${why}`)
+}
+
+function showEnforced({
+  enforced: { verdict, reason = '', slowest },
+}: Overview): readonly (string | Styled)[] {
+  const last = slowest === null ? '' : ` Slowest: ${slowest.service} ${slowest.instance}.`
+  return [showVerdict(verdict), `  ${reason}${last}`]
 }
 
 function showPush({ push, revocationsPerSecond, expiriesPerSecond }: Overview): string {
   const { p50Ms, p99Ms } = push
   const how =
-    p50Ms === null ? 'nothing in the last minute' : `median ${p50Ms} ms, 99 % ${p99Ms ?? '?'} ms`
+    p50Ms === null
+      ? 'nothing in the last minute'
+      : `median ${showDuration(p50Ms)}, 99 % ${p99Ms === null ? '?' : showDuration(p99Ms)}`
   const perSecond = [
     [revocationsPerSecond, 'revocations'],
     [expiriesPerSecond, 'expiries'],
@@ -82,17 +110,20 @@ export function subscriberTable(all: readonly SubscriberShown[]): string {
   )
 }
 
-/** What a sweep found that the push path had missed, by name; what it only tidied up is no find. */
-export function caughtBy(sweep: NonNullable<Status['sweep']>): string {
-  const found = Object.entries(sweep).filter(
-    ([name, value]) => !beside.has(name) && typeof value === 'number' && value > 0,
-  )
-  return found.map(([name, value]) => `${wordsOf(name)}: ${String(value)}`).join(', ') || 'nothing'
+/** What a sweep found that the push path, or a service, had missed; what it only tidied up is no find. */
+export function caughtBy(sweep: SweepReport): string {
+  const counts = recoveredIn(sweep as Partial<Caught>)
+  const found = recoveredKinds.filter((kind) => counts[kind] > 0)
+  return found.map((kind) => `${words[kind]}: ${counts[kind]}`).join(', ') || 'nothing'
 }
 
-const beside: ReadonlySet<string> = new Set(['at', 'durationMs', 'prunedRules', 'trimmedEntries'])
-
-/** `overdueTokens` as `overdue tokens`. */
-function wordsOf(name: string): string {
-  return name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
+const words: Readonly<Record<Recovered, string>> = {
+  tokens: 'overdue tokens',
+  expiring: 'overdue announcements before expiry',
+  holds: 'overdue holds',
+  schedules: 'overdue schedules',
+  entries: 'unsent entries',
+  resent: 'resent entries',
+  closed: 'closed entries',
+  lost: 'lost entries',
 }

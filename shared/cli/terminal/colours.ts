@@ -11,6 +11,12 @@ export function hasColours(
   return stream.isTTY === true && !env['NO_COLOR'] && env['TERM'] !== 'dumb'
 }
 
+/** A text with a style, which is painted where it is written, after it was made harmless. */
+export interface Styled {
+  readonly text: string
+  readonly style: Style
+}
+
 /** Colours a text for standard output, where colours are wanted there. */
 export function paint(style: Style, text: string): string {
   return hasColours(process.stdout, process.env) ? styleText(style, text) : text

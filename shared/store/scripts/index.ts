@@ -16,7 +16,15 @@ import { dueChanges, listSchedules } from './schedules.ts'
 import { drain, due, register } from './tokens.ts'
 import { ack, forget, join, listInstances } from './instances.ts'
 import { openSession, readSession } from './sessions.ts'
-import { admitShape, pruneRules, replaceTtl, seedTtl, trimAudit, trimFeed } from './upkeep.ts'
+import {
+  admitShape,
+  cutAudit,
+  pruneRules,
+  replaceTtl,
+  seedTtl,
+  trimAudit,
+  trimFeed,
+} from './upkeep.ts'
 
 export type ScriptName =
   | 'commit'
@@ -31,6 +39,7 @@ export type ScriptName =
   | 'pruneRules'
   | 'trimFeed'
   | 'trimAudit'
+  | 'cutAudit'
   | 'admitShape'
   | 'seedTtl'
   | 'replaceTtl'
@@ -67,6 +76,7 @@ const bodies: Readonly<Record<ScriptName, string>> = {
   pruneRules,
   trimFeed,
   trimAudit,
+  cutAudit,
   admitShape,
   seedTtl,
   replaceTtl,

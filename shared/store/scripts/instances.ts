@@ -2,6 +2,11 @@
  * Instances of subscribers, kept in a tenant's shard 0. What is known of one from its joining on is
  * `{"maxStalenessMs":…,"joinedAt":…,"key":…,"user":…}`: the API key it pulls with and the RabbitMQ
  * user it speaks as. Whoever was heard first is the instance; another that claims to be it is refused.
+ *
+ * A user whom RabbitMQ has checked is bound to an instance that is known by its key, since RabbitMQ lets
+ * a user ack for its own service only. The other way round nobody vouches: any key that may pull can name
+ * any instance. So a key that comes after a user is heard, which can only keep the instance in the set,
+ * but is not bound, and what it says of what was applied proves nothing.
  */
 const shared = `
 -- Where a service has as many as it may, one that was not heard of for an hour makes room, whatever its
@@ -29,6 +34,10 @@ end
 local function known(field)
   local text = redis.call('HGET', KEYS[2], field)
   return text and cjson.decode(text)
+end
+-- Whether a key speaks for an instance that is known by its user alone.
+local function isUnvouched(details, who)
+  return who == 'key' and details and details.user and not details.key
 end
 -- An instance's limit only grows while it lives: what says less was sent before what said more.
 local function keep(field, details, staleness)
@@ -69,11 +78,12 @@ local field = ARGV[2]
 local details = known(field)
 if details and details.key and details.key ~= ARGV[4] then return 'foreign' end
 if not details and isFull(field, tonumber(ARGV[6]), s.now) then return 'full' end
+local counts = not isUnvouched(details, 'key')
 details = details or { joinedAt = s.now }
-details.key = ARGV[4]
+if counts then details.key = ARGV[4] end
 keep(field, details, ARGV[3])
 redis.call('ZADD', KEYS[4], int(s.now), field)
-if ARGV[5] ~= '' then note(field, ARGV[5]) end
+if counts and ARGV[5] ~= '' then note(field, ARGV[5]) end
 return int(s.now)
 `
 
@@ -89,9 +99,10 @@ for i = 3, #ARGV, 6 do
   local field, who, name = ARGV[i], ARGV[i + 2], ARGV[i + 3]
   local details = known(field)
   local answer = 'ok'
-  if details and details[who] and details[who] ~= name then
+  local leaves, counts = ARGV[i + 4] == '1', not isUnvouched(details, who)
+  if details and details[who] and details[who] ~= name or leaves and not counts then
     answer = 'foreign'
-  elseif ARGV[i + 4] == '1' then
+  elseif leaves then
     redis.call('HDEL', KEYS[2], field)
     redis.call('HDEL', KEYS[3], field)
     redis.call('ZREM', KEYS[4], field)
@@ -99,10 +110,10 @@ for i = 3, #ARGV, 6 do
     answer = 'full'
   else
     details = details or { joinedAt = s.now }
-    details[who] = name
+    if counts then details[who] = name end
     keep(field, details, ARGV[i + 1])
     redis.call('ZADD', KEYS[4], int(s.now), field)
-    note(field, ARGV[i + 5])
+    if counts then note(field, ARGV[i + 5]) end
   end
   answers[#answers + 1] = answer
 end

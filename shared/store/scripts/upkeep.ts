@@ -40,6 +40,16 @@ return { old, cut }
 `
 
 /**
+ * The same for room in the trail of what concerns no single tenant. KEYS: audit, the time of its cut.
+ * ARGV: random, most records to keep. Answers how many went.
+ */
+export const cutAudit = `
+local cut = redis.call('XTRIM', KEYS[1], 'MAXLEN', '~', ARGV[2])
+if cut > 0 then redis.call('SET', KEYS[2], redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1][1]) end
+return cut
+`
+
+/**
  * Trims a feed of entries older than the retention, never of one that is unsent. KEYS: meta, feed,
  * unsent. ARGV: random, log, retention in ms, most entries, most entries to keep. Answers how many went.
  */

@@ -154,14 +154,44 @@ describe('the audit trail in the store', function () {
       trimmed = await audit.trim('audit', TENANT, shard, 2, 1000)
     } while (trimmed.old + trimmed.cut > 0)
     expect(await read(false)).to.have.length(300)
-    expect(await audit.cutAt([TENANT])).to.equal(undefined)
+    expect(await audit.cutAt([TENANT], true)).to.equal(undefined)
     // Whole nodes of the stream go, of which the last one may hold a few more than are to be kept.
     const { cut } = await audit.trim('audit', TENANT, shard, 2, 100)
     expect(cut).to.be.within(100, 200)
-    expect(await audit.cutAt([TENANT])).to.equal(at - day)
+    expect(await audit.cutAt([TENANT], true)).to.equal(at - day)
     expect(await read(false)).to.have.length(300 - cut)
     await audit.trim('audit', TENANT, shard, 0, 100)
     expect(await read(false)).to.deep.equal([])
+  })
+
+  it('tells also of what concerns no single tenant that some had to go, and logins are not in its way', async () => {
+    const result = '{"ok":true}'
+    for (let i = 0; i < 300; i++) await audit.append('audit', null, actOf('sweep'), result)
+    for (let i = 0; i < 300; i++) await audit.appendLogin(actOf('login'), result)
+    const { at } = await test.store.touch(TENANT, 0)
+    expect(await audit.trimOwn(at, 2, 300)).to.deep.equal({ old: 0, cut: 0 })
+    expect(await audit.cutAt([TENANT], true)).to.equal(undefined)
+    const { cut } = await audit.trimOwn(at, 2, 100)
+    expect(cut).to.be.within(100, 200)
+    const left = (await read(false)).filter(({ action }) => action === 'sweep')
+    expect(left).to.have.length(300 - cut)
+    expect(await audit.cutAt([TENANT], true)).to.equal(left[0]?.at)
+    expect(await audit.cutAt([TENANT], false), 'to a key of some tenants').to.equal(undefined)
+    await audit.trimOwn(at + 3 * 86_400_000, 2, 100)
+    expect(await read(false)).to.deep.equal([])
+  })
+
+  it('keeps bulk registrations and changes whatever is refused', async () => {
+    await audit.append('bulk', TENANT, actOf('register'), '{"ok":true}')
+    await revoke({ sub: 'a' })
+    const { traffic } = test.store.keys.shard(TENANT, 0)
+    const many = test.store.redis.pipeline()
+    for (let i = 0; i < 10_200; i++) many.xadd(traffic, '*', 'a', actOf('hold'), 'r', '{}')
+    await many.exec()
+    await audit.append('traffic', TENANT, actOf('hold'), '{"ok":false}')
+    expect(await test.store.redis.xlen(traffic)).to.be.below(10_200)
+    const kept = (await read(true)).map(({ action }) => action).filter((one) => one !== 'hold')
+    expect(kept).to.deep.equal(['revoke', 'register'])
   })
 
   it('is one trail in one order, and read on from any record without gap or repeat', async () => {

@@ -103,6 +103,57 @@ describe('the store’s instances', () => {
     expect(await names()).to.deep.equal([])
   })
 
+  it('that a user spoke for first are proved by that user alone: a key is heard, and neither bound nor believed', async () => {
+    await instances.take(TENANT, [ack('a')], byUser('svc'))
+    await silence('a', 30_000)
+    const known = async () => (await instances.all(TENANT)).instances[0]
+    const told = (await known())?.applied
+    const forged = { revocations: [8, 9, 10, 11].map((seq) => ({ epoch: EPOCH, seq })) }
+    const key = () => ({ key: 'one' })
+    expect(await instances.take(TENANT, [ack('a', { applied: forged })], key)).to.deep.equal([])
+    const applied = forged.revocations.map(({ seq }) => ({ term: 1732212000000, seq }))
+    await instances.join(TENANT, puller('a', { applied, asOf: 5000, maxStalenessMs: 90_000 }))
+    // Heard of it is, so that nobody stops to wait for it.
+    expect((await known())?.silentMs).to.be.below(30_000)
+    expect(await known()).to.include({ user: 'svc', asOf: 1000, maxStalenessMs: 90_000 })
+    expect(await known()).not.to.have.property('key')
+    expect((await known())?.applied).to.deep.equal(told)
+    const leaving = ack('a', { state: 'leaving' })
+    expect(await instances.take(TENANT, [leaving], key)).to.deep.equal([leaving])
+    // Whoever it is in truth goes on as if nothing had been said.
+    expect(await instances.take(TENANT, [ack('a', { applied: forged })], byUser('svc'))).to.be.empty
+    expect((await known())?.applied).to.deep.equal(applied)
+    await instances.take(TENANT, [leaving], byUser('svc'))
+    expect(await names()).to.deep.equal([])
+  })
+
+  it('cannot have applied what lies past a tail of its term: such a word is heard and not believed', async () => {
+    const tails = await Promise.all([0, 1, 2, 3].map((shard) => test.store.touch(TENANT, shard)))
+    const said = (more: number) =>
+      tails.map(({ epoch, tails: { revocations } }, shard) => ({
+        epoch,
+        seq: revocations + (shard === 2 ? more : 0),
+      }))
+    const positions = (more: number) =>
+      said(more).map(({ epoch, seq }) => ({ term: Number(epoch.split('.')[0]), seq }))
+    const known = async () =>
+      (await instances.live(TENANT)).instances.find(({ instance }) => instance === 'a')
+    await instances.join(TENANT, puller('a', { applied: positions(1), asOf: 9 }))
+    expect(await known()).to.include({ applied: undefined, asOf: 0 })
+    const past = { applied: { revocations: said(1) } }
+    expect(await instances.take(TENANT, [ack('a', past)], byUser('svc'))).to.deep.equal([])
+    expect(await known()).to.deep.include({ applied: [], asOf: 0, user: 'svc' })
+    const reached = { applied: { revocations: said(0) } }
+    await instances.take(TENANT, [ack('a', reached), ack('b', past)], byUser('svc'))
+    expect((await known())?.applied).to.deep.equal(positions(0))
+    await instances.take(TENANT, [ack('a', past)], byUser('svc'))
+    expect((await known())?.applied).to.deep.equal(positions(0))
+    // Once the tail is there, it is.
+    await test.store.redis.hincrby(test.store.keys.shard(TENANT, 2).meta, 'rev', 1)
+    await instances.take(TENANT, [ack('a', past)], byUser('svc'))
+    expect((await known())?.applied).to.deep.equal(positions(1))
+  })
+
   it('are at most 1,000 of a service; another service has room', async () => {
     const crowd = Array.from({ length: 1000 }, (_, i) => ack(`i${i}`))
     expect(await instances.take(TENANT, crowd, byUser('svc'))).to.deep.equal([])
@@ -121,6 +172,7 @@ describe('the store’s instances', () => {
   })
 
   it('say by a pull what they have applied, and keep what an ack said of the rest', async () => {
+    await instances.join(TENANT, puller('a'))
     await instances.take(TENANT, [ack('a')], byUser('svc'))
     const applied = [1, 2, 3, 4].map((seq) => ({ term: 1732212000001, seq }))
     await instances.join(TENANT, puller('a', { applied, asOf: 77, maxStalenessMs: null }))

@@ -10,7 +10,10 @@ import {
 } from '../../../shared/domain/entry.ts'
 import { RuleTable } from '../../../shared/domain/rule-table.ts'
 import { shardOfMatch } from '../../../shared/domain/shard.ts'
+import { isAsking } from '../../../shared/store/asking.ts'
 import type { Committed, RevokeChange } from '../../../shared/store/changes.ts'
+import type { StoredEntry } from '../../../shared/store/rule-commit.ts'
+import { RuleStore } from '../../../shared/store/rule-store.ts'
 import { codeOf } from '../../support/code-of.ts'
 import { eventually } from '../../support/eventually.ts'
 import { openTestStore, type TestStore } from '../../support/store.ts'
@@ -42,6 +45,26 @@ describe('the rules of the store', () => {
     now = Math.floor((await test.store.now(TENANT)) / 1000)
   })
   afterEach(() => test.close())
+
+  it('ask for acks where they may, and give that back where there is no entry to ask with', async () => {
+    const entries: StoredEntry[] = []
+    const calls: string[] = []
+    const rules = new RuleStore(test.store, (committed) => entries.push(...committed), {
+      mayAsk: () => calls.push('may') > 0,
+      giveBack: () => void calls.push('back'),
+    })
+    const change = revokeOf({ jti: 'one' }, { issuedBefore: null })
+    await rules.revoke(TENANT, change)
+    // The same again adds nothing.
+    await rules.revoke(TENANT, change)
+    // A claim of this name asks nobody for anything.
+    await rules.revoke(TENANT, revokeOf({ ack: true }))
+    await rules.revoke(TENANT, revokeOf({ jti: 'two' }, { ack: true }))
+    expect(entries.map(({ body }) => isAsking(body))).to.deep.equal([true, true, true])
+    // Where somebody waits nothing need be asked for besides.
+    expect(calls).to.deep.equal(['may', 'may', 'back', 'may'])
+    expect(isAsking('{"v":1,"events":[{"match":{"ack":true}}]}')).to.equal(false)
+  })
 
   it('kill exactly what a plain list of all revocations ever made says, whatever is restored', async () => {
     const exceptions = [undefined, { sid: 's-1' }, { client_id: 'web' }]

@@ -143,6 +143,11 @@ describe('a file of many lines', () => {
       ),
     ).to.throw('token and claims')
     expect(() => checkTokenHeader(['jti', 'bad name'])).to.throw(UsageError)
+    expect(() => checkTokenHeader(['jti', 'subb', 'exp'])).to.throw(UsageError, '"subb"')
+    expect(() => checkTokenHeader(['jti', 'claim.role', 'exp', 'tenant'])).to.not.throw()
+    expect(tokenRow(0)(new Map([['claim.role', 'admin']]))).to.deep.equal({
+      claims: { role: 'admin' },
+    })
   })
 
   it('has its rejects kept for its owner alone, and no token among them', () => {

@@ -202,12 +202,12 @@ describe('what the doctor says of RabbitMQ', () => {
 describe('checks', () => {
   it('answer side by side, whatever happens to one of them', async () => {
     const found = await runChecks([
-      { part: 'API', check: 'a', run: () => ({ level: 'ok', found: 'x' }) },
-      { part: 'API', check: 'b', run: () => Promise.reject(new Error('broken')) },
+      { part: 'API', check: 'a', fix: 'f', run: () => ({ level: 'ok', found: 'x' }) },
+      { part: 'API', check: 'b', fix: 'Mend b.', run: () => Promise.reject(new Error('broken')) },
     ])
-    expect(found.map(({ level, found: what }) => [level, what])).to.deep.equal([
-      ['ok', 'x'],
-      ['failure', 'broken'],
+    expect(found.map(({ level, found: what, fix }) => [level, what, fix])).to.deep.equal([
+      ['ok', 'x', undefined],
+      ['failure', 'broken', 'Mend b.'],
     ])
   })
 })

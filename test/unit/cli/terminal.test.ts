@@ -33,6 +33,17 @@ describe('tables', () => {
     ).to.equal(id)
   })
 
+  it('keep the words of their headings whole, however narrow it is', () => {
+    const text = stripVTControlCharacters(
+      toTable(['consumers', 'may be stale', 'x'], [['a'.repeat(40), 'b'.repeat(40), 'c']], 30),
+    )
+    const [first = '', second = ''] = text.split('\n')
+    expect(`${first} ${second}`)
+      .to.match(/\bconsumers\b/)
+      .and.match(/\bmay be\b/)
+      .and.match(/\bstale\b/)
+  })
+
   it('are nothing where there is nothing', () => {
     expect(toTable(['a'], [])).to.equal('')
   })

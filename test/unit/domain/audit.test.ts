@@ -23,8 +23,43 @@ describe('the text of an audit act', () => {
     })
   })
 
+  const base64url = (text: string): string => Buffer.from(text).toString('base64url')
+  const headers = [
+    '{"alg":"ES256"}',
+    '{ "alg":"ES256"}',
+    '{\n  "alg": "ES256"\n}\n',
+    '{\r\n"alg":"ES256"}',
+    '\t{"alg":"ES256","kid":"ü"}',
+    ' \n { "alg":"ES256" } ',
+  ]
+  for (const header of headers) {
+    it(`holds no token whose header is ${JSON.stringify(header)}, whatever stands beside it`, () => {
+      const parts = [base64url(header), base64url('{ "sub":"alice"}'), 'c2lnbmF0dXJl']
+      const token = parts.join('.')
+      const texts = ['', 'a', 'ab', 'abc', '1.2.3.', 'see\n', 'x-', '"'].flatMap((before) => [
+        `${before}${token}`,
+        `${before}${token}.`,
+        `${before}${token}\n${token}, and ${token}`,
+      ])
+      for (const note of texts) {
+        const text = toAuditText({ ...act, note, who: { key: 'k', by: note } })
+        for (const part of parts) expect(text, note).to.not.include(part)
+        expect(text).to.include('[token]')
+      }
+    })
+  }
+
+  it('takes no longer for a text that is made to be slow', () => {
+    const brace = base64url('{ '.repeat(300) + '}')
+    const started = performance.now()
+    for (const note of [`${brace}.`.repeat(2000), 'a'.repeat(1e6), '.'.repeat(1e6)]) {
+      expect(JSON.parse(toAuditText({ ...act, note }))).to.deep.include({ note })
+    }
+    expect(performance.now() - started).to.be.below(10_000)
+  })
+
   it('keeps what only looks a little like one', () => {
-    const note = 'eyJ is how they begin; see 1.2.3 and eyJfoo'
+    const note = 'eyJ is how they begin; see 1.2.3, knell.example.com, v1.20.3-rc.1 and eyJfoo'
     expect(JSON.parse(toAuditText({ ...act, note }, ''))).to.deep.equal({ ...act, note })
   })
 })
@@ -60,11 +95,17 @@ describe('an audit filter', () => {
 
 describe('a tally of audited acts', () => {
   const tallyOf = (maxKinds = 2): AuditTally<string> =>
-    new AuditTally({ windowMs: 1000, each: 2, maxKinds, rest: 'rest' })
+    new AuditTally({
+      windowMs: 1000,
+      each: 2,
+      eachOwner: 3,
+      maxKinds,
+      rest: (of) => `rest of ${of}`,
+    })
 
   it('lets the first of a kind through in each window, and sums up the others', () => {
     const tally = tallyOf()
-    const add = (now: number): boolean => tally.add('a', 'fact', { registered: 3 }, now)
+    const add = (now: number): boolean => tally.add('k', 'a', 'fact', { registered: 3 }, now)
     expect([0, 1, 2, 3].map(add)).to.deep.equal([true, true, false, false])
     expect(tally.take(999)).to.deep.equal([])
     expect(tally.take(1000)).to.deep.equal([
@@ -75,10 +116,21 @@ describe('a tally of audited acts', () => {
     expect(tally.take(Infinity), 'nothing was summed up').to.deep.equal([])
   })
 
-  it('counts what is of too many kinds as one', () => {
+  it('counts what is of too many kinds as one, for each owner apart', () => {
     const tally = tallyOf()
-    const own = ['a', 'b', 'c', 'd'].map((kind) => tally.add(kind, kind, {}, 0))
+    const own = ['a', 'b', 'c', 'd'].map((kind) => tally.add('k', kind, kind, {}, 0))
     expect(own).to.deep.equal([true, true, false, false])
-    expect(tally.take(Infinity)).to.deep.equal([{ facts: 'rest', sums: { count: 2 }, since: 0 }])
+    expect(tally.add('l', 'c', 'c of l', {}, 0)).to.equal(true)
+    const rest = { facts: 'rest of c', sums: { count: 2 }, since: 0 }
+    expect(tally.take(Infinity)).to.deep.equal([rest])
+  })
+
+  it('lets only so many of one owner through, of however many kinds, in each window', () => {
+    const tally = tallyOf(9)
+    const add = (now: number): boolean[] =>
+      ['a', 'b', 'c', 'd', 'e'].map((kind) => tally.add('k', kind, kind, {}, now))
+    expect(add(0)).to.deep.equal([true, true, true, false, false])
+    expect(tally.take(1000).map(({ facts }) => facts)).to.deep.equal(['d', 'e'])
+    expect(add(1000)).to.deep.equal([true, true, true, false, false])
   })
 })

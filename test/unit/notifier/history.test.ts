@@ -51,5 +51,7 @@ describe('the pace of asking', () => {
     const asked = [0, 1, 999, 1000, 1999, 2000].map((now) => pace.mayAsk('a', now))
     expect(asked).to.deep.equal([true, false, false, true, false, true])
     expect(pace.mayAsk('b', 2000)).to.equal(true)
+    pace.giveBack('a')
+    expect([2001, 2002].map((now) => pace.mayAsk('a', now))).to.deep.equal([true, false])
   })
 })
