@@ -112,7 +112,7 @@ export class Overviews {
     const { broker } = this.#services
     return judgeEnforcement({
       population,
-      unsentMs: totals?.logs.revocations.oldestMs ?? 0,
+      unsentMs: totals?.logs.revocations.oldestMs,
       isBrokerUp: broker.isUp,
       isBrokerBlocked: broker.isBlocked,
       beatMs,

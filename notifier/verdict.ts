@@ -6,8 +6,8 @@ export type Verdict = 'ok' | 'degraded' | 'failing'
 export interface Evidence {
   /** Who listens; undefined where the store did not say. */
   readonly population: Population | undefined
-  /** How long ago the oldest revocation was committed that RabbitMQ has not confirmed, ms; 0: there is none. */
-  readonly unsentMs: number
+  /** How long ago the oldest revocation was committed that RabbitMQ has not confirmed, ms; 0: there is none; undefined where that could not be read. */
+  readonly unsentMs: number | undefined
   readonly isBrokerUp: boolean
   readonly isBrokerBlocked: boolean
   readonly beatMs: number
@@ -36,7 +36,7 @@ export interface Judgement {
 const LATE_BEATS = 4
 /** Shorter than this nobody is called late, however fast beats come. */
 const LEAST_LATE_MS = 5000
-/** A view takes this long to boot at most; past it it is told of. */
+/** A view takes this long to boot at most; past it it is told of. It lets nobody in until then. */
 const JOINING_MS = 30_000
 const UNSETTLED =
   'the store has begun a new term and may not have heard of every instance again yet'
@@ -73,16 +73,29 @@ export function judgeEnforcement(evidence: Evidence): Judgement {
   if (reasons.length > 0) {
     return { verdict: 'degraded', reason: `${reasons.join('; ')}.`, ...counts }
   }
-  const reason =
-    live.length === 0
-      ? 'No instance of any service is live, so there is nowhere to enforce anything.'
-      : `All ${live.length} live instances are up to date.`
-  return { verdict: 'ok', reason, ...counts }
+  return { verdict: 'ok', reason: calmReason(live), ...counts }
 }
 
-/** Whether an instance has not said for so long that it is up to date. One that boots has more time. */
-function isLate({ staleMs, ageMs }: Seen, lateMs: number): boolean {
-  return staleMs === null ? ageMs > JOINING_MS : staleMs > lateMs
+/** Where nobody is late: who is up to date, and who may still take its moment. */
+function calmReason(live: readonly Seen[]): string {
+  if (live.length === 0) {
+    return 'No instance of any service is live, so there is nowhere to enforce anything.'
+  }
+  const lacking = live.filter(({ behind }) => behind !== 0)
+  const [worst] = [...worstFirst(lacking.filter(mayLetIn)), ...worstFirst(lacking)]
+  if (worst === undefined) return `All ${live.length} live instances are up to date.`
+  const done = `${live.length - lacking.length} of ${live.length} live instances`
+  const lack = worst.staleMs === null ? 'it boots and lets nobody in yet' : lackOf(worst)
+  return `${done} have applied everything, not ${nameOf(worst)}${othersOf(lacking.length)}: ${lack}.`
+}
+
+/**
+ * Whether an instance has not said for so long that it is up to date. One that boots has more time,
+ * unless it lets in whom it knows nothing of.
+ */
+function isLate({ instance, staleMs, ageMs }: Seen, lateMs: number): boolean {
+  if (staleMs !== null) return staleMs > lateMs
+  return instance.maxStalenessMs === null || ageMs > JOINING_MS
 }
 
 /** Whether a late instance may let in what was revoked: it lacks something, and its own limit has not stopped it yet. */
@@ -97,6 +110,9 @@ function mayLetIn({ instance, staleMs, behind }: Seen): boolean {
 function brokerReasons({ isBrokerUp, isBrokerBlocked, unsentMs }: Evidence): string[] {
   if (!isBrokerUp) return ['RabbitMQ is away, so services pull what is revoked, which takes longer']
   if (isBrokerBlocked) return ['RabbitMQ blocks publishers, so services pull what is revoked']
+  if (unsentMs === undefined) {
+    return ['nobody can tell what waits for RabbitMQ, since the outbox could not be read']
+  }
   if (unsentMs > UNSENT_MS) {
     return [`a revocation has waited ${seconds(unsentMs)} for RabbitMQ to confirm it`]
   }

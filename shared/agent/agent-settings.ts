@@ -97,9 +97,11 @@ function listOf(text: string): string[] {
   return [...new Set(text.split(',').map((each) => each.trim()))]
 }
 
+/** All of one scheme: whoever blocks the secure ones would be sent the API key in plain by the next. */
 function toUrls(text: string): string[] | undefined {
   const urls = listOf(text)
-  return urls.every(isHttpUrl) ? urls : undefined
+  const isMixed = new Set(urls.map((url) => url.split(':', 1)[0])).size > 1
+  return urls.every(isHttpUrl) && !isMixed ? urls : undefined
 }
 
 function isHttpUrl(text: string): boolean {

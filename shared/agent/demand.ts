@@ -22,12 +22,14 @@ export function parseDemand(query: string): Demand {
   const scopes: string[] = []
   let tenant: string | undefined
   for (const [name, value] of new URLSearchParams(query)) {
-    if (name === 'scope') scopes.push(...value.split(' ').filter((each) => each !== ''))
+    const named = value.split(' ').filter((each) => each !== '')
+    // One that names none demands nothing, as where a variable of the proxy's configuration was empty.
+    if (name === 'scope' && named.length > 0) scopes.push(...named)
     else if (name === 'tenant' && tenant === undefined && isTenant(value)) tenant = value
     else {
       throw new KnellError(
         'invalid_request',
-        'The query may have scope, and tenant once with the name of one.',
+        'The query may have scope, which names at least one, and tenant once with the name of one.',
       )
     }
   }

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { chmod, lstat, unlink } from 'node:fs/promises'
 import type { Server } from 'node:http'
 import { connect, type AddressInfo } from 'node:net'
+import process from 'node:process'
 import { KnellError } from '../domain/errors.ts'
 import type { Address } from './address.ts'
 
@@ -19,11 +20,11 @@ export async function listen(server: Server, address: Address, mode: number): Pr
     }
     const { path } = address
     try {
-      await listening(server, { path })
+      await bound(server, path, mode)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
       await clear(path)
-      await listening(server, { path })
+      await bound(server, path, mode)
     }
     await chmod(path, mode)
     return `unix:${path}`
@@ -31,6 +32,16 @@ export async function listen(server: Server, address: Address, mode: number): Pr
     const { code, message } = error as NodeJS.ErrnoException
     const why = error instanceof KnellError ? message : `it is refused (${code ?? message})`
     throw new KnellError('config_invalid', `LISTEN: ${why}`, { cause: error })
+  }
+}
+
+/** The socket is made within the call, so the mask leaves no moment in which others could connect. */
+function bound(server: Server, path: string, mode: number): Promise<void> {
+  const before = process.umask(0o777 & ~mode)
+  try {
+    return listening(server, { path })
+  } finally {
+    process.umask(before)
   }
 }
 

@@ -13,7 +13,7 @@ export const agentSettingsTable: readonly AgentSettingRow[] = [
     name: 'KNELL_URL',
     flag: '--url',
     default: undefined,
-    expects: 'http:// or https:// URLs of notifiers and pollers, parted by commas',
+    expects: 'URLs of notifiers and pollers, parted by commas: all https://, or all http://',
   },
   {
     name: 'KNELL_API_KEY',

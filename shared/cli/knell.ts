@@ -4,7 +4,7 @@ import process from 'node:process'
 import { isKnellError } from '../domain/errors.ts'
 import { CommandError, exitCodes } from './exit.ts'
 import { createProgram } from './program.ts'
-import { harmless } from './terminal/print.ts'
+import { harmlessLines } from './terminal/print.ts'
 import { UsageError } from './usage-error.ts'
 
 /** `knell <command>`: the command line. Exit codes are in exit.ts. */
@@ -42,7 +42,7 @@ function tell(error: unknown): number {
 
   function report(exitCode: number, message: string, problem?: object): number {
     const told = isJson ? JSON.stringify(problem ?? { detail: message, exitCode }) : message
-    process.stderr.write(`${harmless(told)}\n`)
+    process.stderr.write(`${harmlessLines(told)}\n`)
     return exitCode
   }
 }

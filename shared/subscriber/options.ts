@@ -125,7 +125,9 @@ export function settle(options: ConnectOptions): Settled {
   if (tls.amqp && given.amqp?.startsWith('amqp:')) {
     problems.push('tls.amqp needs an amqps:// URL in amqp')
   }
-  if (tls.pull && pull.some(({ protocol }) => protocol === 'http:')) {
+  if (isMixed(pull)) {
+    problems.push('pull must not mix https:// with http:// URLs: the API key would go in plain')
+  } else if (tls.pull && pull.some(({ protocol }) => protocol === 'http:')) {
     problems.push('tls.pull needs https:// URLs in pull')
   }
   const verify = verifyByTenant(given.verify, tenants, problems)
@@ -148,6 +150,11 @@ export function settle(options: ConnectOptions): Settled {
     namespace,
     log: given.log ?? (mode === 'observe' ? CONSOLE : SILENT),
   })
+}
+
+/** Whoever blocks the secure ones would be sent the API key in plain by the next. */
+function isMixed(urls: readonly URL[]): boolean {
+  return new Set(urls.map(({ protocol }) => protocol)).size > 1
 }
 
 function eventVerifier(

@@ -214,7 +214,14 @@ describe('knell agent', function () {
         .and.include('scope="orders:read orders:admin"')
       const unnamed = await authorize(undefined, both)
       expect(unnamed.status, 'who is not known lacks no scope').to.equal(401)
-      for (const query of ['scopes=a', 'tenant=no%20name', 'scope=%22', 'tenant=a&tenant=a']) {
+      const wrong = ['scopes=a', 'tenant=no%20name', 'scope=%22', 'tenant=a&tenant=a']
+      for (const query of [
+        ...wrong,
+        'scope=',
+        'scope=%20',
+        'scope=orders:read&scope=',
+        'tenant=',
+      ]) {
         expect((await authorize(token, `/authorize?${query}`)).status, query).to.equal(400)
       }
       expect((await authorize(token, '/authorize?tenant=other')).status).to.equal(404)

@@ -1,9 +1,14 @@
 import { expect } from 'chai'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parse } from 'yaml'
 import { isLocal, parseAddress } from '../../shared/agent/address.ts'
+import { loadAgentSettings } from '../../shared/agent/agent-settings.ts'
 import { claimsHeaders } from '../../shared/agent/claims-headers.ts'
+import { parseDemand } from '../../shared/agent/demand.ts'
+import { listen } from '../../shared/agent/listen.ts'
 import { checkout } from '../../shared/cli/checkout.ts'
 
 const read = (file: string): string => readFileSync(join(checkout, 'docs/agent', file), 'utf8')
@@ -41,6 +46,65 @@ describe('where the agent listens', () => {
     }
     for (const remote of ['0.0.0.0:1', '[::]:1', '10.0.0.1:1', 'localhost.example:1']) {
       expect(isLocal(parseAddress(remote) ?? fail(remote)), remote).to.equal(false)
+    }
+  })
+})
+
+describe('the socket of the agent', () => {
+  it('has its mode from its first moment on, and the process its own mask', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'knell-socket-'))
+    const path = join(folder, 'agent.sock')
+    const server = createServer()
+    const mask = process.umask(0)
+    try {
+      const listening = listen(server, { kind: 'socket', path }, 0o640)
+      expect(statSync(path).mode & 0o777).to.equal(0o640)
+      expect(process.umask()).to.equal(0)
+      expect(await listening).to.equal(`unix:${path}`)
+    } finally {
+      process.umask(mask)
+      await new Promise((resolve) => server.close(resolve))
+      rmSync(folder, { recursive: true })
+    }
+  })
+})
+
+describe('the settings of the agent', () => {
+  const settings = (url: string): unknown =>
+    loadAgentSettings({
+      AMQP_URL: 'amqp://rabbit.example',
+      KNELL_URL: url,
+      KNELL_API_KEY: 'secret',
+      SERVICE: 'orders',
+    }).connect.pull
+
+  it('take URLs of one scheme only, so that the key never goes in plain beside TLS', () => {
+    for (const scheme of ['http', 'https']) {
+      const urls = [`${scheme}://a.example`, `${scheme}://b.example`]
+      expect(settings(urls.join(', '))).to.deep.equal(urls)
+    }
+    for (const mixed of [
+      'https://a.example,http://b.example',
+      'http://b.example,https://a.example',
+    ]) {
+      expect(() => settings(mixed), mixed)
+        .to.throw('KNELL_URL: expected')
+        .with.property('code', 'config_invalid')
+    }
+  })
+})
+
+describe('what a place of the proxy demands', () => {
+  it('is scopes and a tenant, and never nothing under one of these names', () => {
+    expect(parseDemand('')).to.deep.equal({ scopes: [] })
+    expect(parseDemand('scope=a%20b&scope=c&tenant=t')).to.deep.equal({
+      scopes: ['a', 'b', 'c'],
+      tenant: 't',
+    })
+    for (const empty of ['scope', 'scope=', 'scope=%20', 'scope=a&scope=', 'tenant', 'tenant=']) {
+      expect(() => parseDemand(empty), empty)
+        .to.throw()
+        .with.property('code', 'invalid_request')
     }
   })
 })

@@ -1,5 +1,5 @@
 import { closeSync, openSync, writeSync } from 'node:fs'
-import { note } from '../terminal/print.ts'
+import { harmless, note } from '../terminal/print.ts'
 import { UsageError } from '../usage-error.ts'
 import type { Reject } from './run-bulk.ts'
 
@@ -28,7 +28,7 @@ export class RejectsFile {
     if (this.#file !== undefined) writeSync(this.#file, `${JSON.stringify(reject)}\n`)
     if (this.#shown >= SHOWN) return
     this.#shown += 1
-    note(`line ${reject.line}: ${reject.code}: ${reject.detail}`)
+    note(harmless(`line ${reject.line}: ${reject.code}: ${reject.detail}`))
   }
 
   /** Closes the file; twice is fine. `refused`: how many there were in all. */

@@ -5,7 +5,7 @@ import type { ApiClient } from '../client/api-client.ts'
 import { exitCodes, exitWith } from '../exit.ts'
 import { onInterrupt } from '../interrupt.ts'
 import { confirm } from '../terminal/confirm.ts'
-import { answer, note } from '../terminal/print.ts'
+import { answer, harmlessValue, note } from '../terminal/print.ts'
 import { showMatch } from '../arguments/match-options.ts'
 import type { ChangeBody } from './change-options.ts'
 import { showDryRun, showMade, type DryRun, type Made } from './show-change.ts'
@@ -31,7 +31,7 @@ export async function makeChange(
   const body = { ...change, ...(tenant === undefined ? {} : { tenant }) }
   if (change['dryRun'] === true) {
     const found = await client.call<DryRun>('/v1/revocations', { body })
-    answer(json, found, () => showDryRun(found))
+    answer(json, found, showDryRun)
     return
   }
   await confirmReach(client, body, yes)
@@ -47,7 +47,7 @@ export async function makeChange(
     body,
     timeoutMs: (wait?.timeoutMs ?? 0) + MARGIN_MS,
   })
-  answer(json, made, () => showMade(made, change['match'] as Match | undefined))
+  answer(json, made, (shown) => showMade(shown, change['match'] as Match | undefined))
   // Committed it is all the same; the code says that the proof is not there.
   if (made.enforced !== undefined && !made.enforced.done) exitWith('unknown')
 }
@@ -62,7 +62,10 @@ async function confirmReach(
   const question = `This reaches every token of ${showMatch(match)}. Go on?`
   if (process.stdin.isTTY && process.stderr.isTTY) {
     const { wait: _, ...asked } = body as { wait?: unknown }
-    note(showDryRun(await client.call('/v1/revocations', { body: { ...asked, dryRun: true } })))
+    const found = await client.call<DryRun>('/v1/revocations', {
+      body: { ...asked, dryRun: true },
+    })
+    note(showDryRun(harmlessValue(found)))
   }
   await confirm(question, yes)
 }

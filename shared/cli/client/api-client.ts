@@ -1,6 +1,7 @@
 import { errorCodes, type ErrorCode } from '../../domain/errors.ts'
 import { isRecord } from '../../domain/entry.ts'
 import { CommandError } from '../exit.ts'
+import { harmless } from '../terminal/print.ts'
 
 export interface Connection {
   /** Of a notifier or a poller; a path in it is kept, for whoever puts Knell below one. */
@@ -167,7 +168,7 @@ export class ApiClient {
       const message =
         code === 'not_found'
           ? `${origin} does not offer ${what}: this is a poller where a notifier is needed, or of another version than this command.`
-          : `${code}: ${typeof detail === 'string' ? detail : status}`
+          : `${harmless(code)}: ${typeof detail === 'string' ? harmless(detail) : status}`
       return new ApiProblem(
         status,
         message,

@@ -7,7 +7,7 @@ import { pagesOf } from '../client/pages.ts'
 import { clientOf, withConnection } from '../client/connection-options.ts'
 import { withExamples } from '../examples.ts'
 import { CommandError } from '../exit.ts'
-import { answer } from '../terminal/print.ts'
+import { answer, harmlessLines } from '../terminal/print.ts'
 import { toTable } from '../terminal/table.ts'
 import { showMs } from '../terminal/time.ts'
 
@@ -75,21 +75,25 @@ export function addAuditCommand(program: Command): void {
     )) {
       audit.push(...page)
     }
-    answer(options.json, { audit }, () => (audit.length === 0 ? 'Nothing was done.' : table(audit)))
+    answer(options.json, { audit }, ({ audit: shown }) =>
+      shown.length === 0 ? 'Nothing was done.' : table(shown),
+    )
   })
 }
 
 /** More than the last line of an export has. */
-const END_BYTES = 500
+const END_LENGTH = 500
 
-/** Passes the lines on as they are. @throws CommandError where the last does not say that it is all */
+/** Passes the lines on, with what could steer a terminal written as JSON escapes. @throws CommandError where the last does not say that it is all */
 async function exportAll(chunks: AsyncIterable<Uint8Array>): Promise<void> {
-  let end = Buffer.alloc(0)
+  const decoder = new TextDecoder()
+  let end = ''
   for await (const chunk of chunks) {
-    end = Buffer.concat([end, chunk]).subarray(-END_BYTES)
-    if (!process.stdout.write(chunk)) await once(process.stdout, 'drain')
+    const text = harmlessLines(decoder.decode(chunk, { stream: true }))
+    end = (end + text).slice(-END_LENGTH)
+    if (!process.stdout.write(text)) await once(process.stdout, 'drain')
   }
-  if (!/\n?\{"end":true,[^\n]*\}\n$/.test(end.toString('latin1'))) {
+  if (!/\n?\{"end":true,[^\n]*\}\n$/.test(end)) {
     throw new CommandError('failed', 'The export broke off: it is not whole. Run it again.')
   }
 }

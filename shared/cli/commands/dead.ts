@@ -52,7 +52,7 @@ function addList(dead: Command): void {
   withExamples(list, [['knell dead ls orders', 'what did orders give up?']])
   list.action(async (service: string, { json, limit }: { json?: boolean; limit: string }) => {
     const found = await read(clientOf(list), service, parseCount('--limit', limit, 1000))
-    answer(json, found, () => show(found))
+    answer(json, found, show)
   })
 }
 

@@ -18,7 +18,7 @@ export function addQueuesCommand(program: Command): void {
   ])
   command.action(async ({ json }: { json?: boolean }) => {
     const found = await clientOf(command).call<Queues>('/v1/queues')
-    answer(json, found, () => showQueues(found))
+    answer(json, found, showQueues)
     if (found.verdict === 'failing') exitWith('failed')
   })
 }

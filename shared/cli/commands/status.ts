@@ -19,7 +19,7 @@ export function addStatusCommand(program: Command): void {
   ])
   command.action(async ({ json }: { json?: boolean }) => {
     const status = await readStatus(clientOf(command))
-    answer(json, status, () => showStatus(status))
+    answer(json, status, showStatus)
     if (isFailing(status)) exitWith('failed')
   })
 }

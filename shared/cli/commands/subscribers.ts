@@ -23,7 +23,7 @@ export function addSubscribersCommand(program: Command): void {
     const client = clientOf(list)
     const { tenant } = client.connection
     const found = await client.call<Subscribers>('/v1/subscribers', { query: { tenant, service } })
-    answer(json, found, () => show(found))
+    answer(json, found, show)
   })
   addRemove(subscribers)
 }

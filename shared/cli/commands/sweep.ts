@@ -40,8 +40,8 @@ export function addSweepCommand(program: Command): void {
       body: wait === true ? { wait, timeoutMs } : {},
       timeoutMs: timeoutMs + MARGIN_MS,
     })
-    const { job, report } = done
-    answer(json, done, () =>
+    const { report } = done
+    answer(json, done, ({ job, report }) =>
       report === undefined ? `asked for (job ${job})` : `caught ${caughtBy(report)}`,
     )
     if (wait === true && report === undefined) {
@@ -56,7 +56,7 @@ export function addSweepCommand(program: Command): void {
   list.action(async ({ json, limit }: { json?: boolean; limit: string }) => {
     const query = { limit: parseCount('--limit', limit, 1000) }
     const found = await clientOf(list).call<{ sweeps: SweepReport[] }>('/v1/sweeps', { query })
-    answer(json, found, () => table(found.sweeps))
+    answer(json, found, ({ sweeps }) => table(sweeps))
   })
 }
 

@@ -11,7 +11,7 @@ import { onInterrupt } from '../interrupt.ts'
 import { follow } from '../tail/follow.ts'
 import { isWanted } from '../tail/live-event.ts'
 import { showEvent } from '../tail/show-event.ts'
-import { note, say } from '../terminal/print.ts'
+import { harmless, harmlessLines, note, say } from '../terminal/print.ts'
 import { UsageError } from '../usage-error.ts'
 
 interface TailOptions extends MatchOptions, BrokerOptions {
@@ -70,11 +70,11 @@ export function addTailCommand(program: Command): void {
       tenants,
       kinds: options.kind ?? kinds,
       signal: stopped.signal,
-      onNotice: note,
+      onNotice: (text) => note(harmless(text)),
       onEvent(event) {
         if (shown >= limit || !isWanted(event, { match, reason })) return
         shown += 1
-        say(options.json === true ? JSON.stringify(event) : showEvent(event))
+        say(options.json === true ? harmlessLines(JSON.stringify(event)) : showEvent(event))
         if (shown >= limit) stopped.abort()
       },
     })

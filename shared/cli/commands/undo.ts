@@ -85,14 +85,14 @@ async function undo(
   const path = `/v1/revocations/${what}`
   if (dryRun === true) {
     const found = await client.call<DryRun>(path, { body })
-    answer(json, found, () => showDryRun(found))
+    answer(json, found, showDryRun)
     return
   }
   const done = await client.call<Lifted>(path, { body })
-  answer(json, done, () =>
+  answer(json, done, ({ match, lifted }) =>
     toList([
-      [`${what}d`, showMatch(done.match)],
-      ['lifted', done.lifted.join(', ') || 'nothing'],
+      [`${what}d`, showMatch(match)],
+      ['lifted', lifted.join(', ') || 'nothing'],
     ]),
   )
 }

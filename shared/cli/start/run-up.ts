@@ -77,10 +77,11 @@ function invitation({ engines, secret }: Up, notifier: string, poller: string): 
   const post = (path: string, body: unknown): string =>
     `  curl -s ${notifier}${path} -H 'Authorization: Bearer ${secret}' \\\n` +
     `    -H 'Content-Type: application/json' -d '${JSON.stringify(body)}'`
+  const isOpsOn = process.env.OPS?.trim() !== '0'
+  const dashboard = isOpsOn ? `Dashboard: ${notifier}/ops (log in with the key below)\n` : ''
   return `
 Knell runs. Notifier: ${notifier}  Poller: ${poller}
-Dashboard: ${notifier}/ops (log in with the key below)
-RabbitMQ: ${engines.amqpUrl}  Redis: ${engines.redisUrl}  Namespace: ${engines.namespace}
+${dashboard}RabbitMQ: ${engines.amqpUrl}  Redis: ${engines.redisUrl}  Namespace: ${engines.namespace}
 API key of this run, for everything: ${secret}
 
 Register a token, revoke all of Alice's, ask about hers:

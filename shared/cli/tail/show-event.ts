@@ -19,7 +19,7 @@ const colours: Readonly<Record<Kind, Parameters<typeof paint>[0]>> = {
 export function showEvent({ at, tenant, kind, event }: LiveEvent): string {
   const time = new Date(at).toISOString().slice(11, 23)
   const what = paint(colours[kind], kind.padEnd(8))
-  return `${time}  ${tenant}  ${what}  ${harmless(about(kind, event))}`
+  return `${time}  ${harmless(tenant)}  ${what}  ${harmless(about(kind, event))}`
 }
 
 function about(kind: Kind, event: LiveEvent['event']): string {

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseAllDocuments } from 'yaml'
 import { checkout } from '../../../shared/cli/checkout.ts'
@@ -30,6 +30,50 @@ type Manifest = any
 /** What makes a process serve, though nothing of it is of use in a cluster. */
 const SECRETS = { API_KEYS: 'test=correct-horse-battery:*' }
 
+/** Types know every member that there is, so that a mistyped one is found, and one that is missing as well. */
+async function compile(manifests: readonly Manifest[]): Promise<string> {
+  const folder = mkdtempSync(join(checkout, 'dist', 'manifests-'))
+  try {
+    const lines = manifests.map((one: Manifest, index) => {
+      const from = modules[String(one.kind)]
+      expect(from, `the types of ${String(one.kind)}`).to.be.a('string')
+      return [
+        `import type { ${one.kind} as T${index} } from 'kubernetes-types/${from}.js'`,
+        `export const m${index}: T${index} = ${JSON.stringify(one)}`,
+      ].join('\n')
+    })
+    writeFileSync(join(folder, 'manifests.ts'), lines.join('\n'))
+    const args = [
+      join(checkout, 'node_modules/typescript/bin/tsc'),
+      ...'--ignoreConfig --noEmit --strict --skipLibCheck --module nodenext'.split(' '),
+      join(folder, 'manifests.ts'),
+    ]
+    return (await runCommand(process.execPath, args, { timeoutMs: 60_000 })).output
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+describe('the files of the base for Kubernetes', function () {
+  this.timeout(120_000)
+
+  it('hold nothing that Kubernetes does not know, each by itself', async () => {
+    const base = join(FOLDER, 'base')
+    const files = readdirSync(base).filter((name) => name.endsWith('.yaml'))
+    const manifests = files
+      .filter((name) => name !== 'kustomization.yaml')
+      .flatMap((name) => parseAllDocuments(readFileSync(join(base, name), 'utf8')))
+      .map((document): Manifest => document.toJS())
+    const kinds = manifests.map(({ kind }) => kind as string)
+    expect(kinds).to.include.members(Object.keys(modules).filter((kind) => kind !== 'ConfigMap'))
+    expect(await compile(manifests)).to.equal('')
+    // A test that cannot fail proves nothing.
+    const broken = structuredClone(manifests.find(({ kind }) => kind === 'Deployment'))
+    broken.spec.template.spec.containers[0].readynessProbe = {}
+    expect(await compile([broken])).to.include('readynessProbe')
+  })
+})
+
 describe('the manifests for Kubernetes', function () {
   this.timeout(60_000)
   let kubectl: string
@@ -52,30 +96,6 @@ describe('the manifests for Kubernetes', function () {
 
   const ofKind = (manifests: Manifest[], kind: string): Manifest[] =>
     manifests.filter((one) => one.kind === kind)
-
-  /** Types know every member that there is, so that a mistyped one is found, and one that is missing as well. */
-  async function compile(manifests: readonly Manifest[]): Promise<string> {
-    const folder = mkdtempSync(join(checkout, 'dist', 'manifests-'))
-    try {
-      const lines = manifests.map((one: Manifest, index) => {
-        const from = modules[String(one.kind)]
-        expect(from, `the types of ${String(one.kind)}`).to.be.a('string')
-        return [
-          `import type { ${one.kind} as T${index} } from 'kubernetes-types/${from}.js'`,
-          `export const m${index}: T${index} = ${JSON.stringify(one)}`,
-        ].join('\n')
-      })
-      writeFileSync(join(folder, 'manifests.ts'), lines.join('\n'))
-      const args = [
-        join(checkout, 'node_modules/typescript/bin/tsc'),
-        ...'--ignoreConfig --noEmit --strict --skipLibCheck --module nodenext'.split(' '),
-        join(folder, 'manifests.ts'),
-      ]
-      return (await runCommand(process.execPath, args, { timeoutMs: 60_000 })).output
-    } finally {
-      rmSync(folder, { recursive: true })
-    }
-  }
 
   it('hold nothing that Kubernetes does not know, and lack nothing that it needs', async () => {
     const manifests = [...(await build('base')), ...(await build('overlays/production'))]

@@ -48,10 +48,17 @@ describe('the verdict on enforcement', () => {
     ['views that are up to date', [seen(), seen()], {}, 'ok', /All 2 live/],
     [
       'one that lacks news of a moment ago',
-      [seen({ behind: 3, staleMs: LATE_MS })],
+      [seen(), seen({ behind: 1, staleMs: 3000 })],
       {},
       'ok',
-      /All/,
+      /^1 of 2 live instances have applied everything, not orders\/one: it lacks 1 entry, last up to date 3 s ago\.$/,
+    ],
+    [
+      'several that are not known to have applied all yet',
+      [seen({ behind: null, staleMs: null, ageMs: 9 }), seen({ behind: 3 }), seen()],
+      {},
+      'ok',
+      /^1 of 3 live instances have applied everything, not orders\/one and 1 more: it lacks 3/,
     ],
     [
       'one that lacks news for longer, and may let in what was revoked',
@@ -88,7 +95,13 @@ describe('the verdict on enforcement', () => {
       'failing',
       /has not said what it contains/,
     ],
-    ['one that boots', [seen({ staleMs: null, behind: null, ageMs: 30_000 })], {}, 'ok', /All/],
+    [
+      'one that boots',
+      [seen({ staleMs: null, behind: null, ageMs: 30_000 }), seen()],
+      {},
+      'ok',
+      /^1 of 2 .*: it boots and lets nobody in yet\.$/,
+    ],
     [
       'one that does not get its snapshot',
       [seen({ staleMs: null, behind: null, ageMs: 30_001 })],
@@ -98,7 +111,7 @@ describe('the verdict on enforcement', () => {
     ],
     [
       'one that lets in whom it knows nothing of',
-      [seen({ staleMs: null, behind: null, ageMs: 30_001, instance: lenient })],
+      [seen({ staleMs: null, behind: null, ageMs: 0, instance: lenient })],
       {},
       'failing',
       /may still let in/,
@@ -120,6 +133,13 @@ describe('the verdict on enforcement', () => {
     ['RabbitMQ away', [seen()], { isBrokerUp: false }, 'degraded', /RabbitMQ is away/],
     ['RabbitMQ blocked', [seen()], { isBrokerBlocked: true }, 'degraded', /blocks publishers/],
     ['a confirm that takes a moment', [seen()], { unsentMs: 10_000 }, 'ok', /All 1/],
+    [
+      'an outbox that could not be read',
+      [seen()],
+      { unsentMs: undefined },
+      'degraded',
+      /nobody can tell what waits for RabbitMQ/,
+    ],
     ['a confirm that does not come', [seen()], { unsentMs: 10_001 }, 'degraded', /waited 10 s/],
   ]
   for (const [what, instances, more, verdict, reason] of cases) {
