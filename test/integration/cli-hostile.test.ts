@@ -56,10 +56,10 @@ describe('what a hostile server answers', () => {
 
   it('neither steers the terminal nor forges a line', async function () {
     this.timeout(120_000)
-    expect((await knell('queues')).out.split('\n')[0]).to.equal(`${SHOWN}  ${SHOWN}`)
+    expect((await knell('queues')).out.split('\n')[0]).to.equal(`verdict  ${SHOWN}  ${SHOWN}`)
     expect((await knell('subscribers')).out).to.include(`with handlers: ${SHOWN}\n`)
     expect((await knell('revoke', '--sub', 'a', '--wait')).out).to.include(
-      `\nenforced by ${SHOWN} of ${SHOWN} live instances`,
+      `enforced on ${SHOWN} of ${SHOWN} instances in `,
     )
     expect((await knell('sweep')).out).to.equal(`asked for (job ${SHOWN})\n`)
     expect((await knell('schedule')).err).to.equal(`x: ${SHOWN}\n`)
