@@ -109,7 +109,8 @@ export class Acker {
   }
 
   async #send(tenants: readonly string[], leaving = false): Promise<void> {
-    const acks = tenants.flatMap((tenant) => this.#ackOf(tenant, leaving))
+    const all = tenants.flatMap((tenant) => this.#ackOf(tenant, leaving))
+    const acks = leaving ? all : all.filter(isAwaited)
     const messages =
       acks.length > MANY_TENANTS
         ? inMessages(acks).map((texts) => ({ tenant: ALL_TENANTS, body: `[${texts.join(',')}]` }))
@@ -171,6 +172,14 @@ export class Acker {
     await Promise.race([late, this.#send([...this.#followers.keys()], true)])
     clearTimeout(timer)
   }
+}
+
+/**
+ * Nobody waits for a view that is not ready and lets nobody in. Its first word is a pull, then, which
+ * says whose key it has: a key that comes after a RabbitMQ user proves nothing.
+ */
+function isAwaited({ state, maxStalenessMs }: Ack): boolean {
+  return state !== 'joining' || maxStalenessMs === null
 }
 
 function inMessages(acks: readonly Ack[]): string[][] {

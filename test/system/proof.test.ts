@@ -1,5 +1,6 @@
 import { connect as connectAmqp } from 'amqplib'
 import { expect } from 'chai'
+import { once } from 'node:events'
 import type { KnellProcess } from '../../shared/cli/processes.ts'
 import { startRedis } from '../../shared/cli/engines/private-redis.ts'
 import { parseRedisUrl } from '../../shared/config/redis-url.ts'
@@ -161,6 +162,24 @@ describe('proof of enforcement', () => {
     const enforced = await revoke(second, 'alice', {})
     expect(enforced).to.include({ done: true, live: 1, applied: 1 })
     expect(sub.check({ ...oldToken(), sub: 'alice' }).code).to.equal('revoked')
+  })
+
+  it('is told of an instance that cannot pull only where that one may let tokens in', async () => {
+    const notifier = await system.start('notifier')
+    const without = { pull: ['http://127.0.0.1:9'], waitReady: false }
+    const strict = await system.subscribe({ service: 'strict', ...without })
+    await once(strict, 'push')
+    const lenient = { service: 'lenient', whenStale: 'allow', ...without } as const
+    await system.subscribe(lenient)
+    const namesOf = async (): Promise<unknown[]> =>
+      (await subscribers(notifier)).map(({ service }) => service)
+    await eventually(async () => (await namesOf()).includes('lenient'), { timeoutMs: 20_000 })
+    // Whoever hears a beat acks within a quarter of it, so both that do have by the fifth.
+    const timeOf = async (): Promise<number> =>
+      Number((await call(notifier, system.apiKey, '/v1/subscribers')).body['at'])
+    const at = await timeOf()
+    await eventually(async () => (await timeOf()) - at > 5 * 500, { what: 'five beats' })
+    expect(await namesOf()).to.deep.equal(['lenient'])
   })
 
   it('is given by pulls while RabbitMQ is away from the services', async () => {
