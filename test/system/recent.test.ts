@@ -86,7 +86,7 @@ describe('what is recent, and the overview', function () {
   }
 
   async function recent(sub: string, at: KnellProcess = notifier): Promise<Recent> {
-    const { body } = await call(at, system.apiKey, '/v1/recent?limit=20')
+    const { body } = await call(at, system.apiKey, '/v1/recent?limit=500')
     const found = (body['recent'] as Recent[]).find(({ match }) => match['sub'] === sub)
     if (found === undefined) throw new Error(`${sub} is not recent`)
     return found
@@ -123,11 +123,14 @@ describe('what is recent, and the overview', function () {
     ])
     await revoke('alice')
     // Of revocations in quick succession only the first asks for acks.
-    await eventually(async () => {
-      await revoke(`asked-${Math.random()}`)
-      const metrics = await scrape(notifier.url, system.apiKey)
-      return (metrics.value('knell_revocation_enforced_seconds_count') ?? 0) > 0
-    })
+    await eventually(
+      async () => {
+        await revoke(`asked-${Math.random()}`)
+        const metrics = await scrape(notifier.url, system.apiKey)
+        return (metrics.value('knell_revocation_enforced_seconds_count') ?? 0) > 0
+      },
+      { intervalMs: 250, timeoutMs: 20_000 },
+    )
     for (const process of [notifier, other]) {
       const found = await eventually(async () => {
         const one = await recent('alice', process)
@@ -261,7 +264,7 @@ describe('what is recent, and the overview', function () {
     })
     expect(enforced).to.include({
       reason: 'Redis does not answer, so nobody can tell what is enforced.',
-      live: 0,
+      live: null,
     })
     expect([store.up, outbox]).to.deep.equal([false, null])
     expect(sweeps === null || typeof sweeps.caught === 'number').to.equal(true)
