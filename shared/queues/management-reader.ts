@@ -3,15 +3,15 @@ import type { HttpTarget } from '../config/rabbit-urls.ts'
 import type { Names } from '../domain/names.ts'
 import { boundedGet, type Got } from './bounded-get.ts'
 import {
+  countsOf,
   failedOffer,
   MAX_QUEUES,
   notOffered,
   OFFERED,
   type Offer,
-  type QueueCount,
   type SourceReading,
 } from './queue-count.ts'
-import { queueOf, queuePrefixOf } from './queue-names.ts'
+import { queuePrefixOf } from './queue-names.ts'
 
 const count = z.int().min(0)
 const queuesPage = z.object({
@@ -67,20 +67,9 @@ function readQueues(names: Names, got: Got): Pick<SourceReading, 'offer' | 'coun
       more: false,
     }
   }
-  const counts = page.data.items.flatMap((item): QueueCount[] => {
-    const named = queueOf(names, item.name)
+  const counts = page.data.items.flatMap((item) => {
     const { messages, messages_ready: ready, messages_unacknowledged: unacked, consumers } = item
-    if (named === undefined || messages === undefined || consumers === undefined) return []
-    return [
-      {
-        ...named,
-        messages,
-        ...(ready === undefined ? {} : { ready }),
-        ...(unacked === undefined ? {} : { unacked }),
-        consumers,
-        source: 'management',
-      },
-    ]
+    return countsOf(names, item.name, { messages, ready, unacked, consumers }, 'management')
   })
   return { offer: OFFERED, counts, more: page.data.page_count > 1 }
 }

@@ -2,6 +2,7 @@ import type { HttpTarget } from '../config/rabbit-urls.ts'
 import type { Names } from '../domain/names.ts'
 import { boundedGet } from './bounded-get.ts'
 import {
+  countsOf,
   failedOffer,
   MAX_QUEUES,
   notOffered,
@@ -9,7 +10,6 @@ import {
   type QueueCount,
   type SourceReading,
 } from './queue-count.ts'
-import { queueOf } from './queue-names.ts'
 import { readSamples } from './samples.ts'
 
 const ALARMS: Readonly<Record<string, string>> = {
@@ -67,20 +67,9 @@ function countsIn(names: Names, vhost: string, text: string): QueueCount[] {
     figures[name.replace('rabbitmq_detailed_queue_', '')] = value
     found.set(queue, figures)
   }
-  return [...found].flatMap(([queue, figures]): QueueCount[] => {
-    const named = queueOf(names, queue)
+  return [...found].flatMap(([queue, figures]) => {
     const { messages, messages_ready: ready, messages_unacked: unacked, consumers } = figures
-    if (named === undefined || messages === undefined || consumers === undefined) return []
-    return [
-      {
-        ...named,
-        messages,
-        ...(ready === undefined ? {} : { ready }),
-        ...(unacked === undefined ? {} : { unacked }),
-        consumers,
-        source: 'prometheus',
-      },
-    ]
+    return countsOf(names, queue, { messages, ready, unacked, consumers }, 'prometheus')
   })
 }
 

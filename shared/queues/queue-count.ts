@@ -1,4 +1,5 @@
-import type { NamedQueue } from './queue-names.ts'
+import type { Names } from '../domain/names.ts'
+import { queueOf, type NamedQueue } from './queue-names.ts'
 
 /** Who told of a queue: RabbitMQ's management API, its Prometheus plugin, or a passive declaration. */
 export type Source = 'management' | 'prometheus' | 'amqp'
@@ -11,6 +12,35 @@ export interface QueueCount extends NamedQueue {
   readonly unacked?: number
   readonly consumers: number
   readonly source: Source
+}
+
+/** What a source says of one queue. */
+interface Figures {
+  readonly messages?: number | undefined
+  readonly ready?: number | undefined
+  readonly unacked?: number | undefined
+  readonly consumers?: number | undefined
+}
+
+/** The count of a queue of Knell's; none for one of others, or of which the source does not tell enough. */
+export function countsOf(
+  names: Names,
+  name: string,
+  { messages, ready, unacked, consumers }: Figures,
+  source: Source,
+): QueueCount[] {
+  const named = queueOf(names, name)
+  if (named === undefined || messages === undefined || consumers === undefined) return []
+  return [
+    {
+      ...named,
+      messages,
+      ...(ready === undefined ? {} : { ready }),
+      ...(unacked === undefined ? {} : { unacked }),
+      consumers,
+      source,
+    },
+  ]
 }
 
 /** Whether a feature of RabbitMQ's is there. `not_offered` is no fault. */
