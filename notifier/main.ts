@@ -17,6 +17,7 @@ import { runProcess } from '../shared/process/run-process.ts'
 import { createBullRedis } from '../shared/store/redis.ts'
 import { Enforcement } from './enforcement.ts'
 import { ExpiryTick } from './expiry-tick.ts'
+import { addIssuer } from './issuer/add-issuer.ts'
 import { addOps } from './ops/add-ops.ts'
 import { addAuditRoute } from './routes/audit.ts'
 import { Observer } from './observer.ts'
@@ -55,6 +56,7 @@ await runProcess('notifier', process, (app, shared) => {
   addDeadRoutes(app, shared)
   addDueRoute(app, shared)
   addQueueRoutes(app, shared)
+  addIssuer(app, shared)
   if (settings.isOpsOn) addOps(app, shared)
 
   const beater = new Beater({ feed, broker, names, tenants, intervalMs: beatMs, signer, log })

@@ -2,29 +2,26 @@ import type { TenantSettings } from '../shared/config/tenant-settings.ts'
 import { problemOfId, type Claims } from '../shared/domain/claims.ts'
 import { KnellError } from '../shared/domain/errors.ts'
 import { LEEWAY_SECONDS } from '../shared/domain/max-token-ttl.ts'
-import { readUnverified, type Verifier } from '../shared/tokens/verifier.ts'
+import type { Verifiers } from '../shared/keys/verifiers.ts'
+import { readUnverified } from '../shared/tokens/read-unverified.ts'
 import type { TokenRecord } from '../shared/store/token-store.ts'
 
 const MAX_EXP = 2 ** 33
 
-/** The verifier of a tenant. @throws KnellError `no_verification_key` */
-function verifierOf({ tenant, verifier }: TenantSettings): Verifier {
-  if (verifier !== undefined) return verifier
-  throw new KnellError(
-    'no_verification_key',
-    `No key is configured for tenant "${tenant}"; set JWT_KEYS and ISSUER, or send {claims}.`,
-  )
-}
-
-/** What the wheel keeps of a signed token. `now`: NumericDate of the store. @throws KnellError `token_*` */
-export function readToken(
+/** What the wheel keeps of a signed token. `now`: NumericDate of the store. @throws KnellError `token_*`, `no_verification_key` */
+export async function readToken(
+  verifiers: Verifiers,
   settings: TenantSettings,
   token: string,
   now: number,
   longest: number,
-): TokenRecord {
-  const { claims } = verifierOf(settings).verify(token, { now })
-  return readClaims(settings, claims, now, longest)
+): Promise<TokenRecord> {
+  const verified = await verifiers.verify(settings, token, { now })
+  if (verified !== undefined) return readClaims(settings, verified.claims, now, longest)
+  throw new KnellError(
+    'no_verification_key',
+    `No key is configured for tenant "${settings.tenant}"; set JWT_KEYS and ISSUER, or send {claims}.`,
+  )
 }
 
 /** What the wheel keeps of a token's claims. @throws KnellError `token_claims_invalid`, `token_wrong_issuer`, `token_too_long_lived` */
@@ -89,11 +86,13 @@ function readName<Name extends 'sub' | 'sid' | 'client_id'>(
  * expired token is read as well. Without a key the token is read unverified, so its `exp` says nothing.
  * @throws KnellError `token_*`
  */
-export function readDoomed(
-  { verifier }: TenantSettings,
+export async function readDoomed(
+  verifiers: Verifiers,
+  settings: TenantSettings,
   token: string,
-): { jti: string; verifiedExp?: number } {
-  const { claims } = verifier?.verify(token, { ignoreExpiration: true }) ?? readUnverified(token)
+): Promise<{ jti: string; verifiedExp?: number }> {
+  const verified = await verifiers.verify(settings, token, { ignoreExpiration: true })
+  const { claims } = verified ?? readUnverified(token)
   const { jti, exp } = claims
   const problem = problemOfId(jti)
   if (problem !== undefined) {
@@ -102,8 +101,8 @@ export function readDoomed(
       `The token's jti ${problem}; send a match instead, for example {"sub": …}.`,
     )
   }
-  const verified = verifier !== undefined && typeof exp === 'number'
-  return verified ? { jti: jti as string, verifiedExp: exp } : { jti: jti as string }
+  const isProven = verified !== undefined && typeof exp === 'number'
+  return isProven ? { jti: jti as string, verifiedExp: exp } : { jti: jti as string }
 }
 
 /** The `iss` of a token whose signature has not been checked: only to find the tenant that can check it. */

@@ -72,7 +72,7 @@ export function addRevocationRoutes(
 
   app.post('/v1/revocations', { config: { action: 'revoke' } }, async (request, reply) => {
     const body = parseWith(revokeBody, request.body, 'body')
-    const { settings, match, verifiedExp } = aimOf(app, services, request, body)
+    const { settings, match, verifiedExp } = await aimOf(app, services, request, body)
     const { tenant } = settings
     const change = changeOf(body, match, verifiedExp, await livesOf(services, settings))
     const { at, wait } = body
@@ -137,19 +137,22 @@ function answerOf({ ids, shard, epoch, seq, ...made }: Committed): Record<string
 }
 
 /** Whom the call is about, where the caller may revoke that. @throws KnellError `invalid_*`, `token_*`, `forbidden` */
-function aimOf(
+async function aimOf(
   app: FastifyInstance,
   services: Services,
   request: FastifyRequest,
   body: RevokeBody,
-): { settings: TenantSettings; match: Match; verifiedExp: number | undefined } {
+): Promise<{ settings: TenantSettings; match: Match; verifiedExp: number | undefined }> {
   if ((body.match === undefined) === (body.token === undefined)) {
     throw new KnellError('invalid_request', 'Send either match or token.')
   }
   const name = tenantNamed(services.settings, app.auth.caller(request), body as Named)
   const scopes = ['revocations:write', 'revocations:mass'] as const
   const settings = app.auth.tenant(request, name, ...scopes)
-  const doomed = body.token === undefined ? undefined : readDoomed(settings, body.token)
+  const doomed =
+    body.token === undefined
+      ? undefined
+      : await readDoomed(services.verifiers, settings, body.token)
   const match: Match = doomed === undefined ? parseMatch(body.match) : { jti: doomed.jti }
   app.auth.require(request, isMass(match) ? 'revocations:mass' : 'revocations:write')
   return { settings, match, verifiedExp: doomed?.verifiedExp }

@@ -160,7 +160,7 @@ function createRegister(
     const now = services.store.clock.earliest(thisMoment()) / 1000
     const record =
       'token' in item
-        ? readToken(settings, item.token, now, most)
+        ? await readToken(services.verifiers, settings, item.token, now, most)
         : readClaims(settings, item.claims, now, most)
     await services.tokens.register(settings.tenant, record)
     counts.set(settings.tenant, (counts.get(settings.tenant) ?? 0) + 1)

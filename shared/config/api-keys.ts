@@ -8,6 +8,7 @@ import { readText } from './read-text.ts'
 export type Scope =
   | 'tokens:write'
   | 'tokens:claims'
+  | 'tokens:issue'
   | 'revocations:write'
   | 'revocations:mass'
   | 'revocations:undo'
@@ -15,11 +16,13 @@ export type Scope =
   | 'ops:read'
   | 'ops:write'
   | 'audit:read'
+  | 'keys:write'
   | '*'
 
 export const scopes: readonly Scope[] = [
   'tokens:write',
   'tokens:claims',
+  'tokens:issue',
   'revocations:write',
   'revocations:mass',
   'revocations:undo',
@@ -27,6 +30,7 @@ export const scopes: readonly Scope[] = [
   'ops:read',
   'ops:write',
   'audit:read',
+  'keys:write',
   '*',
 ]
 

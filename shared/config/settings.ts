@@ -3,6 +3,7 @@ import { validate } from 'node-cron'
 import { createKeyRing, loadApiKeys, type KeyRing } from './api-keys.ts'
 import { configInvalid } from './problems.ts'
 import { readSigningKeys, type EventKey } from '../signing/event-keys.ts'
+import { readIssuerSettings, type IssuerSettings } from './issuer-settings.ts'
 import { parseManagementUrl, parsePrometheusUrl, type HttpTarget } from './rabbit-urls.ts'
 import { parseRedisUrl, type RedisTarget } from './redis-url.ts'
 import {
@@ -69,6 +70,8 @@ export interface Settings {
   readonly opsSessionMs: number
   /** A session ends when nobody has done anything for so long. */
   readonly opsIdleMs: number
+  /** How tokens are issued; undefined: they are not. */
+  readonly issuer: IssuerSettings | undefined
   /** Whether a store that may lose what it acknowledged keeps the process from starting. */
   readonly storeStrict: boolean
 }
@@ -102,7 +105,8 @@ export function loadSettings(
   flags: { readonly dev: boolean } = { dev: false },
 ): Settings {
   const rows = settingsTable.filter((row) => row.name !== 'PORT' || row.kinds.includes(kind))
-  const { value, read, load, problems, nearMisses } = createSettingReader(env, rows)
+  const reader = createSettingReader(env, rows)
+  const { value, read, load, problems, nearMisses } = reader
 
   const amqpUrl = read('AMQP_URL', matching(isAmqpUrl))
   const redis = read('REDIS_URL', parseRedisUrl)
@@ -155,6 +159,7 @@ export function loadSettings(
     isOpsOn: read('OPS', oneOf(['0', '1'])) === '1',
     opsSessionMs: read('OPS_SESSION', duration(1000, 30 * 24 * HOUR_MS)),
     opsIdleMs: read('OPS_IDLE', duration(1000, 30 * 24 * HOUR_MS)),
+    issuer: readIssuerSettings(reader, tenants),
     storeStrict: read('STORE_STRICT', oneOf(['0', '1'])) === '1',
   }
   // Keys may come from either variable, or from neither where authentication is off.

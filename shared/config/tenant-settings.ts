@@ -1,8 +1,7 @@
 import { problemOfId } from '../domain/claims.ts'
 import { KnellError } from '../domain/errors.ts'
 import { LEEWAY_SECONDS } from '../domain/max-token-ttl.ts'
-import type { KeyInput } from '../tokens/key-set.ts'
-import { createVerifier, type Verifier } from '../tokens/verifier.ts'
+import { createKeySet, type KeyInput, type KeySet } from '../tokens/key-set.ts'
 import { parseDuration } from './duration.ts'
 import { problemsOf } from './problems.ts'
 
@@ -10,8 +9,8 @@ export interface TenantSettings {
   readonly tenant: string
   /** The `iss` of the tenant's tokens. Always there where there are keys. */
   readonly issuer?: string
-  /** Present where keys are configured. */
-  readonly verifier?: Verifier
+  /** The keys that are configured, to verify its tokens with. */
+  readonly keySet?: KeySet
   /** The longest a token of the tenant lives (`exp - iat`). It only seeds the store, which keeps the truth. */
   readonly maxTokenTtlSeconds: number
   /** How long before `exp` to announce it, ascending. Empty: not at all. */
@@ -114,16 +113,13 @@ export function toTenantSettings(
   if (raw.keys !== undefined && raw.issuer === undefined) {
     report('issuer', 'is missing; where there are keys, the exact "iss" of their tokens is needed')
   }
-  const verifier = attempt('keys', undefined, () =>
-    // With a bad issuer the keys are read all the same, for the sake of their own problems.
-    raw.keys === undefined
-      ? undefined
-      : createVerifier({ keys: raw.keys as KeyInput, issuer: issuer ?? 'unknown' }),
+  const keySet = attempt('keys', undefined, () =>
+    raw.keys === undefined ? undefined : createKeySet(raw.keys as KeyInput),
   )
   return Object.freeze({
     tenant,
     ...(issuer !== undefined && { issuer }),
-    ...(verifier && { verifier }),
+    ...(keySet && { keySet }),
     maxTokenTtlSeconds: attempt('maxTokenTtl', 1, () =>
       parseMaxTokenTtl(raw.maxTokenTtl ?? DEFAULT_MAX_TOKEN_TTL),
     ),

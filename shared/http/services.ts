@@ -6,6 +6,8 @@ import { KnellError } from '../domain/errors.ts'
 import { DEFAULT_TENANT } from '../domain/tenant.ts'
 import type { QueueHealth } from '../queues/queue-health.ts'
 import type { AckEar } from '../relay/ack-ear.ts'
+import type { KeyRings } from '../keys/key-rings.ts'
+import type { Verifiers } from '../keys/verifiers.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { Relay } from '../relay/relay.ts'
 import type { EventSigner } from '../signing/event-signer.ts'
@@ -48,6 +50,9 @@ export interface Services {
   readonly queueHealth: QueueHealth
   readonly watch: FeedWatch
   readonly metrics: Metrics
+  readonly verifiers: Verifiers
+  /** The signing keys of the tenants, where tokens are issued. */
+  readonly keyRings: KeyRings | undefined
   /** What the store holds, and who listens: read once for all who ask at the same time. */
   readonly totals: SharedRead<Totals>
   readonly population: SharedRead<Population>

@@ -13,6 +13,7 @@ export type MetricName =
   | 'knell_revocations_accepted_total'
   | 'knell_tokens_registered_total'
   | 'knell_tokens_rejected_total'
+  | 'knell_tokens_issued_total'
   | 'knell_events_published_total'
   | 'knell_events_returned_total'
   | 'knell_events_nacked_total'
@@ -121,6 +122,11 @@ export const metricsTable: Readonly<Record<MetricName, MetricRow>> = {
     type: 'counter',
     help: 'Tokens that were sent to be registered and were refused.',
     where: both,
+  },
+  knell_tokens_issued_total: {
+    type: 'counter',
+    help: 'Access tokens that this process signed.',
+    where: ['notifier'],
   },
   knell_events_published_total: {
     type: 'counter',

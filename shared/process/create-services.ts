@@ -11,6 +11,9 @@ import { AuditTraffic } from '../http/audit-traffic.ts'
 import { FeedWatch } from '../http/feed-watch.ts'
 import { Health } from '../http/health.ts'
 import { tenantOf, type Services } from '../http/services.ts'
+import { KeyRings } from '../keys/key-rings.ts'
+import { createSealer } from '../keys/sealer.ts'
+import { Verifiers } from '../keys/verifiers.ts'
 import { Metrics } from '../metrics/metrics.ts'
 import { observePublished } from '../metrics/observe-published.ts'
 import { addStoreCollectors } from '../metrics/store-collectors.ts'
@@ -32,6 +35,7 @@ import { InstanceStore } from '../store/instance-store.ts'
 import { livesOf } from '../store/lives.ts'
 import { readPopulation } from '../store/population.ts'
 import { createRedis } from '../store/redis.ts'
+import { RingStore } from '../store/ring-store.ts'
 import { RuleStore } from '../store/rule-store.ts'
 import type { StoredEntry } from '../store/rule-commit.ts'
 import { SharedRead } from '../store/shared-read.ts'
@@ -146,9 +150,12 @@ export function createServices(settings: Settings, log: Logger): Process {
     probed: () => health.report(),
   })
   addQueueCollector(metrics, queueHealth)
+  const keyRings = createKeyRings(settings, store, feed)
   return {
     settings,
     log,
+    verifiers: new Verifiers(keyRings === undefined ? [] : [keyRings]),
+    keyRings,
     names,
     store,
     rules,
@@ -178,6 +185,25 @@ export function createServices(settings: Settings, log: Logger): Process {
     signer,
     storeChecked: checkStore(store, settings, log),
   }
+}
+
+/** The signing keys of the tenants, where tokens are issued. */
+function createKeyRings(
+  { issuer, namespace, tenants }: Settings,
+  store: Store,
+  feed: FeedStore,
+): KeyRings | undefined {
+  if (issuer === undefined) return undefined
+  return new KeyRings({
+    store: new RingStore(store),
+    sealer: createSealer(issuer.keyEncryptionKeys, namespace),
+    alg: issuer.alg,
+    async longestLife(tenant) {
+      const steps = await feed.maxTokenTtl(tenant)
+      const longest = Math.max(...steps.map(({ seconds }) => seconds))
+      return steps.length > 0 ? longest : (tenants.get(tenant)?.maxTokenTtlSeconds ?? 0)
+    },
+  })
 }
 
 /** Each time the store (re)appears it may be another one, so it is looked at again; the first look decides whether the process may run. */

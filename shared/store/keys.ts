@@ -42,6 +42,8 @@ export interface ShardKeys {
   readonly seen: string
   /** Hash in shard 0: services with handlers. */
   readonly services: string
+  /** String in shard 0: the tenant's signing keys, private parts encrypted. */
+  readonly ring: string
   /** Hash: how far the feed of this shard has been judged for a service, per log. */
   marks(service: string): string
   /** Hash per log: what a service's handlers reported of entries not yet judged, and of holes. */
@@ -122,6 +124,7 @@ export function keySpaceOf(namespace: string): KeySpace {
           applied: `${base}applied`,
           seen: `${base}seen`,
           services: `${base}services`,
+          ring: `${base}ring`,
           marks: (service) => `${base}s:${service}:marks`,
           handled: (service, log) =>
             `${base}s:${service}:handled:${log === 'revocations' ? 'r' : 'e'}`,

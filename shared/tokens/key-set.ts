@@ -44,6 +44,10 @@ export interface KeySet {
 
 const KID = /^[A-Za-z0-9._-]{1,128}$/
 
+export function isKeySet(input: KeyInput | KeySet): input is KeySet {
+  return typeof input === 'object' && 'keyFor' in input
+}
+
 /** `ignorable`: inside a JWK set such a key is passed over (RFC 7517, section 5), in a list it is a mistake. */
 interface Refusal {
   readonly problem: string
@@ -214,6 +218,37 @@ export function createKeySet(input: KeyInput, accepted?: readonly Algorithm[]): 
       }
       if (key.algorithms.includes(alg)) return key
       throw new KnellError('token_alg_refused', 'The "alg" of the token is not that of its key.')
+    },
+  }
+}
+
+/**
+ * Several sets as one: a key is looked for in the set that has its `kid`, and where a token names none,
+ * in all of them: it must be clear which one is meant.
+ */
+export function joinKeySets(sets: readonly KeySet[]): KeySet {
+  const [first, ...others] = sets
+  if (first === undefined) throw new TypeError('joinKeySets needs at least one set.')
+  if (others.length === 0) return first
+  return {
+    get kids() {
+      return sets.flatMap(({ kids }) => kids)
+    },
+    get algorithms() {
+      return [...new Set(sets.flatMap(({ algorithms }) => algorithms))]
+    },
+    keyFor(alg, kid) {
+      if (kid !== undefined) {
+        const named = sets.find(({ kids }) => (kids as readonly unknown[]).includes(kid))
+        return (named ?? first).keyFor(alg, kid)
+      }
+      const fitting = sets.filter(({ algorithms }) => algorithms.includes(alg))
+      const [only = first, ...more] = fitting
+      if (more.length === 0) return only.keyFor(alg, kid)
+      throw new KnellError(
+        'token_unknown_key',
+        'The token names no key ("kid"), and more than one could have signed it.',
+      )
     },
   }
 }

@@ -3,14 +3,20 @@ import { problemOfId, type Claims, type Header } from '../domain/claims.ts'
 import { KnellError } from '../domain/errors.ts'
 import { LEEWAY_SECONDS } from '../domain/max-token-ttl.ts'
 import { isAlgorithm, type Algorithm } from './algorithms.ts'
-import { createKeySet, type KeyInput, type VerificationKey } from './key-set.ts'
+import {
+  createKeySet,
+  isKeySet,
+  type KeyInput,
+  type KeySet,
+  type VerificationKey,
+} from './key-set.ts'
 import { readUnverified } from './read-unverified.ts'
 
 export { readUnverified }
 
 export interface VerifyOptions {
-  /** A JWK set (RFC 7517, section 5; an object or JSON text), or a list of `{ kid?, alg?, pem | jwk | secret }`. */
-  readonly keys: KeyInput
+  /** A JWK set (RFC 7517, section 5; an object or JSON text), or a list of `{ kid?, alg?, pem | jwk | secret }`; or keys that were read before. */
+  readonly keys: KeyInput | KeySet
   /** The exact `iss` of every token. */
   readonly issuer: string
   /** The token's `aud` must hold one of these. Absent: `aud` is not looked at. */
@@ -157,11 +163,14 @@ export function createVerifier(options: VerifyOptions): Verifier {
   const audience = audienceList(options.audience)
   const types = new Set((options.typ ?? DEFAULT_TYPES).map(plainType))
   const typeRequired = options.typ !== undefined
-  const keys = createKeySet(options.keys, options.algorithms)
+  const keys = isKeySet(options.keys)
+    ? options.keys
+    : createKeySet(options.keys, options.algorithms)
 
   function keyOf(header: Header): { alg: Algorithm; key: VerificationKey } {
     const { alg, typ } = header
-    if (!isAlgorithm(alg) || !keys.algorithms.includes(alg)) {
+    const isAccepted = isAlgorithm(alg) && (options.algorithms?.includes(alg) ?? true)
+    if (!isAccepted || !keys.algorithms.includes(alg)) {
       throw new KnellError('token_alg_refused', 'The "alg" of the token is not accepted here.')
     }
     // RFC 7515, section 4.1.11: who does not understand a critical extension must refuse. No extension is understood.

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { generateKeyPairSync } from 'node:crypto'
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -55,6 +55,13 @@ const samples: Readonly<Record<string, readonly Asked[]>> = {
   'GET /v1/overview': [{}],
   'GET /metrics': [{}],
   'GET /v1/audit': [{ query: { limit: '10' } }, { headers: { accept: 'application/x-ndjson' } }],
+  'POST /v1/sessions': [
+    { body: { sub: 'sam', client_id: 'web', aud: 'api', scope: 'a b', claims: { roles: ['x'] } } },
+  ],
+  'GET /v1/keys': [{}],
+  'POST /v1/keys/rotate': [{ body: {} }],
+  'POST /v1/keys/revoke': [{ body: { kid: 'unknown' } }],
+  'GET /.well-known/jwks.json': [{}, { query: { tenant: 'default' } }],
   'GET /livez': [{}],
   'GET /readyz': [{}],
 }
@@ -84,6 +91,8 @@ describe('the contract, on a real system', function () {
       ISSUER: issuer.verify.issuer,
       JWT_KEYS: JSON.stringify(issuer.verify.keys),
       EXPIRING_LEAD: '2s',
+      ISSUER_ENABLED: '1',
+      KEY_ENCRYPTION_KEY: randomBytes(32).toString('hex'),
     })
     client = new ContractClient(all)
     capture = await captureMessages(String(system.env['AMQP_URL']), system.namespace)
@@ -228,6 +237,15 @@ describe('the contract, on a real system', function () {
     expect((await ask('POST /v1/acks', { body: ack })).body).to.deep.equal({ taken: 1 })
     await ask('DELETE /v1/subscribers', { query: { service: 'reader', instance: 'i-1' } })
     await client.ask(signing, 'POST /v1/revocations', { body: { match: { sub: 'ivan' } } })
+  })
+
+  it('revokes a signing key as it is described', async () => {
+    const { keys } = (await ask('POST /v1/keys/rotate', { body: {} })).body as {
+      keys: { kid: string; state: string }[]
+    }
+    const kid = keys.find(({ state }) => state === 'active')?.kid
+    const told = await ask('POST /v1/keys/revoke', { body: { kid, reason: 'key-compromise' } })
+    expect(told.status).to.equal(200)
   })
 
   it('serves every operation by every process that is said to serve it', async () => {

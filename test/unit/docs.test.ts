@@ -78,7 +78,7 @@ function expectSame(found: readonly string[], wanted: readonly string[]): void {
 
 /** The routes that the sources add, as `GET /v1/feed`. */
 function routesInCode(): string[] {
-  return ['notifier/routes', 'shared/http/routes'].flatMap((folder) =>
+  return ['notifier/routes', 'notifier/issuer', 'shared/http/routes'].flatMap((folder) =>
     readdirSync(join(checkout, folder)).flatMap((file) =>
       [...read(join(folder, file)).matchAll(/app\.(get|post|put|delete)\('([^']+)'/g)].map(
         ([, method = '', path = '']) => `${method.toUpperCase()} ${path}`,

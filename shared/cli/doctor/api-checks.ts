@@ -12,8 +12,11 @@ import {
   type NamedFinding,
 } from './finding.ts'
 
+/** Of calls that are there only where tokens are issued. */
+type IssuerScope = 'tokens:issue' | 'keys:write'
+
 type Probed =
-  | Exclude<(typeof scopes)[number], '*' | 'tokens:write' | 'tokens:claims'>
+  | Exclude<(typeof scopes)[number], '*' | 'tokens:write' | 'tokens:claims' | IssuerScope>
   | 'tokens:write or tokens:claims'
 
 /** What tells whether the key has a scope: a call that the API refuses for another reason, once it has looked at the scope. Nothing is changed, counted or audited. */

@@ -1,20 +1,11 @@
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
-import {
-  audiencesOf,
-  matchKey,
-  STANDING_SHAPES,
-  type Claims,
-  type Header,
-  type Match,
-} from '../../domain/claims.ts'
+import type { Claims, Header } from '../../domain/claims.ts'
 import { judge, type Decision } from '../../domain/decision.ts'
 import { KnellError } from '../../domain/errors.ts'
-import { termOf } from '../../domain/position.ts'
-import { RuleTable } from '../../domain/rule-table.ts'
-import { shardOfMatch } from '../../domain/shard.ts'
 import { WIRE_VERSION } from '../../domain/entry.ts'
 import { tokenDigestOf } from '../../signing/digest.ts'
+import { readCoveringRules } from '../../store/covering-rules.ts'
 import type { Takes } from '../calls/call.ts'
 import { shownRule } from '../shown-rule.ts'
 import { nonceSchema, parseWith, tenantSchema } from '../schemas.ts'
@@ -63,78 +54,21 @@ export function addCheckRoute(app: FastifyInstance, services: Services): void {
   })
 }
 
-async function decide(
-  { store, rules, feed }: Services,
+/** What the store says of a token whose signature has been verified, and the rules that name any claim of it. */
+export async function decide(
+  services: Services,
   tenant: string,
   claims: Claims,
   header: Header | undefined,
 ): Promise<{ decision: Decision; rules: readonly object[] }> {
-  const [steps, uncommon] = await Promise.all([feed.maxTokenTtl(tenant), rules.shapes(tenant)])
-  const shapes = new Set([...STANDING_SHAPES, ...uncommon])
-  const byShard = new Map<number, Match[]>([[0, []]])
-  const ask = (match: Match, shard = shardOfMatch(match, store.shards)): void => {
-    byShard.set(shard, [...(byShard.get(shard) ?? []), match])
-  }
-  for (const match of matchesOf(claims, header, shapes)) ask(match)
-  if (header === undefined) {
-    // Without a header any live rule that names `kid` may be the one that kills; the table says whether one could.
-    const shards = Array.from({ length: store.shards }, (_, shard) => shard)
-    await Promise.all(
-      shards.map(async (shard) => {
-        for (const match of await rules.kidMatches(tenant, shard)) ask(match, shard)
-      }),
-    )
-  }
-  // Shard 0's time is read before any other shard, so the whole answer is at least as new.
-  const first = await rules.get(tenant, 0, byShard.get(0) ?? [])
-  byShard.delete(0)
-  const table = new RuleTable({ packed: false })
-  const answers = await Promise.all(
-    [...byShard].map(async ([shard, matches]) => ({
-      shard,
-      ...(await rules.get(tenant, shard, matches)),
-    })),
-  )
-  const covering: object[] = []
-  for (const { shard, rules: found } of [{ shard: 0, ...first }, ...answers]) {
-    for (const stored of found) {
-      if (stored === undefined) continue
-      covering.push(shownRule(shard, stored))
-      table.put(shard, { term: termOf(stored.epoch) ?? 0, seq: stored.seq }, stored.rule)
-    }
-  }
-  const verdict = judge(claims, header, first.at / 1000, steps, table)
+  const read = await readCoveringRules(services, tenant, claims, header)
+  const verdict = judge(claims, header, read.at / 1000, read.steps, read.table)
   const decision: Decision = {
     active: verdict.code === 'active',
     ...verdict,
-    asOf: first.at,
+    asOf: read.at,
     staleMs: 0,
     decidedBy: 'store',
   }
-  return { decision, rules: covering }
-}
-
-/** Every match of these shapes that would cover the token: several per shape only for several audiences. */
-function matchesOf(
-  claims: Claims,
-  header: Header | undefined,
-  shapes: Iterable<string>,
-): readonly Match[] {
-  const found = new Map<string, Match>()
-  for (const shape of shapes) {
-    let partial: Match[] = [{}]
-    for (const name of shape === '' ? [] : shape.split(',')) {
-      const source = name === 'kid' ? [header?.['kid']] : [claims[name]]
-      const values = name === 'aud' ? audiencesOf(claims).slice(0, 17) : source
-      partial = partial.flatMap((match) =>
-        values.flatMap((value) => (isValue(value) ? [{ ...match, [name]: value }] : [])),
-      )
-    }
-    for (const match of partial) found.set(matchKey(match), match)
-  }
-  return [...found.values()]
-}
-
-function isValue(value: unknown): value is string | number | boolean {
-  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
+  return { decision, rules: read.found.map(({ shard, stored }) => shownRule(shard, stored)) }
 }

@@ -15,6 +15,7 @@ import { prelude } from './prelude.ts'
 import { dueChanges, listSchedules } from './schedules.ts'
 import { drain, due, register } from './tokens.ts'
 import { ack, forget, join, listInstances } from './instances.ts'
+import { replaceRing } from './rings.ts'
 import { openSession, readSession } from './sessions.ts'
 import {
   admitShape,
@@ -62,6 +63,7 @@ export type ScriptName =
   | 'settleHoles'
   | 'openSession'
   | 'readSession'
+  | 'replaceRing'
 
 const bodies: Readonly<Record<ScriptName, string>> = {
   commit,
@@ -99,6 +101,7 @@ const bodies: Readonly<Record<ScriptName, string>> = {
   settleHoles: handlerLib + settleHoles,
   openSession,
   readSession,
+  replaceRing,
 }
 
 /** The name under which a script is defined on the client: some of the short ones are Redis commands. */

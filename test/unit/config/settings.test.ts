@@ -37,6 +37,7 @@ describe('settings', () => {
       sweepCron: '*/15 * * * * *',
       sweepGraceMs: 5000,
       feedRetentionMs: 86_400_000,
+      issuer: undefined,
       auditDays: 90,
       auditMax: 100_000,
       trustProxy: [],

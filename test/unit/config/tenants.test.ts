@@ -51,12 +51,11 @@ describe('tenants', () => {
       }).get('default')
       expect(settings).to.include({ issuer: ISSUER, maxTokenTtlSeconds: 900, issuerSkewSeconds: 5 })
       expect(settings).to.deep.include({ expiringLeadSeconds: [60, 300], maxTokens: 1000 })
-      expect(settings?.verifier?.kids).to.deep.equal(['k1'])
-      expect(settings?.verifier?.issuer).to.equal(ISSUER)
+      expect(settings?.keySet?.kids).to.deep.equal(['k1'])
     })
 
     it('may have an issuer and no keys, but no keys without an issuer', () => {
-      expect(loadTenants({ ISSUER }).get('default')).to.not.have.property('verifier')
+      expect(loadTenants({ ISSUER }).get('default')).to.not.have.property('keySet')
       const found = problems(() => loadTenants({ JWT_KEYS: JSON.stringify(JWKS) }))
       expect(found).to.have.length(1)
       expect(found[0]).to.match(/^ISSUER: is missing/)
@@ -65,7 +64,7 @@ describe('tenants', () => {
     it('may have their keys in a file', () => {
       const JWT_KEYS = fileOf(JWKS, 'jwks.json')
       const tenants = loadTenants({ ISSUER, JWT_KEYS })
-      expect(tenants.get('default')?.verifier?.kids).to.deep.equal(['k1'])
+      expect(tenants.get('default')?.keySet?.kids).to.deep.equal(['k1'])
     })
 
     it('are refused with every problem at once, and no key is shown', () => {
@@ -128,15 +127,15 @@ describe('tenants', () => {
         issuerSkewSeconds: 3,
         maxTokens: 500,
       })
-      expect(tenants.get('acme')?.verifier?.kids).to.deep.equal(['k1'])
-      expect(tenants.get('globex')?.verifier?.kids).to.deep.equal([])
-      expect(tenants.get('initech')).to.not.have.any.keys('issuer', 'verifier')
+      expect(tenants.get('acme')?.keySet?.kids).to.deep.equal(['k1'])
+      expect(tenants.get('globex')?.keySet?.kids).to.deep.equal([])
+      expect(tenants.get('initech')).to.not.have.any.keys('issuer', 'keySet')
       expect(tenants.get('default')).to.equal(undefined)
     })
 
     it('take a JWK set in place, too', () => {
       const tenants = load({ a: { issuer: ISSUER, keys: JWKS } })
-      expect(tenants.get('a')?.verifier?.kids).to.deep.equal(['k1'])
+      expect(tenants.get('a')?.keySet?.kids).to.deep.equal(['k1'])
     })
 
     it('inherit the longest life and the skew of the environment', () => {

@@ -14,7 +14,7 @@ import { openapiFile, operations } from '../../support/openapi.ts'
 
 /** The calls that route files add, wherever in the processes they lie. */
 function callsInCode(): string[] {
-  const folders = ['notifier/routes', 'poller/routes', 'shared/http/routes']
+  const folders = ['notifier/routes', 'notifier/issuer', 'poller/routes', 'shared/http/routes']
   return folders.flatMap((folder) => {
     const path = join(checkout, folder)
     if (!existsSync(path)) return []

@@ -1,0 +1,105 @@
+import { z } from 'zod'
+import { json, NOTIFIER, type Call } from '../../shared/http/calls/call.ts'
+import * as part from '../../shared/http/calls/parts.ts'
+import { jwksTakes } from '../issuer/jwks.ts'
+import { keyTakes } from '../issuer/keys.ts'
+import { sessionTakes } from '../issuer/sessions.ts'
+
+const key = z.object({
+  kid: z.string(),
+  alg: z.enum(['ES256', 'RS256', 'HS256']),
+  state: z.enum(['next', 'active', 'retiring', 'retired', 'revoked']),
+  createdAt: part.date,
+  activeAt: part.date.optional(),
+  endedAt: part.date.optional(),
+  retiresAt: part.date.optional(),
+})
+const ring = z.object({ tenant: part.tenant, keys: z.array(key) })
+const jwks = z.object({ keys: z.array(z.record(z.string(), z.unknown())) })
+const jwksAnswer: Call['answers'] = {
+  200: {
+    description: 'The public keys that verify, and the next one (RFC 7517, section 5).',
+    content: { 'application/jwk-set+json': jwks },
+  },
+}
+
+/** Served where ISSUER_ENABLED is 1. */
+export const issuerCalls: readonly Call[] = [
+  {
+    call: 'POST /v1/sessions',
+    id: 'beginSession',
+    servedBy: NOTIFIER,
+    summary: 'Signs and registers an access token for a user who has logged in',
+    description:
+      'Only with ISSUER_ENABLED. The token is of RFC 9068, the answer of RFC 6749, section 5.1.',
+    scopes: ['tokens:issue'],
+    ...sessionTakes['POST /v1/sessions'],
+    answers: {
+      201: json(
+        'The token.',
+        z.object({
+          access_token: z.string(),
+          token_type: z.literal('Bearer'),
+          expires_in: part.count,
+          scope: z.string().optional(),
+          sid: z.string().optional(),
+          jti: z.string(),
+        }),
+      ),
+    },
+    codes: ['grant_refused', 'no_verification_key', 'token_too_long_lived', 'quota_exceeded'],
+  },
+  {
+    call: 'GET /v1/keys',
+    id: 'listKeys',
+    servedBy: NOTIFIER,
+    summary: 'The signing keys of a tenant, without anything secret',
+    scopes: ['ops:read', 'keys:write'],
+    ...keyTakes['GET /v1/keys'],
+    answers: { 200: json('Oldest first.', ring) },
+    codes: ['no_verification_key'],
+  },
+  {
+    call: 'POST /v1/keys/rotate',
+    id: 'rotateKey',
+    servedBy: NOTIFIER,
+    summary: 'Lets the next key sign from now on; the last one goes on verifying',
+    scopes: ['keys:write'],
+    headers: ['knell-via'],
+    ...keyTakes['POST /v1/keys/rotate'],
+    answers: { 200: json('The keys as they now are.', ring) },
+    codes: ['no_verification_key'],
+  },
+  {
+    call: 'POST /v1/keys/revoke',
+    id: 'revokeKey',
+    servedBy: NOTIFIER,
+    summary: 'Ends a key and kills every token it has signed; another key signs',
+    scopes: ['keys:write'],
+    headers: ['knell-via'],
+    ...keyTakes['POST /v1/keys/revoke'],
+    answers: {
+      200: json(
+        'The keys as they now are, and the revocation of the kid.',
+        ring.extend({
+          revocation: z.object({
+            id: z.string(),
+            shard: part.shard,
+            epoch: part.epoch,
+            seq: part.seq,
+          }),
+        }),
+      ),
+    },
+    codes: ['no_verification_key', 'not_found'],
+  },
+  {
+    call: 'GET /.well-known/jwks.json',
+    id: 'readJwks',
+    servedBy: NOTIFIER,
+    summary: 'The public keys of a tenant, of “default” where none is named',
+    scopes: [],
+    ...jwksTakes['GET /.well-known/jwks.json'],
+    answers: jwksAnswer,
+  },
+]

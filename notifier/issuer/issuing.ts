@@ -1,0 +1,138 @@
+import { randomBytes } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { TenantSettings } from '../../shared/config/tenant-settings.ts'
+import type { Claims } from '../../shared/domain/claims.ts'
+import { KnellError } from '../../shared/domain/errors.ts'
+import { ttlAt } from '../../shared/domain/max-token-ttl.ts'
+import type { Services } from '../../shared/http/services.ts'
+import type { KeyRings, SigningKey } from '../../shared/keys/key-rings.ts'
+import { readCoveringRules, type CoveringRules } from '../../shared/store/covering-rules.ts'
+import {
+  signAccessToken,
+  type AccessClaims,
+  type GrantClaims,
+} from '../../shared/tokens/sign-access-token.ts'
+
+/** Whom an access token is for, and what it says. */
+export interface Grant {
+  readonly sub: string
+  readonly client_id: string
+  readonly aud: string | readonly string[]
+  readonly sid: string
+  readonly scope?: string | undefined
+  /** Claims of the caller's own. */
+  readonly claims?: Readonly<Record<string, unknown>> | undefined
+  /** The life of the token in seconds. Default: the setting's. */
+  readonly seconds?: number | undefined
+}
+
+export interface Issued {
+  readonly accessToken: string
+  readonly claims: AccessClaims
+}
+
+/** A cut-off of this very second ends with it; one that reaches further is not waited for. */
+const MAX_WAITS = 2
+
+/** Signs access tokens with the key ring, and registers them before anybody has them. */
+export class Issuing {
+  readonly #services: Services
+  readonly #rings: KeyRings
+  readonly #accessSeconds: number
+
+  constructor(services: Services, rings: KeyRings, accessSeconds: number) {
+    this.#services = services
+    this.#rings = rings
+    this.#accessSeconds = accessSeconds
+  }
+
+  /**
+   * Issues an access token (RFC 9068). Its `iat` is the second in which the rules were read that let it
+   * be issued, so that whatever is revoked after that covers it. Where a cut-off of this very second
+   * covers it, the next second is waited for: as at a login right after a password change.
+   * @throws KnellError `grant_refused` where a live rule covers it; `no_verification_key` for a tenant
+   *   that does not issue; `quota_exceeded`, `store_*`
+   */
+  async issue(settings: TenantSettings, grant: Grant): Promise<Issued> {
+    const { issuer, tenant } = settings
+    if (issuer === undefined) throw doesNotIssue(tenant)
+    const claims = toClaims(issuer, grant)
+    for (let waits = 0; ; waits += 1) {
+      const key = await this.#rings.signing(tenant)
+      const header = { kid: key.kid }
+      const read = await readCoveringRules(this.#services, tenant, claims, header)
+      const iat = Math.floor(read.earliestAt / 1000)
+      const verdict = read.table.verdict({ ...claims, iat }, header)
+      if (verdict === undefined) {
+        const seconds = grant.seconds ?? this.#accessSeconds
+        assertShort(seconds, ttlAt(read.steps, iat))
+        return this.#sign(tenant, { ...claims, iat, exp: iat + seconds }, key)
+      }
+      if (await this.#endRevoked(tenant, key, claims, iat, read)) continue
+      const isOfThisSecond = read.table.verdict({ ...claims, iat: iat + 1 }, header) === undefined
+      if (!isOfThisSecond || waits >= MAX_WAITS) throw refused(verdict)
+      await delay(1000 - (read.earliestAt % 1000))
+    }
+  }
+
+  /** A key that was revoked by a rule alone must not sign; whether it was that which refuses the token. */
+  async #endRevoked(
+    tenant: string,
+    { kid }: SigningKey,
+    claims: Claims,
+    iat: number,
+    { table }: CoveringRules,
+  ): Promise<boolean> {
+    const isDead = table.verdict({ iat }, { kid })?.code === 'revoked'
+    if (!isDead || table.verdict({ ...claims, iat }, {}) !== undefined) return false
+    return (await this.#rings.revoke(tenant, kid)).changed
+  }
+
+  async #sign(tenant: string, claims: AccessClaims, key: SigningKey): Promise<Issued> {
+    const { jti, exp, sub, sid, client_id } = claims
+    const accessToken = signAccessToken(claims, key)
+    const record = { jti, exp, sub, client_id, ...(sid === undefined ? {} : { sid }) }
+    await this.#services.tokens.register(tenant, record)
+    this.#services.metrics.count('knell_tokens_issued_total')
+    return { accessToken, claims }
+  }
+}
+
+function toClaims(iss: string, grant: Grant): GrantClaims {
+  const { sub, client_id, aud, sid, scope, claims = {} } = grant
+  const jti = randomBytes(16).toString('base64url')
+  return {
+    ...claims,
+    iss,
+    sub,
+    aud,
+    client_id,
+    jti,
+    sid,
+    ...(scope === undefined ? {} : { scope }),
+  }
+}
+
+/** A token that lives longer than any rule is kept would be refused everywhere. */
+function assertShort(seconds: number, longest: number | undefined): void {
+  if (longest === undefined || seconds <= longest) return
+  throw new KnellError(
+    'token_too_long_lived',
+    `A token of ${seconds} s would live longer than the tenant's maximum of ${longest} s; shorten ACCESS_TTL or expiresIn, or raise the maximum with PUT /v1/max-token-ttl.`,
+  )
+}
+
+function refused({ code, reason }: { code: string; reason?: string }): KnellError {
+  return new KnellError(
+    'grant_refused',
+    `A live rule covers what would be issued: ${code}${reason === undefined ? '' : ` (${reason})`}.`,
+    { details: { decision: code, ...(reason === undefined ? {} : { reason }) } },
+  )
+}
+
+export function doesNotIssue(tenant: string): KnellError {
+  return new KnellError(
+    'no_verification_key',
+    `Tenant "${tenant}" issues no tokens: it has no issuer.`,
+  )
+}

@@ -1,0 +1,156 @@
+import type { KeyObject } from 'node:crypto'
+import { KnellError } from '../domain/errors.ts'
+import {
+  keyIn,
+  keyNamed,
+  planAddition,
+  planRetirement,
+  planRevocation,
+  planRotation,
+  planStart,
+  verifies,
+  type RingAlgorithm,
+  type RingKey,
+  type SigningRing,
+} from '../domain/key-ring.ts'
+import type { RingStore } from '../store/ring-store.ts'
+import { createKeySet, type KeyEntry, type KeySet } from '../tokens/key-set.ts'
+import { createRingKey, signingKeyOf, toRingKey } from './fresh-key.ts'
+import type { Sealer } from './sealer.ts'
+
+/** What signs a token. */
+export interface SigningKey {
+  readonly kid: string
+  readonly alg: RingAlgorithm
+  readonly key: KeyObject
+}
+
+/** Keys of a tenant for verifying, from wherever. */
+export interface KeySource {
+  /** Undefined where there is no key. `fresh`: as it is now, for a token whose key is not known. */
+  keySet(tenant: string, fresh: boolean): Promise<KeySet | undefined>
+}
+
+export interface RingOptions {
+  readonly store: RingStore
+  readonly sealer: Sealer
+  /** Of keys that are made here. */
+  readonly alg: RingAlgorithm
+  /** How long (seconds) a token of the tenant can live, whoever signed it. */
+  readonly longestLife: (tenant: string) => Promise<number>
+}
+
+/** How old what is known of a ring may be, for verifying. Signing asks each time. */
+const MAX_AGE_MS = 1000
+
+/** The signing keys of every tenant: read from the store, opened here, replaced by plans. */
+export class KeyRings implements KeySource {
+  readonly #options: RingOptions
+  /** Opened keys by their sealed text. */
+  readonly #opened = new Map<string, Promise<KeyObject>>()
+  readonly #sets = new Map<string, { readonly text: string; readonly set: KeySet | undefined }>()
+
+  constructor(options: RingOptions) {
+    this.#options = options
+  }
+
+  /** The key that signs now; a tenant without any gets one. @throws KnellError `store_*`, `config_invalid` */
+  async signing(tenant: string): Promise<SigningKey> {
+    const { ring } = await this.#options.store.read(tenant)
+    const active = keyIn(ring, 'active') ?? keyIn(await this.start(tenant), 'active')
+    if (active === undefined) throw new KnellError('internal', 'No key signs.')
+    return { kid: active.kid, alg: active.alg, key: await this.#open(tenant, active) }
+  }
+
+  /** Sees to it that a tenant's ring can sign, and has its next key. */
+  async start(tenant: string): Promise<SigningRing> {
+    const { ring } = await this.#options.store.read(tenant)
+    if (keyIn(ring, 'active') !== undefined && keyIn(ring, 'next') !== undefined) return ring
+    const plan = async (now: SigningRing, at: number): Promise<SigningRing> =>
+      planStart(now, at, await this.#fresh(tenant, at))
+    return (await this.#options.store.change(tenant, { plan })).ring
+  }
+
+  async keySet(tenant: string, fresh: boolean): Promise<KeySet | undefined> {
+    const { ring, text } = await this.#options.store.read(tenant, fresh ? 0 : MAX_AGE_MS)
+    const known = this.#sets.get(tenant)
+    if (known?.text === text) return known.set
+    const entries = await Promise.all(
+      ring.keys.filter(verifies).map((key) => this.#entryOf(tenant, key)),
+    )
+    const set = entries.length === 0 ? undefined : createKeySet(entries)
+    this.#sets.set(tenant, { text, set })
+    return set
+  }
+
+  /** The ring as it is. */
+  async read(tenant: string): Promise<SigningRing> {
+    return (await this.#options.store.read(tenant)).ring
+  }
+
+  /** Lets the next key sign from now on. */
+  async rotate(tenant: string, act?: string): Promise<SigningRing> {
+    const keep = await this.#options.longestLife(tenant)
+    const plan = async (ring: SigningRing, at: number): Promise<SigningRing> =>
+      planRotation(ring, at, keep, await this.#fresh(tenant, at))
+    return (await this.#options.store.change(tenant, { plan, act })).ring
+  }
+
+  /** Ends a key, so that nothing is signed with it any more; the rule that kills what it has signed is the caller's. `changed` false: it was so already. */
+  async revoke(
+    tenant: string,
+    kid: string,
+    act?: string,
+  ): Promise<{ ring: SigningRing; changed: boolean }> {
+    const plan = async (ring: SigningRing, at: number): Promise<SigningRing> =>
+      planRevocation(ring, kid, at, await this.#fresh(tenant, at))
+    return this.#options.store.change(tenant, { plan, act })
+  }
+
+  /** Takes a private key or secret made elsewhere as the next one. @throws KnellError `invalid_request` where the ring has had a key of this name */
+  async add(
+    tenant: string,
+    jwk: Readonly<Record<string, unknown>>,
+    alg: RingAlgorithm,
+    kid: string,
+    act?: string,
+  ): Promise<SigningRing> {
+    const plan = async (ring: SigningRing, at: number): Promise<SigningRing> => {
+      if (keyNamed(ring, kid) !== undefined) {
+        throw new KnellError('invalid_request', 'The ring has, or has had, a key of this kid.')
+      }
+      return planAddition(ring, await toRingKey(jwk, alg, kid, tenant, this.#options.sealer, at))
+    }
+    return (await this.#options.store.change(tenant, { plan, act })).ring
+  }
+
+  /** Retires what has signed nothing that is alive. */
+  async retire(tenant: string): Promise<SigningRing> {
+    const plan = (ring: SigningRing, at: number): SigningRing => planRetirement(ring, at)
+    return (await this.#options.store.change(tenant, { plan })).ring
+  }
+
+  async #fresh(tenant: string, at: number): Promise<RingKey[]> {
+    const { alg, sealer } = this.#options
+    return Promise.all([
+      createRingKey(alg, tenant, sealer, at),
+      createRingKey(alg, tenant, sealer, at),
+    ])
+  }
+
+  async #entryOf(tenant: string, key: RingKey): Promise<KeyEntry> {
+    const { kid, alg, jwk } = key
+    if (jwk !== undefined) return { kid, alg, jwk }
+    const secret = await this.#open(tenant, key)
+    return { kid, alg, secret: new Uint8Array(secret.export()) }
+  }
+
+  async #open(tenant: string, { kid, sealed = '' }: RingKey): Promise<KeyObject> {
+    const known = this.#opened.get(sealed)
+    if (known !== undefined) return known
+    const opened = this.#options.sealer.open(sealed, { tenant, kid }).then(signingKeyOf)
+    this.#opened.set(sealed, opened)
+    opened.catch(() => this.#opened.delete(sealed))
+    return opened
+  }
+}
