@@ -15,9 +15,12 @@ import { BeatEar } from '../shared/relay/beat-ear.ts'
 import { Beater } from '../shared/relay/beater.ts'
 import { Drainer } from '../shared/relay/drainer.ts'
 import { EventVerifier } from '../shared/signing/event-verifier.ts'
+import { tenantOf } from '../shared/http/services.ts'
+import { livesOf } from '../shared/store/lives.ts'
 import { HoleStore } from '../shared/store/hole-store.ts'
 import { createBullRedis } from '../shared/store/redis.ts'
 import { HandlerRepair } from './handler-repair.ts'
+import { RingKeeper } from './ring-keeper.ts'
 import { observeSwept } from './observe-swept.ts'
 import { SweepSchedule } from './sweep-schedule.ts'
 import { Sweeper } from './sweep.ts'
@@ -79,8 +82,23 @@ await runProcess('poller', process, (app, shared) => {
     livingOf: (tenant) => instances.living(tenant, Math.max(ALIVE_MS, 5 * beatMs)),
     log,
   })
+  const issuing = tenants.filter((name) => settings.tenants.get(name)?.issuer !== undefined)
+  const ringKeeper =
+    settings.issuer === undefined || shared.keyRings === undefined
+      ? undefined
+      : new RingKeeper({
+          rings: shared.keyRings,
+          rules: shared.rules,
+          shards: store.shards,
+          tenants: issuing,
+          livesOf: (tenant) => livesOf(shared, tenantOf(settings, tenant)),
+          cron: settings.issuer.rotationCron,
+          audit: shared.audit,
+          log,
+        })
   const sweeper = new Sweeper({
     store,
+    ringKeeper,
     upkeep,
     instances,
     auditStore,

@@ -50,6 +50,8 @@ export interface SweepParts {
   readonly dueChanges: DueChanges
   /** Absent: what services did not handle is not sent to them again. */
   readonly handlerRepair?: { runOnce(): Promise<RepairReport> }
+  /** Absent: no tokens are issued. */
+  readonly ringKeeper?: { runOnce(at: number): Promise<void> } | undefined
   readonly tenants: readonly string[]
   /** How long an entry may wait for the relays before the sweep sends it. */
   readonly graceMs: number
@@ -111,6 +113,7 @@ export class Sweeper {
     const { failed } = await rotate(places, options, (place) => this.#clear(place, cleared))
     await this.#clearOwn(at, cleared)
     const pruned = await instances.pruneAll(tenants)
+    const ringProblem = await this.#keepRings(at)
     const repaired = (await this.#parts.handlerRepair?.runOnce()) ?? NOTHING_REPAIRED
     const report: SweepReport = {
       at,
@@ -130,9 +133,20 @@ export class Sweeper {
     }
     await upkeep.saveReport(at, JSON.stringify(report))
     // A shard that fails keeps the sweep from no other, but it is told.
-    const problem = drained.problem ?? relayed.problem ?? pruned.problem ?? [...failed.values()][0]
+    const problem =
+      drained.problem ?? relayed.problem ?? pruned.problem ?? ringProblem ?? [...failed.values()][0]
     if (problem !== undefined) throw problem
     return report
+  }
+
+  /** What went wrong with the signing keys must not keep the rest of the sweep from its report. */
+  async #keepRings(at: number): Promise<unknown> {
+    try {
+      await this.#parts.ringKeeper?.runOnce(at)
+      return undefined
+    } catch (error) {
+      return error
+    }
   }
 
   /** Clears away one batch of each kind in a shard; says whether there may be more. */

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { validate } from 'node-cron'
+import { CronExpressionParser } from 'cron-parser'
 import { KnellError } from '../domain/errors.ts'
 import { ringAlgorithms, type RingAlgorithm } from '../domain/key-ring.ts'
 import { readText } from './read-text.ts'
@@ -28,6 +28,15 @@ const KEY_BYTES = 32
 const MAX_KEYS = 4
 const HOUR_MS = 3_600_000
 const YEAR_MS = 366 * 24 * HOUR_MS
+
+function isCron(text: string): boolean {
+  try {
+    CronExpressionParser.parse(text, { tz: 'UTC' })
+    return /^\S+(?: \S+){4,5}$/.test(text)
+  } catch {
+    return false
+  }
+}
 
 function keyOf(word: string): Buffer | undefined {
   if (/^[0-9a-f]{64}$/i.test(word)) return Buffer.from(word, 'hex')
@@ -66,7 +75,7 @@ export function readIssuerSettings(
     accessSeconds: read('ACCESS_TTL', wholeSeconds(1000, 24 * HOUR_MS)),
     refreshSeconds: read('REFRESH_TTL', wholeSeconds(1000, YEAR_MS)),
     refreshGraceMs: read('REFRESH_GRACE', duration(0, 60_000)),
-    rotationCron: read('KEY_ROTATION_CRON', matching(validate)),
+    rotationCron: read('KEY_ROTATION_CRON', matching(isCron)),
     isStateful: read('STATEFUL', oneOf(['0', '1'])) === '1',
   }
   const isKeyed = value('KEY_ENCRYPTION_KEY') !== undefined

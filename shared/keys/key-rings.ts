@@ -88,12 +88,15 @@ export class KeyRings implements KeySource {
     return (await this.#options.store.read(tenant)).ring
   }
 
-  /** Lets the next key sign from now on. */
-  async rotate(tenant: string, act?: string): Promise<SigningRing> {
+  /** Lets the next key sign from now on; with `instead`, only where that key signs still. Undefined: it does not. */
+  async rotate(tenant: string, act?: string, instead?: string): Promise<SigningRing | undefined> {
     const keep = await this.#options.longestLife(tenant)
-    const plan = async (ring: SigningRing, at: number): Promise<SigningRing> =>
-      planRotation(ring, at, keep, await this.#fresh(tenant, at))
-    return (await this.#options.store.change(tenant, { plan, act })).ring
+    const plan = async (ring: SigningRing, at: number): Promise<SigningRing> => {
+      if (instead !== undefined && keyIn(ring, 'active')?.kid !== instead) return ring
+      return planRotation(ring, at, keep, await this.#fresh(tenant, at))
+    }
+    const { ring, changed } = await this.#options.store.change(tenant, { plan, act })
+    return changed ? ring : undefined
   }
 
   /** Ends a key, so that nothing is signed with it any more; the rule that kills what it has signed is the caller's. `changed` false: it was so already. */
@@ -126,8 +129,7 @@ export class KeyRings implements KeySource {
 
   /** Retires what has signed nothing that is alive. */
   async retire(tenant: string): Promise<SigningRing> {
-    const plan = (ring: SigningRing, at: number): SigningRing => planRetirement(ring, at)
-    return (await this.#options.store.change(tenant, { plan })).ring
+    return (await this.#options.store.change(tenant, { plan: planRetirement })).ring
   }
 
   async #fresh(tenant: string, at: number): Promise<RingKey[]> {
