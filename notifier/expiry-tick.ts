@@ -3,8 +3,8 @@ import type { Logger } from 'pino'
 import { bullQueueNames } from '../shared/domain/names.ts'
 import type { Drained, Drainer } from '../shared/relay/drainer.ts'
 import type { Changed, DueChanges } from '../shared/relay/due-changes.ts'
-import type { RedisClient, Store } from '../shared/store/store.ts'
-import { thisMoment } from '../shared/store/store.ts'
+import { toStoreError } from '../shared/store/store-error.ts'
+import { thisMoment, type RedisClient, type Store } from '../shared/store/store.ts'
 
 /**
  * A BullMQ job each whole second of the store's clock, one across all notifiers, that drains
@@ -29,7 +29,6 @@ export class ExpiryTick {
     drainer: Drainer
     dueChanges: DueChanges
     log: Logger
-    queueRedis: RedisClient
     workerRedis: RedisClient
   }) {
     this.#store = options.store
@@ -39,8 +38,11 @@ export class ExpiryTick {
     this.#log = options.log
     const prefix = this.#store.keys.bull
     this.#queue = new Queue(bullQueueNames.expiry, {
-      connection: options.queueRedis,
+      // So that a Redis that refuses or does not answer holds no tick up for longer than any command.
+      connection: this.#store.redis,
       prefix,
+      // The worker's connection checks it; a check that failed here would spoil the queue for good.
+      skipVersionCheck: true,
       defaultJobOptions: {
         removeOnComplete: { age: 600, count: 300 },
         removeOnFail: { age: 3600, count: 300 },
@@ -102,7 +104,8 @@ export class ExpiryTick {
       const second = Math.round(at / 1000)
       await this.#queue.add('drain', {}, { jobId: `second-${second}` })
     } catch (error) {
-      this.#log.debug({ err: error }, 'no tick this second; the next one covers it')
+      const err = toStoreError(error)
+      this.#log.debug({ err }, 'no tick this second; the next one covers it')
     }
     this.#schedule()
   }

@@ -61,9 +61,8 @@ await runProcess('notifier', process, (app, shared) => {
 
   const beater = new Beater({ feed, broker, names, tenants, intervalMs: beatMs, signer, log })
   const drainer = new Drainer({ tokens, relay, tenants, backlogMax })
-  const openBull = () => createBullRedis(settings.redis, (err) => log.debug({ err }, 'BullMQ'))
-  const [queueRedis, workerRedis] = [openBull(), openBull()]
-  const sweeps = new SweepQueue({ store, upkeep, log, connection: queueRedis })
+  const workerRedis = createBullRedis(settings.redis, (err) => log.debug({ err }, 'BullMQ'))
+  const sweeps = new SweepQueue({ store, upkeep, log })
   addSweepRoute(app, shared, sweeps)
   const tenant = tenants[0] ?? 'default'
   const tick = new ExpiryTick({
@@ -72,7 +71,6 @@ await runProcess('notifier', process, (app, shared) => {
     drainer,
     dueChanges,
     log,
-    queueRedis,
     workerRedis,
   })
 
@@ -90,7 +88,6 @@ await runProcess('notifier', process, (app, shared) => {
       await sweeps.close()
       await beater.stop()
       await acks.stop()
-      queueRedis.disconnect()
       workerRedis.disconnect()
     },
   }

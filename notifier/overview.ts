@@ -51,6 +51,8 @@ const MAX_AGE_MS = 1000
 const REPORTS_AGE_MS = 5000
 /** An answer waits no longer than this for a store that is away. */
 const PATIENCE_MS = 1500
+/** Thousands of shards take longer than that to read: until they are, what was read this long ago is told. */
+const TOTALS_AGE_MS = 10_000
 
 /** What the first screen shows: is everything enforced, and how fast. Also while the store is away. */
 export class Overviews {
@@ -76,12 +78,13 @@ export class Overviews {
 
   async read(): Promise<Overview> {
     const { population, totals, broker, settings } = this.#services
-    const [at, people, all, reports] = await Promise.all([
+    const [at, people, fresh, reports] = await Promise.all([
       known(this.#now()),
       known(population.read(MAX_AGE_MS)),
       known(totals.read(MAX_AGE_MS)),
       known(this.#reports.read(REPORTS_AGE_MS)),
     ])
+    const all = fresh ?? (people === undefined ? undefined : totals.latest(TOTALS_AGE_MS))
     const { hour } = this.#history
     const last = hour.at(-1)
     return {

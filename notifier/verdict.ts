@@ -111,7 +111,7 @@ function brokerReasons({ isBrokerUp, isBrokerBlocked, unsentMs }: Evidence): str
   if (!isBrokerUp) return ['RabbitMQ is away, so services pull what is revoked, which takes longer']
   if (isBrokerBlocked) return ['RabbitMQ blocks publishers, so services pull what is revoked']
   if (unsentMs === undefined) {
-    return ['nobody can tell what waits for RabbitMQ, since the outbox could not be read']
+    return ['nobody can tell what waits for RabbitMQ, since Redis did not say']
   }
   if (unsentMs > UNSENT_MS) {
     return [`a revocation has waited ${seconds(unsentMs)} for RabbitMQ to confirm it`]

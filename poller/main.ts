@@ -112,9 +112,8 @@ await runProcess('poller', process, (app, shared) => {
     auditDays: settings.auditDays,
     auditMax: settings.auditMax,
   })
-  const openBull = () => createBullRedis(settings.redis, (err) => log.debug({ err }, 'BullMQ'))
-  const [queueRedis, workerRedis] = [openBull(), openBull()]
-  const queue = new SweepQueue({ store, upkeep, log, connection: queueRedis })
+  const workerRedis = createBullRedis(settings.redis, (err) => log.debug({ err }, 'BullMQ'))
+  const queue = new SweepQueue({ store, upkeep, log })
   addSweepRoute(app, shared, queue)
   const cron = settings.sweepCron
   const schedule = new SweepSchedule({
@@ -138,7 +137,6 @@ await runProcess('poller', process, (app, shared) => {
       await schedule.stop()
       await beater.stop()
       await acks.stop()
-      queueRedis.disconnect()
       workerRedis.disconnect()
     },
   }

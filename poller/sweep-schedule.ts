@@ -96,14 +96,8 @@ export class SweepSchedule {
     return report
   }
 
-  /** The job's id is the second it was planned for, so the other pollers' firings add nothing. */
   async #fire(planned: Date): Promise<void> {
-    const adding = this.#queue.queue.add(
-      'sweep',
-      {},
-      { jobId: `sweep-${Math.round(planned.getTime() / 1000)}` },
-    )
-    adding.catch((error: unknown) => this.#log.debug({ err: error }, 'no sweep job'))
+    this.#queue.plan(planned).catch((err: unknown) => this.#log.debug({ err }, 'no sweep job'))
     try {
       await this.#watch()
     } catch (error) {

@@ -4,6 +4,7 @@ import * as part from '../../shared/http/calls/parts.ts'
 import { wire } from '../../shared/http/shown-schema.ts'
 import { revocationTakes } from '../routes/revocations.ts'
 import { undoTakes } from '../routes/undo.ts'
+import { jwtCodes } from './jwt-codes.ts'
 
 const place = { shard: part.shard, epoch: part.epoch, seq: part.seq }
 
@@ -100,17 +101,7 @@ export const revocationCalls: readonly Call[] = [
     codes: [
       'invalid_match',
       'idempotency_conflict',
-      'token_malformed',
-      'token_too_large',
-      'token_alg_refused',
-      'token_header_refused',
-      'token_unknown_key',
-      'token_signature_invalid',
-      'token_wrong_issuer',
-      'token_wrong_audience',
-      'token_wrong_type',
-      'token_claims_invalid',
-      'token_not_yet_valid',
+      ...jwtCodes,
       'issued_before_in_future',
       'too_many_cutoffs',
       'too_many_shapes',

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { json, NOTIFIER, type Call } from '../../shared/http/calls/call.ts'
 import * as part from '../../shared/http/calls/parts.ts'
 import { tokenTakes } from '../routes/tokens.ts'
+import { jwtCodes } from './jwt-codes.ts'
 
 const registered = z.object({
   registered: part.count,
@@ -35,17 +36,7 @@ export const tokenCalls: readonly Call[] = [
       ),
     },
     codes: [
-      'token_malformed',
-      'token_too_large',
-      'token_alg_refused',
-      'token_header_refused',
-      'token_unknown_key',
-      'token_signature_invalid',
-      'token_wrong_issuer',
-      'token_wrong_audience',
-      'token_wrong_type',
-      'token_claims_invalid',
-      'token_not_yet_valid',
+      ...jwtCodes,
       'token_expired',
       'token_too_long_lived',
       'no_verification_key',

@@ -188,7 +188,7 @@ export const metricsTable: Readonly<Record<MetricName, MetricRow>> = {
   },
   knell_tokens_waiting: {
     type: 'gauge',
-    help: 'Tokens on the wheel, which wait for their expiry.',
+    help: 'Registered tokens that wait for their expiry.',
     where: both,
   },
   knell_rules_live: {

@@ -252,7 +252,7 @@ function judgeLog(
   if (log === 'expiries' && mostUnsent > backlogMax) {
     findings.push(
       degraded(
-        `${counted(unsent, 'entry', 'entries')} of expiries are unsent: further ones wait in the wheel`,
+        `${counted(unsent, 'entry', 'entries')} of expiries are unsent: tokens that expire now are announced when RabbitMQ has taken these`,
       ),
     )
   }

@@ -20,6 +20,12 @@ export class SharedRead<T> {
     return this.#next
   }
 
+  /** What was read last, where that read began at most `maxAgeMs` ago. */
+  latest(maxAgeMs: number): T | undefined {
+    const { at = -Infinity, value } = this.#last ?? {}
+    return performance.now() - at <= maxAgeMs ? value : undefined
+  }
+
   #start(): Promise<T> {
     this.#next = undefined
     const at = performance.now()

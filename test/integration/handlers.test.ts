@@ -420,6 +420,12 @@ describe('durable handlers', function () {
       .catch((error: unknown) => error)
     expect(early).to.be.instanceOf(TypeError)
     for (let i = 0; i < 30; i++) await revoke(`old${i}`)
+    // A revocation is acknowledged before RabbitMQ has it: one still on its way would find the queue bound.
+    await eventually(async () => {
+      const { body } = await call(notifier, system.apiKey, '/v1/overview')
+      const outbox = body['outbox'] as { revocations: { unsent: number } } | null
+      return outbox?.revocations.unsent === 0
+    })
     const tails = (await call(notifier, system.apiKey, '/v1/feed')).body['tails'] as {
       epoch: string
       seq: number

@@ -1,6 +1,10 @@
 import { expect } from 'chai'
+import { Redis } from 'ioredis'
+import type { PrivateEngine } from '../../shared/cli/engines/private-engine.ts'
+import { startRedis } from '../../shared/cli/engines/private-redis.ts'
 import type { KnellProcess } from '../../shared/cli/processes.ts'
 import type { AuditRecord } from '../../shared/domain/audit-record.ts'
+import { eventually } from '../support/eventually.ts'
 import { call, createSystem, now, type Answer, type TestSystem } from '../support/system.ts'
 
 const SHOP_KEY = 'shop-secret-0123456'
@@ -67,4 +71,58 @@ describe('a sweep now, and what is due', function () {
     expect(body).to.include({ overdue: 0, complete: true })
     expect(Number(body['at'])).to.be.closeTo(Date.now(), 10_000)
   })
+})
+
+describe('a sweep now, of a Redis that refuses', function () {
+  this.timeout(60_000)
+  let redis: PrivateEngine
+  let admin: Redis
+  let system: TestSystem
+  let notifier: KnellProcess
+  before(async () => {
+    redis = await startRedis()
+    admin = new Redis(redis.url)
+    system = createSystem({ REDIS_URL: redis.url })
+    notifier = await system.start('notifier')
+  })
+  after(async () => {
+    admin.disconnect()
+    await system.stop()
+    await redis.stop()
+  })
+
+  const refusals: [string, () => Promise<unknown>, () => Promise<unknown>, string][] = [
+    [
+      'since its memory is used up',
+      () => admin.config('SET', 'maxmemory', 1),
+      () => admin.config('SET', 'maxmemory', 0),
+      'store_full',
+    ],
+    [
+      'to write, since it has become a replica',
+      () => admin.replicaof('127.0.0.1', 1),
+      () => admin.replicaof('NO', 'ONE'),
+      'store_unavailable',
+    ],
+    [
+      'any answer, since it is frozen',
+      () => redis.signal('SIGSTOP'),
+      () => redis.signal('SIGCONT'),
+      'store_unavailable',
+    ],
+  ]
+  for (const [why, refuse, relent, code] of refusals) {
+    it(`${why}: is answered with the store's code in a bounded time, and taken afterwards`, async () => {
+      await refuse()
+      const started = performance.now()
+      const { status, body } = await call(notifier, system.apiKey, '/v1/sweeps', {})
+      expect([status, body['code']], JSON.stringify(body)).to.deep.equal([503, code])
+      expect(performance.now() - started).to.be.below(10_000)
+      await relent()
+      await eventually(
+        async () => (await call(notifier, system.apiKey, '/v1/sweeps', {})).status === 202,
+        { timeoutMs: 20_000, what: 'a sweep to be taken' },
+      )
+    })
+  }
 })

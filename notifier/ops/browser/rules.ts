@@ -79,7 +79,7 @@ function holdWords({ reviewBy, outcome }: Rule): string {
 /** How many registered tokens it would concern. */
 export function hitsWords(hits: Hits | null): string {
   if (hits === null) {
-    return 'How many tokens that are is not known: the wheel knows registered tokens by jti, sub, sid and client_id only.'
+    return 'How many tokens that are is not known: registered tokens are counted by jti, sub, sid and client_id only.'
   }
   const { tokens, complete, atMost } = hits
   const bound = complete ? (atMost === true ? 'At most ' : '') : 'At least '

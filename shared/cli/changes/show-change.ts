@@ -127,7 +127,8 @@ export function showDryRun({ match, rule, current, hits, lifted }: DryRun): stri
 }
 
 function showHits(hits: DryRun['hits']): string {
-  if (hits === null) return 'unknown: the wheel does not know these claims'
+  if (hits === null)
+    return 'not known: registered tokens are counted by jti, sub, sid and client_id only'
   const { tokens, complete, atMost } = hits
   const about = complete ? (atMost ? 'at most ' : '') : 'more than '
   return `${about}${tokens.toLocaleString('en')} registered tokens`

@@ -213,12 +213,12 @@ describe('the verdict on queues', () => {
     expect(reasonWith({})).to.equal(`${begin}RabbitMQ confirms nothing, or no relay runs`)
   })
 
-  it('tells when expiries wait in the wheel', () => {
+  it('tells when expiries wait for those before them', () => {
     const log = { log: 'expiries' as const, unsent: 30_000, oldestUnsentMs: 10 }
     expect(verdictOf({ logs: [{ ...log, mostUnsent: 10_000 }] })[0]).to.equal('ok')
     expect(verdictOf({ logs: [{ ...log, mostUnsent: 10_001 }] })).to.deep.equal([
       'degraded',
-      '30,000 entries of expiries are unsent: further ones wait in the wheel',
+      '30,000 entries of expiries are unsent: tokens that expire now are announced when RabbitMQ has taken these',
     ])
   })
 
