@@ -60,6 +60,19 @@ export const issuerCalls: readonly Call[] = [
     codes: ['no_verification_key'],
   },
   {
+    call: 'POST /v1/keys',
+    id: 'addKey',
+    servedBy: NOTIFIER,
+    summary: 'Takes a private key or secret made elsewhere as the next one',
+    description:
+      'A JWK with its private part: EC on P-256, RSA of at least 2048 bits, or a secret of at least 32 bytes.',
+    scopes: ['keys:write'],
+    headers: ['knell-via'],
+    ...keyTakes['POST /v1/keys'],
+    answers: { 201: json('The keys as they now are.', ring) },
+    codes: ['no_verification_key'],
+  },
+  {
     call: 'POST /v1/keys/rotate',
     id: 'rotateKey',
     servedBy: NOTIFIER,

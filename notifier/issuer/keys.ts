@@ -17,14 +17,17 @@ const rotateBody = z.strictObject({
   by: z.string().max(200).optional(),
   note: noteSchema,
 })
+const kidSchema = z.string().regex(/^[A-Za-z0-9._-]{1,128}$/, '1 to 128 of A-Z, a-z, 0-9 and . _ -')
+const addBody = rotateBody.extend({ kid: kidSchema, jwk: z.record(z.string(), z.unknown()) })
 const revokeBody = rotateBody.extend({
-  kid: z.string().regex(/^[A-Za-z0-9._-]{1,128}$/, '1 to 128 of A-Z, a-z, 0-9 and . _ -'),
+  kid: kidSchema,
   reason: reasonSchema,
 })
 
 /** What the calls of this file take. */
 export const keyTakes: Takes = {
   'GET /v1/keys': { query: tenantQuery },
+  'POST /v1/keys': { body: addBody },
   'POST /v1/keys/rotate': { body: rotateBody },
   'POST /v1/keys/revoke': { body: revokeBody },
 }
@@ -46,7 +49,7 @@ function issuing({ tenant, issuer }: TenantSettings): string {
   return tenant
 }
 
-/** `GET /v1/keys`, `POST /v1/keys/rotate`, `POST /v1/keys/revoke`: the signing keys of a tenant. */
+/** `GET` and `POST /v1/keys`, `POST /v1/keys/rotate`, `POST /v1/keys/revoke`: the signing keys of a tenant. */
 export function addKeyRoutes(app: FastifyInstance, services: Services, rings: KeyRings): void {
   const { audit, rules, metrics, log } = services
   app.get('/v1/keys', async (request, reply) => {
@@ -55,6 +58,16 @@ export function addKeyRoutes(app: FastifyInstance, services: Services, rings: Ke
     return reply
       .header('cache-control', 'no-store')
       .send(shownRing(tenant, await rings.read(tenant)))
+  })
+
+  app.post('/v1/keys', { config: { action: 'add-key' } }, async (request, reply) => {
+    const { tenant: named, kid, jwk, by, note } = parseWith(addBody, request.body, 'body')
+    const tenant = issuing(app.auth.tenant(request, named, 'keys:write'))
+    const key = app.auth.caller(request)
+    const act = audit.act(request, key, { action: 'add-key', by, note, details: { kid } })
+    const ring = await rings.add(tenant, jwk, kid, act)
+    log.info({ tenant, kid }, 'a key made elsewhere is the next to sign')
+    return reply.status(201).send(shownRing(tenant, ring))
   })
 
   app.post('/v1/keys/rotate', { config: { action: 'rotate-key' } }, async (request) => {

@@ -7,6 +7,7 @@ import { addConfigCommand } from './commands/config.ts'
 import { addDeadCommand } from './commands/dead.ts'
 import { addDoctorCommand } from './commands/doctor.ts'
 import { addHoldCommand } from './commands/hold.ts'
+import { addKeysCommand } from './commands/keys.ts'
 import { addProcessCommands, addUpCommand } from './commands/processes.ts'
 import { addQueuesCommand } from './commands/queues.ts'
 import { addRegisterCommand } from './commands/register.ts'
@@ -36,6 +37,7 @@ const groups: readonly (readonly [
       addScheduleCommand,
       addRegisterCommand,
       addCheckCommand,
+      addKeysCommand,
     ],
   ],
   [

@@ -8,7 +8,9 @@ import {
   type KeyObject,
 } from 'node:crypto'
 import { promisify } from 'node:util'
+import { KnellError } from '../domain/errors.ts'
 import type { RingAlgorithm, RingKey } from '../domain/key-ring.ts'
+import { algorithmsOf, mismatch } from '../tokens/algorithms.ts'
 import type { Sealer } from './sealer.ts'
 
 const generate = promisify(generateKeyPair)
@@ -55,6 +57,32 @@ export async function toRingKey(
   const shown = publicJwk(jwk, kid, alg)
   const sealed = await sealer.seal(jwk, { tenant, kid })
   return { kid, alg, state: 'next', createdAt: now, ...(shown && { jwk: shown }), sealed }
+}
+
+/**
+ * A private key or secret made elsewhere, as what it signs with: RSA of at least 2048 bits (RS256), EC on
+ * P-256 (ES256) or a secret of at least 32 bytes (HS256).
+ * @throws KnellError `invalid_request`, quoting nothing
+ */
+export function parsePrivateJwk(jwk: Jwk): RingAlgorithm {
+  const refuse = (why: string): KnellError =>
+    new KnellError('invalid_request', `The key ${why}. Send a private JWK (RFC 7517).`)
+  const alg = { EC: 'ES256', RSA: 'RS256', oct: 'HS256' }[String(jwk['kty'])] as
+    RingAlgorithm | undefined
+  if (alg === undefined) throw refuse('has a "kty" other than EC, RSA and oct')
+  if (jwk['alg'] !== undefined && jwk['alg'] !== alg) throw refuse(`has an "alg" other than ${alg}`)
+  const isSecret = alg === 'HS256'
+  if (typeof jwk[isSecret ? 'k' : 'd'] !== 'string') throw refuse('has no private part')
+  let key: KeyObject
+  try {
+    key = signingKeyOf(jwk)
+  } catch {
+    throw refuse('is not readable')
+  }
+  const fitting = algorithmsOf(key)
+  if (typeof fitting === 'string') throw refuse(fitting)
+  if (!fitting.includes(alg)) throw refuse(mismatch(alg, fitting, key))
+  return alg
 }
 
 /** A new key of a tenant. `now`: NumericDate. */

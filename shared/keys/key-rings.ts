@@ -15,7 +15,7 @@ import {
 } from '../domain/key-ring.ts'
 import type { RingStore } from '../store/ring-store.ts'
 import { createKeySet, type KeyEntry, type KeySet } from '../tokens/key-set.ts'
-import { createRingKey, signingKeyOf, toRingKey } from './fresh-key.ts'
+import { createRingKey, parsePrivateJwk, signingKeyOf, toRingKey } from './fresh-key.ts'
 import type { Sealer } from './sealer.ts'
 
 /** What signs a token. */
@@ -110,14 +110,14 @@ export class KeyRings implements KeySource {
     return this.#options.store.change(tenant, { plan, act })
   }
 
-  /** Takes a private key or secret made elsewhere as the next one. @throws KnellError `invalid_request` where the ring has had a key of this name */
+  /** Takes a private key or secret made elsewhere as the next one. @throws KnellError `invalid_request` where it is unusable, or the ring has had a key of this name */
   async add(
     tenant: string,
     jwk: Readonly<Record<string, unknown>>,
-    alg: RingAlgorithm,
     kid: string,
     act?: string,
   ): Promise<SigningRing> {
+    const alg = parsePrivateJwk(jwk)
     const plan = async (ring: SigningRing, at: number): Promise<SigningRing> => {
       if (keyNamed(ring, kid) !== undefined) {
         throw new KnellError('invalid_request', 'The ring has, or has had, a key of this kid.')

@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import { randomBytes } from 'node:crypto'
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -55,6 +56,8 @@ describe('the examples of every knell --help', function () {
     system = createSystem({
       ISSUER: issuer.verify.issuer,
       JWT_KEYS: JSON.stringify(issuer.verify.keys),
+      ISSUER_ENABLED: '1',
+      KEY_ENCRYPTION_KEY: randomBytes(32).toString('hex'),
     })
     const [notifier] = await Promise.all([system.start('notifier'), system.start('poller')])
     env = { ...files(folder), ...system.env, ...(await placeholders(notifier)) }
@@ -87,6 +90,8 @@ describe('the examples of every knell --help', function () {
     writeFileSync(join(dir, 'leavers.csv'), 'sub,reason,note\numa,deletion,left\nvic,,\n')
     writeFileSync(join(dir, 'leavers.ndjson'), '{"match":{"sub":"wes"}}\n')
     writeFileSync(join(dir, 'tokens.csv'), 'jti,sub,exp\nc-1,uma,+15m\nc-2,vic,+15m\n')
+    const secret = { kty: 'oct', k: randomBytes(32).toString('base64url') }
+    writeFileSync(join(dir, 'secret.jwk'), JSON.stringify(secret))
     const claims = { jti: 'n-1', sub: 'wes', exp: now() + 900 }
     writeFileSync(join(dir, 'tokens.ndjson'), `${JSON.stringify({ claims })}\n`)
     return { PATH: `${bin}:${process.env['PATH']}` }
@@ -107,6 +112,9 @@ describe('the examples of every knell --help', function () {
     const at = now() + 3600
     const scheduled = await post('/v1/revocations', { match: { sub: 'grace' }, at })
     await post('/v1/revocations', { match: { kid: '2026-01' } })
+    await post('/v1/sessions', { sub: 'alice', client_id: 'web', aud: 'api' })
+    const { body: ring } = await call(notifier, system.apiKey, '/v1/keys')
+    const [{ kid }] = ring['keys'] as [{ kid: string }]
     const hold = { reviewBy: at, outcome: 'release' }
     await post('/v1/revocations', { match: { sub: 'erin' }, hold })
     const letter = await eventually(
@@ -127,6 +135,7 @@ describe('the examples of every knell --help', function () {
       ID: String(made['id']),
       SCHEDULE: String(scheduled['id']),
       SID: 's-1',
+      KID: kid,
       JTI: 't-9',
       TOKEN: issuer.token('alice'),
       NOW: String(now()),

@@ -59,6 +59,9 @@ const samples: Readonly<Record<string, readonly Asked[]>> = {
     { body: { sub: 'sam', client_id: 'web', aud: 'api', scope: 'a b', claims: { roles: ['x'] } } },
   ],
   'GET /v1/keys': [{}],
+  'POST /v1/keys': [
+    { body: { kid: 'own-1', jwk: { kty: 'oct', k: randomBytes(32).toString('base64url') } } },
+  ],
   'POST /v1/keys/rotate': [{ body: {} }],
   'POST /v1/keys/revoke': [{ body: { kid: 'unknown' } }],
   'GET /.well-known/jwks.json': [{}, { query: { tenant: 'default' } }],
