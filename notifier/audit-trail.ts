@@ -23,12 +23,14 @@ export interface AuditPage {
 
 /** A page ends after so many records that were looked at, however few of them were wanted. */
 const MAX_LOOKED = 20_000
+/** It also ends after the store was asked so many times, such as where each of many tenants did little at a time of its own. */
+export const MAX_ROUNDS = 200
 /** So many shards are asked for their time at once. */
 const ASKED_AT_ONCE = 100
 
 /** The newest records first. A page may have fewer than `limit` and still name a `next`, where few of many are wanted. */
 export async function readPage(
-  { store, auditStore }: Services,
+  { store, auditStore }: Pick<Services, 'store' | 'auditStore'>,
   { tenants, own, filter, after, before }: Trail,
   limit: number,
   from: string | undefined,
@@ -41,19 +43,23 @@ export async function readPage(
   const found: AuditRecord[] = []
   let last: AuditRecord | undefined
   const cut = await cutOf(auditStore, tenants, own)
-  for (let looked = 0; ;) {
+  const page = (): AuditPage => ({
+    audit: found,
+    ...(last === undefined ? {} : { next: cursorOf(last) }),
+    ...cut,
+  })
+  for (let looked = 0; merge.rounds < MAX_ROUNDS;) {
     const records = await merge.next()
     if (records.length === 0) return { audit: found, ...cut }
     for (const record of records) {
       // One more than fits was seen, or enough was looked at: there is a next page.
-      if (found.length === limit || looked === MAX_LOOKED) {
-        return { audit: found, ...(last === undefined ? {} : { next: cursorOf(last) }), ...cut }
-      }
+      if (found.length === limit || looked === MAX_LOOKED) return page()
       looked += 1
       last = record
       if (isWanted(record, filter)) found.push(record)
     }
   }
+  return page()
 }
 
 /**

@@ -24,6 +24,8 @@ export class Recents {
   readonly #tenants: ReadonlySet<string>
   readonly #onNew: (revocations: number) => void
   readonly #onPushed: (ms: number) => void
+  /** When the newest entry of a tenant became known, monotonic ms. */
+  readonly #newsAt = new Map<string, number>()
   readonly #recent = new FairRing<Recent>(MAX_RECENT)
 
   constructor(options: {
@@ -61,6 +63,11 @@ export class Recents {
     return this.#recent.get(tenant, keyOf(shard, position))
   }
 
+  /** For how long (ms) nothing new of a tenant has become known to this process. */
+  quietMs(tenant: string): number {
+    return performance.now() - (this.#newsAt.get(tenant) ?? -Infinity)
+  }
+
   #know({ tenant, shard, epoch, seq, at, ack, events }: EntryOutline): Recent | undefined {
     if (!this.#tenants.has(tenant)) return undefined
     const position = { term: termOf(epoch) ?? 0, seq }
@@ -80,6 +87,7 @@ export class Recents {
       lackedAt: 0,
     }
     this.#recent.add(tenant, key, recent)
+    this.#newsAt.set(tenant, recent.since)
     this.#onNew(events.length)
     this.#watch.follow(recent)
     return recent

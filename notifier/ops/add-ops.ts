@@ -52,7 +52,7 @@ export function addOps(app: FastifyInstance, services: Services): void {
       await Promise.resolve()
     })
     const assets = await addAssets(scope)
-    const [shell, login] = [opsPage(assets), loginPage(assets)]
+    const [shell, door] = [opsPage(assets), loginPage(assets)]
 
     scope.get('/ops', open, async (request, reply) => {
       try {
@@ -65,7 +65,7 @@ export function addOps(app: FastifyInstance, services: Services): void {
       return reply.type(html).send(shell)
     })
     scope.get('/ops/', open, (_request, reply) => reply.redirect('/ops'))
-    scope.get('/ops/login', open, (_request, reply) => reply.type(html).send(login))
+    scope.get('/ops/login', open, (_request, reply) => reply.type(html).send(door))
 
     // That nobody is logged in is no failed authentication: the login page asks each time it opens.
     scope.get('/ops/session', open, async (request) => {
@@ -73,23 +73,25 @@ export function addOps(app: FastifyInstance, services: Services): void {
       return { session: whoIs(request, app.auth.require(request, 'ops:read')) }
     })
 
-    scope.post('/ops/session', open, async (request, reply) => {
+    const login = { config: { isOpen: true, action: 'login' } } as const
+    scope.post('/ops/session', login, async (request, reply) => {
       if (!isSameOrigin(request.headers, true)) {
         throw new KnellError('forbidden', 'Only the login page of the dashboard may log in.')
       }
       const { secret } = parseWith(loginBody, request.body, 'body')
       const key = app.auth.login(request, secret)
       app.auth.require(request, 'ops:read')
-      await sessions.open(reply, key, app.auth.keys())
-      await audit.login(request, key)
-      log.info({ key: key.name, address: request.ip }, 'logged in to the dashboard')
+      const ended = await sessions.open(reply, key, app.auth.keys())
+      await audit.login(request, key, ended)
+      log.info({ key: key.name, address: request.ip, ended }, 'logged in to the dashboard')
       return { session: whoIs(request, key) }
     })
 
-    scope.delete('/ops/session', async (request, reply) => {
-      const { name } = app.auth.caller(request)
-      await sessions.end(request, reply)
-      log.info({ key: name }, 'logged out of the dashboard')
+    scope.delete('/ops/session', { config: { action: 'logout' } }, async (request, reply) => {
+      const key = app.auth.caller(request)
+      // Who came with the secret itself has nothing to log out of.
+      if (await sessions.end(request, reply)) await audit.logout(request, key)
+      log.info({ key: key.name }, 'logged out of the dashboard')
       return { ended: true }
     })
 

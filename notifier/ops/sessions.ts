@@ -59,20 +59,24 @@ export class Sessions {
     return this.#ends.get(request)
   }
 
-  async open(reply: FastifyReply, key: ApiKey, keys: KeyRing | 'open'): Promise<void> {
+  /** Answers how many of the key's sessions had to end for it. @throws KnellError `store_*` */
+  async open(reply: FastifyReply, key: ApiKey, keys: KeyRing | 'open'): Promise<number> {
     const held = keys === 'open' ? undefined : keys.named(key.name)
     // Without authentication there is nothing that a session could stand for.
-    if (held === undefined) return
-    const id = await this.#store.open(key.name, (text) => held.prove(text))
+    if (held === undefined) return 0
+    const { id, ended } = await this.#store.open(key.name, (text) => held.prove(text))
     const cookie = reply.server.serializeCookie(COOKIE, id, FLAGS)
     void reply.header('set-cookie', cookie)
+    return ended
   }
 
-  async end(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  /** Says whether there was one. @throws KnellError `store_*` */
+  async end(request: FastifyRequest, reply: FastifyReply): Promise<boolean> {
     const id = idOf(request)
-    if (id !== undefined) await this.#store.end(id)
+    const ended = id !== undefined && (await this.#store.end(id))
     const cookie = reply.server.serializeCookie(COOKIE, '', { ...FLAGS, maxAge: 0 })
     void reply.header('set-cookie', cookie)
+    return ended
   }
 
   /** The headers with which the process itself reads what the sender of a request may see. */

@@ -16,9 +16,15 @@ import type { Services } from '../../shared/http/services.ts'
 import type { Instance } from '../../shared/store/instance-store.ts'
 import { newestEntries } from '../../shared/store/newest-entries.ts'
 import { readTails } from '../../shared/store/read-tails.ts'
+import { SharedReads } from '../../shared/store/shared-reads.ts'
 import type { EnforcementWatch } from '../enforcement-watch.ts'
 import type { Spot } from '../live-set.ts'
 import type { Recents } from '../recents.ts'
+
+/** Whoever looks at the same time shares what is read, until something new is known. */
+const MAX_AGE_MS = 1000
+/** Answers kept, of tenants and limits. */
+const MAX_KEPT = 100
 
 const recentQuery = z.strictObject({ tenant: tenantSchema, limit: countSchema(1, 500, 50) })
 
@@ -48,17 +54,20 @@ interface Shown {
   readonly enforcedMs: number | null
 }
 
+interface Answer {
+  readonly settled: boolean
+  readonly recent: readonly Shown[]
+}
+
 /** `GET /v1/recent`: the newest changes of a tenant's rules, as the feed has them, and who has applied each. */
 export function addRecentRoute(
   app: FastifyInstance,
   { store }: Services,
   { watch, recents }: { readonly watch: EnforcementWatch; readonly recents: Recents },
 ): void {
-  app.get('/v1/recent', async (request, reply) => {
-    const query = parseWith(recentQuery, request.query, 'query')
-    const { tenant } = app.auth.tenant(request, query.tenant, 'ops:read')
-    void reply.header('cache-control', 'no-store')
-    const entries = (await newestEntries(store, tenant, 'revocations', query.limit))
+  const reads = new SharedReads<Answer>(MAX_KEPT)
+  const read = async (tenant: string, limit: number): Promise<Answer> => {
+    const entries = (await newestEntries(store, tenant, 'revocations', limit))
       .map((body) => parseEntry(parseJson(body)))
       .sort(newestFirst)
     // Of what a view has applied in this term, all that the store has of earlier ones is a part.
@@ -80,7 +89,15 @@ export function addRecentRoute(
       })
     })
     // Until then nobody knows whether `live` is everybody.
-    return { settled: isSettled, recent: shown.slice(0, query.limit) }
+    return { settled: isSettled, recent: shown.slice(0, limit) }
+  }
+
+  app.get('/v1/recent', async (request, reply) => {
+    const { tenant: named, limit } = parseWith(recentQuery, request.query, 'query')
+    const { tenant } = app.auth.tenant(request, named, 'ops:read')
+    void reply.header('cache-control', 'no-store')
+    const shared = reads.of(`${tenant} ${limit}`, () => read(tenant, limit))
+    return shared.read(Math.min(MAX_AGE_MS, recents.quietMs(tenant)))
   })
 }
 

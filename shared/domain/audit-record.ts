@@ -20,6 +20,7 @@ export const auditActions = [
   'sweep',
   'register',
   'login',
+  'logout',
   'authenticate',
 ] as const
 

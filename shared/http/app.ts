@@ -4,6 +4,7 @@ import Fastify, {
   type FastifyInstance,
   type FastifyRequest,
 } from 'fastify'
+import { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { Logger } from 'pino'
 import { isKnellError, KnellError } from '../domain/errors.ts'
@@ -143,9 +144,14 @@ function httpsOf(tls: TlsIdentity | undefined): { https?: object } {
   return { https: { cert, key, ...client } }
 }
 
-/** @throws KnellError `certificate_needed` */
+/**
+ * What the process asks of itself (`inject`) comes by no socket, and for somebody who has shown a
+ * certificate; whatever comes from outside comes by one. @throws KnellError `certificate_needed`
+ */
 function assertCertificate(request: FastifyRequest): void {
-  const { authorized, authorizationError } = request.raw.socket as TLSSocket
+  const { socket } = request.raw
+  if (!(socket instanceof Socket)) return
+  const { authorized, authorizationError } = socket as TLSSocket
   if (authorized) return
   throw new KnellError(
     'certificate_needed',

@@ -64,11 +64,25 @@ export class Audit {
     )
   }
 
-  /** Records a login to the dashboard, before it is answered. @throws KnellError `store_*` */
-  async login(request: FastifyRequest, key: ApiKey): Promise<void> {
+  /** Records a login to the dashboard, before it is answered. `ended`: how many other sessions had to end for it. @throws KnellError `store_*` */
+  async login(request: FastifyRequest, key: ApiKey, ended: number): Promise<void> {
+    await this.#visit(request, key, 'login', { ok: true, ...(ended > 0 ? { ended } : {}) })
+  }
+
+  /** Records a logout, after the session has ended and before that is answered. @throws KnellError `store_*` */
+  async logout(request: FastifyRequest, key: ApiKey): Promise<void> {
+    await this.#visit(request, key, 'logout', { ok: true })
+  }
+
+  async #visit(
+    request: FastifyRequest,
+    key: ApiKey,
+    action: 'login' | 'logout',
+    result: AuditResult,
+  ): Promise<void> {
     if (!this.#isKept) return
-    const act = textOf(request, key, { action: 'login' })
-    await this.#store.appendLogin(act, toAuditText({ ok: true }))
+    const act = textOf(request, key, { action })
+    await this.#store.appendLogin(act, toAuditText(result))
   }
 }
 

@@ -23,6 +23,8 @@ export interface AuditRange {
 const MAX_PAGE = 500
 /** What all places together read before anything is known of them. */
 const FIRST_READ = 4000
+/** So many are sorted in together. */
+const MANY = 100
 
 /**
  * One trail out of many streams, in the order of time; what is of the same millisecond is in the
@@ -31,8 +33,12 @@ const FIRST_READ = 4000
  */
 export class AuditMerge {
   readonly #store: Store
-  readonly #sources: Source[]
   readonly #range: AuditRange
+  /** Those whose next record is known, the one that comes first at the end. */
+  readonly #ready: Source[] = []
+  /** Those that have to be read before the order is certain. */
+  #dry: Source[]
+  #rounds = 0
 
   constructor(
     store: Store,
@@ -44,33 +50,37 @@ export class AuditMerge {
     const page = Math.min(MAX_PAGE, atMost, fair)
     this.#store = store
     this.#range = range
-    this.#sources = places.map((place) => ({ place, page, items: [], next: 0, isOver: false }))
+    this.#dry = places.map((place) => ({ place, page, items: [], next: 0, isOver: false }))
+  }
+
+  /** How often the store was asked; each time costs a way there and back, however many streams it is about. */
+  get rounds(): number {
+    return this.#rounds
   }
 
   /** The next records whose order is certain; empty at the end. @throws KnellError `store_*` */
   async next(): Promise<AuditRecord[]> {
-    await this.#fill()
-    const live = this.#sources.filter(hasItem).sort((a, b) => this.#compare(a, b))
+    if (this.#dry.length > 0) await this.#fill()
     const found: AuditRecord[] = []
-    for (;;) {
-      const [first] = live
-      if (first === undefined) return found
+    while (this.#dry.length === 0) {
+      const first = this.#ready.pop()
+      if (first === undefined) break
       const item = first.items[first.next++] as Item
       found.push(toAuditRecord(first.place, item))
-      live.shift()
-      if (hasItem(first)) this.#insert(live, first)
-      else if (!first.isOver) return found
+      if (hasItem(first)) this.#insert(first)
+      else if (!first.isOver) this.#dry.push(first)
     }
+    return found
   }
 
-  #insert(live: Source[], source: Source): void {
-    let [low, high] = [0, live.length]
+  #insert(source: Source): void {
+    let [low, high] = [0, this.#ready.length]
     while (low < high) {
       const middle = (low + high) >> 1
-      if (this.#compare(live[middle] as Source, source) < 0) low = middle + 1
+      if (this.#compare(this.#ready[middle] as Source, source) > 0) low = middle + 1
       else high = middle
     }
-    live.splice(low, 0, source)
+    this.#ready.splice(low, 0, source)
   }
 
   #compare(a: Source, b: Source): number {
@@ -78,19 +88,29 @@ export class AuditMerge {
     return this.#range.newestFirst ? -order : order
   }
 
+  /** Reads on in those that are dry, and with them in those that soon will be: of thousands one after the other would be. */
   async #fill(): Promise<void> {
-    const empty = this.#sources.filter((source) => !hasItem(source) && !source.isOver)
-    const answers = await this.#store.readAll(empty.map((source) => this.#commandOf(source)))
-    for (const [i, source] of empty.entries()) {
+    const dry = this.#dry
+    const reading = [...dry, ...this.#ready.filter(isLow)]
+    const answers = await this.#store.readAll(reading.map((source) => this.#commandOf(source)))
+    this.#rounds += 1
+    for (const [i, source] of reading.entries()) {
       const answer = answers[i]
       if (!Array.isArray(answer)) {
         throw new KnellError('store_unavailable', 'A part of the audit trail cannot be read now.')
       }
-      source.items = answer.map((one) => itemOf(source.place, one as [string, string[]]))
+      const more = answer.map((one) => itemOf(source.place, one as [string, string[]]))
+      source.items = [...source.items.slice(source.next), ...more]
       source.next = 0
       source.isOver = answer.length < source.page
       source.page = Math.min(MAX_PAGE, source.page * 2)
     }
+    this.#dry = []
+    // Whose next record was known keeps its place.
+    const found = dry.filter(hasItem)
+    if (found.length < MANY) return found.forEach((source) => this.#insert(source))
+    this.#ready.push(...found)
+    this.#ready.sort((a, b) => this.#compare(b, a))
   }
 
   #commandOf({ place, page, items }: Source): [string, ...string[]] {
@@ -118,6 +138,12 @@ interface Source {
   next: number
   /** Whether nothing follows what was read. */
   isOver: boolean
+}
+
+/** Whether it is likely to be dry before long. */
+function isLow({ isOver, items, next, page }: Source): boolean {
+  // `page` is the next one, twice as long as the last.
+  return !isOver && items.length - next <= page / 4
 }
 
 function hasItem(source: Source): boolean {

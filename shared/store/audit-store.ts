@@ -44,7 +44,7 @@ export class AuditStore {
     }
   }
 
-  /** Appends a login, apart from all else: whoever has a key for the dashboard may log in as often as it likes. @throws KnellError `store_*` */
+  /** Appends a login or logout, apart from all else: whoever has a key for the dashboard may log in as often as it likes. @throws KnellError `store_*` */
   async appendLogin(act: string, result: string): Promise<void> {
     const { keys, redis } = this.#store
     try {

@@ -68,13 +68,15 @@ export interface KeySpace {
   readonly sweeps: string
   /** Hash: a session of the dashboard, by the digest of what its cookie holds. */
   session(digest: string): string
+  /** Sorted set: the digests of the sessions of one API key, by when each ends (ms). */
+  sessionsOf(apiKey: string): string
   /** Counter: the sweeps that have begun. */
   readonly sweepsBegun: string
   /** Streams as a shard's, of what concerns no single tenant. */
   readonly audit: string
   readonly traffic: string
   readonly bulk: string
-  /** Stream: logins to the dashboard. */
+  /** Stream: logins to the dashboard, and logouts. */
   readonly logins: string
   /** The oldest record that was left when one had to go from `audit` for room. */
   readonly auditCut: string
@@ -90,6 +92,7 @@ export function keySpaceOf(namespace: string): KeySpace {
     due: `${namespace}:{store}:due`,
     sweeps: `${namespace}:{store}:sweeps`,
     session: (digest) => `${namespace}:{store}:ops:${digest}`,
+    sessionsOf: (apiKey) => `${namespace}:{store}:ops:of:${apiKey}`,
     sweepsBegun: `${namespace}:{store}:sweeps:begun`,
     audit: `${namespace}:{store}:audit`,
     traffic: `${namespace}:{store}:traffic`,

@@ -1,4 +1,5 @@
 import { request, type IncomingMessage } from 'node:http'
+import { request as requestByTls } from 'node:https'
 import { once } from 'node:events'
 import { textOf } from './http-call.ts'
 
@@ -11,13 +12,20 @@ export interface OpsAnswer {
 
 type Headers = Readonly<Record<string, string>>
 
+/** What a browser trusts, and which certificate it shows. */
+export interface BrowserTls {
+  readonly ca: string
+  readonly cert?: string
+  readonly key?: string
+}
+
 /** What a browser sends of itself with a call of the dashboard's own code. */
 export const OWN: Headers = { 'knell-via': 'ops', 'sec-fetch-site': 'same-origin' }
 
 /** Sends a call with exactly these headers; `fetch` would not let a test say where it comes from. */
 export async function send(
   url: string,
-  options: { method?: string; path?: string; headers?: Headers; body?: unknown } = {},
+  options: Parameters<typeof open>[1] = {},
 ): Promise<OpsAnswer> {
   const response = await open(url, options)
   const text = await textOf(response)
@@ -33,21 +41,28 @@ export async function open(
     path = new URL(url).pathname + new URL(url).search,
     headers = {},
     body,
-  }: { method?: string; path?: string; headers?: Headers; body?: unknown },
+    tls,
+  }: { method?: string; path?: string; headers?: Headers; body?: unknown; tls?: BrowserTls },
 ): Promise<IncomingMessage> {
   const type = body === undefined ? {} : { 'content-type': 'application/json' }
-  const sent = request(url, { method, path, agent: false, headers: { ...type, ...headers } })
+  const options = { method, path, agent: false, headers: { ...type, ...headers } } as const
+  const sent = tls === undefined ? request(url, options) : requestByTls(url, { ...options, ...tls })
   sent.end(body === undefined ? undefined : JSON.stringify(body))
   const [response] = (await once(sent, 'response')) as [IncomingMessage]
   return response
 }
 
 /** Logs in as the login page does; answers the header with the cookie. */
-export async function logIn(url: string, secret: string): Promise<{ cookie: string }> {
+export async function logIn(
+  url: string,
+  secret: string,
+  tls?: BrowserTls,
+): Promise<{ cookie: string }> {
   const { status, headers, text } = await send(`${url}/ops/session`, {
     method: 'POST',
     headers: OWN,
     body: { secret },
+    ...(tls === undefined ? {} : { tls }),
   })
   if (status !== 200) throw new Error(`The login answered ${status}: ${text}`)
   return { cookie: String(headers['set-cookie']?.[0]).split(';')[0] ?? '' }

@@ -1,6 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { parseRedisUrl } from '../../shared/config/redis-url.ts'
-import { spawnKnell, type KnellKind, type KnellProcess } from '../../shared/cli/processes.ts'
+import {
+  spawnKnell,
+  type KnellKind,
+  type KnellProcess,
+  type SpawnOptions,
+} from '../../shared/cli/processes.ts'
 import { createRedis } from '../../shared/store/redis.ts'
 import { connect, type ConnectOptions, type Subscriber } from '../../shared/subscriber/index.ts'
 import { eventually } from './eventually.ts'
@@ -13,7 +18,12 @@ export interface TestSystem {
   readonly namespace: string
   readonly env: Env
   readonly apiKey: string
-  start(kind: KnellKind, env?: Env, until?: '/readyz' | '/livez'): Promise<KnellProcess>
+  start(
+    kind: KnellKind,
+    env?: Env,
+    until?: '/readyz' | '/livez',
+    tls?: SpawnOptions['tls'],
+  ): Promise<KnellProcess>
   subscribe(options?: Partial<ConnectOptions>): Promise<Subscriber>
   /** Where subscribers pull from: everything started so far. */
   urls(): string[]
@@ -42,8 +52,9 @@ export function createSystem(settings: Env = {}): TestSystem {
     env,
     apiKey,
     urls,
-    async start(kind, more = {}, until = '/readyz') {
-      const process = await spawnKnell(kind, { ...env, ...more }, { until })
+    async start(kind, more = {}, until = '/readyz', tls) {
+      const options = { until, ...(tls === undefined ? {} : { tls }) }
+      const process = await spawnKnell(kind, { ...env, ...more }, options)
       processes.push(process)
       return process
     },

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { KnellProcess } from '../../shared/cli/processes.ts'
+import { MAX_SESSIONS } from '../../shared/store/session-store.ts'
 import { eventually } from '../support/eventually.ts'
 import { logIn, open, OWN, readEvents, send } from '../support/ops-session.ts'
 import { call, createSystem, type TestSystem } from '../support/system.ts'
@@ -11,6 +12,7 @@ import { call, createSystem, type TestSystem } from '../support/system.ts'
 const TENANTS = { shop: {}, intranet: {} }
 const OPS = 'ops-secret-0123456789'
 const SHOP = 'shop-secret-0123456789'
+const OLD = 'old-secret-0123456789'
 const BLIND = 'blind-secret-0123456789'
 const CHANGING = 'changing-secret-0123456789'
 
@@ -27,6 +29,7 @@ describe('a session of the dashboard', function () {
       `ops=${OPS}:*`,
       `shop=${SHOP}:ops:read+feed:read@shop`,
       `blind=${BLIND}:feed:read`,
+      `old=${OLD}:ops:read`,
       `changing=${changing}:ops:read`,
     ]
     writeFileSync(keysFile, keys.join('\n'))
@@ -123,11 +126,21 @@ describe('a session of the dashboard', function () {
     expect(await login(BLIND), 'a key without ops:read').to.equal(403)
     expect(await login(OPS, { 'sec-fetch-site': 'cross-site', 'knell-via': 'ops' })).to.equal(403)
     expect(await login(OPS, {}), 'a form of another site').to.equal(403)
-    const { body: trail } = await call(notifier, OPS, '/v1/audit?action=login')
-    const [record] = trail['audit'] as Record<string, unknown>[]
+    const trail = await eventually(async () => {
+      const { body: page } = await call(notifier, OPS, '/v1/audit?action=login')
+      // What was refused is written beside its answer.
+      expect(page['audit']).to.have.length(2)
+      return page
+    })
+    const [refused, record] = trail['audit'] as Record<string, unknown>[]
+    expect(refused).to.deep.include({
+      tenant: null,
+      who: { key: 'blind' },
+      result: { ok: false, code: 'forbidden' },
+    })
     expect(record).to.deep.include({ tenant: null, who: { key: 'ops' }, result: { ok: true } })
     expect(record?.['from']).to.include({ via: 'ops' })
-    expect(JSON.stringify(trail)).to.not.include(OPS)
+    expect(JSON.stringify(trail)).to.not.match(/secret-0123456789/)
   })
 
   it('may do on the ordinary API what its key may, and only when the dashboard itself calls', async () => {
@@ -186,6 +199,22 @@ describe('a session of the dashboard', function () {
     expect(refused).to.have.nested.property('problem.code', 'forbidden')
   })
 
+  it('ends the oldest of its key’s when one more begins than may live, and tells who did so', async () => {
+    const first = await logIn(notifier.url, OLD)
+    const more: string[] = []
+    for (let i = 0; i < MAX_SESSIONS - 1; i++) more.push((await logIn(other.url, OLD)).cookie)
+    const before = await call(notifier, OPS, `/v1/audit?action=login&who=old`)
+    const results = (body: Record<string, unknown>): unknown[] =>
+      (body['audit'] as { result: unknown }[]).map(({ result }) => result)
+    expect(results(before.body)).to.deep.equal(more.concat('').map(() => ({ ok: true })))
+    const last = await logIn(notifier.url, OLD)
+    expect(await whoIs(other.url, first.cookie)).to.equal(undefined)
+    expect(await whoIs(other.url, more[0] ?? '')).to.equal('old')
+    expect(await whoIs(other.url, last.cookie)).to.equal('old')
+    const after = await call(notifier, OPS, `/v1/audit?action=login&who=old&limit=1`)
+    expect(results(after.body)).to.deep.equal([{ ok: true, ended: 1 }])
+  })
+
   it('is known to every notifier, and its logout ends it at all of them, with its streams', async () => {
     const { cookie } = await logIn(notifier.url, OPS)
     expect(await whoIs(other.url, cookie)).to.equal('ops')
@@ -212,6 +241,14 @@ describe('a session of the dashboard', function () {
     expect(ids).to.deep.equal([...ids].sort((a, b) => a - b))
     const dead = await send(`${other.url}/v1/subscribers`, { headers: { ...OWN, cookie } })
     expect(dead.status).to.equal(401)
+    const bare = { authorization: `Bearer ${OPS}` }
+    const none = await send(`${notifier.url}/ops/session`, { method: 'DELETE', headers: bare })
+    expect(none.status, 'nothing to log out of').to.equal(200)
+    const { body: trail } = await call(notifier, OPS, '/v1/audit?action=logout')
+    const [record, ...others] = trail['audit'] as Record<string, unknown>[]
+    expect(others).to.deep.equal([])
+    expect(record).to.deep.include({ tenant: null, who: { key: 'ops' }, result: { ok: true } })
+    expect(record?.['from']).to.include({ via: 'ops' })
   })
 
   it('ends at once when its key is gone or has another secret', async () => {

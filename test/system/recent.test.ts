@@ -364,6 +364,38 @@ describe('what is recent, and the overview', function () {
     }
   })
 
+  it('is read once for all who look at the same time, and again as soon as something new is known', async () => {
+    const engine = await startRedis()
+    const admin = createRedis(parseRedisUrl(engine.url), () => {})
+    const looked = createSystem({ REDIS_URL: engine.url, SHARDS: '4' })
+    try {
+      const process = await looked.start('notifier')
+      const reads = async (): Promise<number> => {
+        const stats = await admin.info('commandstats')
+        return Number(/cmdstat_xrevrange:calls=(\d+)/.exec(stats)?.[1] ?? 0)
+      }
+      const look = async (limit = 50): Promise<string[]> => {
+        const { body } = await call(process, looked.apiKey, `/v1/recent?limit=${limit}`)
+        return (body['recent'] as Recent[]).map(({ match }) => String(match['sub']))
+      }
+      const begun = performance.now()
+      for (let i = 0; i < 10; i++) await Promise.all(Array.from({ length: 20 }, () => look()))
+      const seconds = (performance.now() - begun) / 1000
+      // One of the four shards each: once a second, and once for who came while that was under way.
+      expect(await reads()).to.be.within(4, 8 * Math.ceil(seconds + 1))
+      const subs = ['a', 'b', 'c']
+      for (const [i, sub] of subs.entries()) {
+        await call(process, looked.apiKey, '/v1/revocations', { match: { sub } })
+        expect(await look()).to.have.members(subs.slice(0, i + 1))
+        expect(await look(1)).to.have.length(1)
+      }
+    } finally {
+      admin.disconnect()
+      await looked.stop()
+      await engine.stop()
+    }
+  })
+
   it('is for those who may see operations; the overview only for keys of all tenants', async () => {
     const key = 'one-tenant-secret-0123'
     const API_KEYS = `${system.env['API_KEYS']} one=${key}:ops:read@default none=none-secret-01234567:feed:read`

@@ -16,7 +16,7 @@ import { dueChanges, listSchedules } from './schedules.ts'
 import { drain, due, register } from './tokens.ts'
 import { ack, forget, join, listInstances } from './instances.ts'
 import { replaceRing } from './rings.ts'
-import { openSession, readSession } from './sessions.ts'
+import { openSession, readSession, sessionLib } from './sessions.ts'
 import {
   admitShape,
   cutAudit,
@@ -99,8 +99,8 @@ const bodies: Readonly<Record<ScriptName, string>> = {
   scanHandled: handlerLib + scanHandled,
   claimHoles: handlerLib + claimHoles,
   settleHoles: handlerLib + settleHoles,
-  openSession,
-  readSession,
+  openSession: sessionLib + openSession,
+  readSession: sessionLib + readSession,
   replaceRing,
 }
 

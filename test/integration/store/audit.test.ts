@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { pino } from 'pino'
+import { MAX_ROUNDS, readPage, type AuditPage } from '../../../notifier/audit-trail.ts'
 import type { AuditRecord } from '../../../shared/domain/audit-record.ts'
 import { KnellError } from '../../../shared/domain/errors.ts'
 import { DueChanges } from '../../../shared/relay/due-changes.ts'
@@ -229,5 +230,74 @@ describe('the audit trail in the store', function () {
       }),
       { numRuns: 40 },
     )
+  })
+
+  describe('of 1,000 tenants', () => {
+    const tenants = Array.from({ length: 1000 }, (_, i) => `t${i}`)
+    const first = 1_700_000_000_000
+    let at = first
+
+    /** One record each of these tenants, one after the other. */
+    async function put(names: readonly string[], key: string): Promise<void> {
+      const many = test.store.redis.pipeline()
+      const act = JSON.stringify({ action: 'revoke', who: { key }, from: {} })
+      for (const name of names) {
+        at += 1
+        many.xadd(test.store.keys.shard(name, 0).audit, `${at}-0`, 'a', act, 'r', '{"ok":true}')
+      }
+      await many.exec()
+    }
+
+    /** A page, and how often the store was asked for it. */
+    async function pageOf(
+      who: string,
+      from?: string,
+    ): Promise<{ page: AuditPage; rounds: number }> {
+      const store = Object.create(test.store) as typeof test.store
+      let rounds = 0
+      store.readAll = (commands) => {
+        rounds += 1
+        return test.store.readAll(commands)
+      }
+      const trail = { tenants, own: true, filter: { who }, after: undefined, before: undefined }
+      const page = await readPage({ store, auditStore: audit }, trail, 100, from)
+      return { page, rounds }
+    }
+
+    beforeEach(() => (at = first))
+
+    it('asks for many at once where all of them do something', async () => {
+      await put(['t7'], 'wanted')
+      for (let i = 0; i < 6; i++) await put(tenants, 'k')
+      const { page, rounds } = await pageOf('wanted')
+      expect(page.audit.map(({ tenant }) => tenant)).to.deep.equal(['t7'])
+      expect(page.next).to.equal(undefined)
+      expect(rounds).to.be.below(20)
+    })
+
+    it('ends a page after as many reads as it may have, and the next one goes on there', async () => {
+      await put(['t7'], 'wanted')
+      // Each does a little at a time of its own, so that nothing can be asked for together.
+      for (const name of tenants) await put([name, name, name], 'k')
+      const pages: AuditPage[] = []
+      let from: string | undefined
+      do {
+        const { page, rounds } = await pageOf('wanted', from)
+        expect(rounds).to.be.at.most(MAX_ROUNDS)
+        pages.push(page)
+        from = page.next
+      } while (from !== undefined)
+      expect(pages.length).to.be.within(4, 8)
+      expect(pages[0]?.audit).to.deep.equal([])
+      const found = pages.flatMap(({ audit: records }) => records)
+      expect(found.map(({ at: ms, tenant }) => [ms, tenant])).to.deep.equal([[first + 1, 't7']])
+      const seen: number[] = []
+      do {
+        const { page } = await pageOf('k', from)
+        seen.push(...page.audit.map(({ at: ms }) => ms))
+        from = page.next
+      } while (from !== undefined)
+      expect(seen).to.deep.equal(Array.from({ length: 3000 }, (_, i) => at - i))
+    })
   })
 })

@@ -24,6 +24,7 @@ const ACTIONS = [
   'replay',
   'sweep',
   'login',
+  'logout',
   'authenticate',
   'register',
 ]
