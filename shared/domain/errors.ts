@@ -28,6 +28,12 @@ export type ErrorCode =
   | 'token_too_long_lived'
   | 'no_verification_key'
   | 'grant_refused'
+  | 'refresh_token_invalid'
+  | 'refresh_token_reused'
+  | 'session_exists'
+  | 'session_ended'
+  | 'session_revoked'
+  | 'session_held'
   | 'issued_before_in_future'
   | 'too_many_cutoffs'
   | 'too_many_shapes'
@@ -106,6 +112,13 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   token_too_long_lived: { status: 400, retryable: false },
   no_verification_key: { status: 400, retryable: false },
   grant_refused: { status: 403, retryable: false },
+  // Sessions
+  refresh_token_invalid: { status: 400, retryable: false },
+  refresh_token_reused: { status: 400, retryable: false },
+  session_exists: { status: 409, retryable: false },
+  session_ended: { status: 400, retryable: false },
+  session_revoked: { status: 400, retryable: false },
+  session_held: { status: 400, retryable: false },
   // Rules
   issued_before_in_future: { status: 422, retryable: false },
   too_many_cutoffs: { status: 422, retryable: false },
