@@ -34,6 +34,8 @@ export type ErrorCode =
   | 'session_ended'
   | 'session_revoked'
   | 'session_held'
+  | 'invalid_scope'
+  | 'unsupported_grant_type'
   | 'issued_before_in_future'
   | 'too_many_cutoffs'
   | 'too_many_shapes'
@@ -119,6 +121,8 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   session_ended: { status: 400, retryable: false },
   session_revoked: { status: 400, retryable: false },
   session_held: { status: 400, retryable: false },
+  invalid_scope: { status: 400, retryable: false },
+  unsupported_grant_type: { status: 400, retryable: false },
   // Rules
   issued_before_in_future: { status: 422, retryable: false },
   too_many_cutoffs: { status: 422, retryable: false },

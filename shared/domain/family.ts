@@ -10,6 +10,8 @@ export interface FamilyFacts {
   readonly scope?: string
   /** Further claims of its access tokens. */
   readonly claims?: Claims
+  /** The life of its access tokens in seconds; absent: the setting's. */
+  readonly seconds?: number
 }
 
 /** Why a family is over before its end. */
@@ -45,6 +47,20 @@ export interface Presented {
  * - `unknown`: no token like it was ever given out. It kills nobody.
  */
 export type RefreshPlan = 'rotate' | 'same' | 'reuse' | 'dead' | 'ended' | 'unknown'
+
+/** What becomes of a refresh token that comes. */
+export const refreshOutcomes = [
+  'rotated',
+  'repeated',
+  'reused',
+  'revoked',
+  'held',
+  'ended',
+  'invalid',
+  'failed',
+] as const
+
+export type RefreshOutcome = (typeof refreshOutcomes)[number]
 
 /** What is to be done with a token at the store's time `now` (ms); the store's script decides in the same way. */
 export function planRefresh(

@@ -34,6 +34,8 @@ export interface Rotation {
   readonly hash: string
   readonly next: string
   readonly graceMs: number
+  /** The store time (ms) at which the family was looked at for it; the grace is measured from there. */
+  readonly at: number
   /** What the family is about from now on; absent: what it was. */
   readonly facts?: FamilyFacts
 }
@@ -161,6 +163,7 @@ export class FamilyStore {
         due.id,
         due.rest,
         id,
+        Math.floor(rotation.at),
       ],
     )
     return {

@@ -33,7 +33,9 @@ return { int(s.now), unpack(f) }
  * Rotates a family, or finds out that a token was used before; decides as `planRefresh` does. KEYS:
  * meta, family, the sid's, schedules, their times. ARGV: random, generation and hash of the token that
  * came, hash of its successor, grace (ms), highest generation, new facts (empty: as they are), id of the
- * schedule that a reuse makes, its text without `{"at":…,`, id of the family.
+ * schedule that a reuse makes, its text without `{"at":…,`, id of the family, store
+ * time (ms) at which the family was looked at for this token: what we are slow at is no fault of its
+ * client, so the grace is measured from there.
  *
  * Answers the plan, the store time, the generation and hash of the newest token, and what the family
  * died of. A reuse kills the family and plans the revocation of its `sid` in one step: whatever dies
@@ -47,7 +49,8 @@ local gen, mine, hash = tonumber(f[1]), tonumber(ARGV[2]), ARGV[3]
 local function answer(plan) return { plan, int(s.now), gen, f[2], f[6] or '' } end
 if f[6] then return answer('dead') end
 if tonumber(f[5]) * 1000 <= s.now or mine >= tonumber(ARGV[6]) then return answer('ended') end
-local isSame = mine == gen - 1 and s.now - tonumber(f[4]) < tonumber(ARGV[5])
+local at = math.min(tonumber(ARGV[11]), s.now)
+local isSame = mine == gen - 1 and at - tonumber(f[4]) < tonumber(ARGV[5])
 if (mine == gen and hash ~= f[2]) or (isSame and hash ~= f[3]) then return answer('unknown') end
 if mine < gen and not isSame then
   redis.call('HSET', KEYS[2], 'dead', 'reuse')

@@ -52,13 +52,14 @@ describe('families of refresh tokens in the store', () => {
     return family
   }
 
-  function present(family: Family, generation: number, graceMs = GRACE): Promise<Rotated> {
+  async function present(family: Family, generation: number, seenAt?: number): Promise<Rotated> {
     const hashOf = (of: number): string => refreshHashOf(tokens.newest(TENANT, family, of))
     const rotation = {
       generation,
       hash: hashOf(generation),
       next: hashOf(generation + 1),
-      graceMs,
+      graceMs: GRACE,
+      at: seenAt ?? (await families.find(TENANT, family.id)).at,
     }
     return families.rotate(TENANT, family, rotation, LIVES)
   }
@@ -155,6 +156,17 @@ describe('families of refresh tokens in the store', () => {
     })
   }
 
+  it('take a token by when it came, however long it then took', async () => {
+    const family = await begin()
+    const { at } = await families.find(TENANT, family.id)
+    await present(family, 1)
+    const { rotatedAt } = await found(family.id)
+    await showTime(family, rotatedAt + GRACE + 60_000)
+    expect((await present(family, 1, at)).plan).to.equal('same')
+    // Nor does it help to say that it came later than now.
+    expect((await present(family, 1, rotatedAt * 2)).plan).to.equal('reuse')
+  })
+
   for (const [by, plan] of [
     [-1, 'rotate'],
     [0, 'ended'],
@@ -211,7 +223,7 @@ describe('families of refresh tokens in the store', () => {
 
   it('are not killed by a token of their generation that was never given out', async () => {
     const family = await begin()
-    const rotation = { generation: 1, hash: 'other', next: 'next', graceMs: GRACE }
+    const rotation = { generation: 1, hash: 'other', next: 'next', graceMs: GRACE, at: 0 }
     expect((await families.rotate(TENANT, family, rotation, LIVES)).plan).to.equal('unknown')
     expect((await present(family, 1)).plan).to.equal('rotate')
   })
