@@ -10,6 +10,10 @@ export type ErrorCode =
   | 'unauthorized'
   | 'forbidden'
   | 'certificate_needed'
+  | 'method_not_allowed'
+  | 'invalid_client'
+  | 'unauthorized_client'
+  | 'unsupported_token_type'
   | 'idempotency_conflict'
   | 'too_many_requests'
   | 'token_malformed'
@@ -97,6 +101,11 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   certificate_needed: { status: 403, retryable: false },
   idempotency_conflict: { status: 422, retryable: false },
   too_many_requests: { status: 429, retryable: true },
+  // OAuth clients
+  method_not_allowed: { status: 405, retryable: false },
+  invalid_client: { status: 401, retryable: false },
+  unauthorized_client: { status: 403, retryable: false },
+  unsupported_token_type: { status: 400, retryable: false },
   // Tokens
   token_malformed: { status: 400, retryable: false },
   token_too_large: { status: 400, retryable: false },
