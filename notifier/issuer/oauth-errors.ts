@@ -9,6 +9,18 @@ const OWN: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'invalid_client',
   'unauthorized_client',
   'unsupported_token_type',
+  'unsupported_grant_type',
+  'invalid_scope',
+])
+
+/** What a refresh token is not good for, whyever (RFC 6749, section 5.2). */
+const INVALID_GRANTS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'refresh_token_invalid',
+  'refresh_token_reused',
+  'session_ended',
+  'session_revoked',
+  'session_held',
+  'grant_refused',
 ])
 
 /** The challenges of RFC 7617 and RFC 6750, section 3. */
@@ -27,6 +39,7 @@ const DESCRIPTIONS: Partial<Record<ErrorCode, string>> = {
 /** The error of OAuth that a code travels as. */
 function oauthErrorOf({ code, status }: KnellError): string {
   if (OWN.has(code)) return code
+  if (INVALID_GRANTS.has(code)) return 'invalid_grant'
   if (code === 'unauthorized') return 'invalid_token'
   if (code === 'forbidden') return 'insufficient_scope'
   if (status === 429 || status === 503) return 'temporarily_unavailable'
@@ -52,9 +65,11 @@ export function answerOAuthError(
     known.code === 'internal'
       ? `Something went wrong on our side; the log has more under ${request.id}.`
       : (DESCRIPTIONS[known.code] ?? known.message)
+  const word = oauthErrorOf(known)
   void reply
-    .status(known.status)
+    .status(word === 'invalid_grant' ? 400 : known.status)
     .header('content-type', 'application/json')
     .header('cache-control', 'no-store')
-    .send(JSON.stringify({ error: oauthErrorOf(known), error_description: plain(description) }))
+    .header('pragma', 'no-cache')
+    .send(JSON.stringify({ error: word, error_description: plain(description) }))
 }

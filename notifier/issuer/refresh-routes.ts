@@ -7,8 +7,7 @@ import type { Takes } from '../../shared/http/calls/call.ts'
 import { parseWith, reasonSchema, tenantSchema } from '../../shared/http/schemas.ts'
 import type { Services } from '../../shared/http/services.ts'
 import { noteSchema } from '../change-request.ts'
-import type { Refreshing } from './refreshing.ts'
-import type { SessionEnd } from './session-end.ts'
+import type { SessionParts } from './session-parts.ts'
 import { idSchema, ownClaimsSchema, refreshedAnswerOf, scopeSchema } from './sessions.ts'
 
 /** Whatever is longer is no refresh token of ours. */
@@ -46,8 +45,7 @@ export const refreshTakes: Takes = {
 export function addRefreshRoutes(
   app: FastifyInstance,
   { audit, log }: Services,
-  refreshing: Refreshing,
-  sessionEnd: SessionEnd,
+  { refreshing, known, end }: SessionParts,
 ): void {
   app.post('/v1/sessions/lookup', async (request, reply) => {
     const body = parseWith(lookupBody, request.body, 'body')
@@ -76,14 +74,18 @@ export function addRefreshRoutes(
     if (refreshToken !== undefined && clientId === undefined) {
       throw new KnellError('invalid_request', 'Send the client_id of the refresh token with it.')
     }
-    const sid =
-      refreshToken === undefined
-        ? String(body.sid)
-        : (await refreshing.sessionOf(settings, { refreshToken, clientId: String(clientId) })).sid
+    const session =
+      refreshToken === undefined || clientId === undefined
+        ? undefined
+        : await known.sessionOf(settings, { refreshToken, clientId })
+    const sid = session?.sid ?? body.sid
+    if (sid === undefined) {
+      throw new KnellError('refresh_token_invalid', 'The refresh token is not valid.')
+    }
     const match: Match = { sid }
     const key = app.auth.caller(request)
     const act = audit.act(request, key, { action: 'revoke', by, note, reason, match })
-    const { ids, shard, epoch, seq, issuedBefore, until } = await sessionEnd.end(
+    const { ids, shard, epoch, seq, issuedBefore, until } = await end.end(
       settings,
       sid,
       reason,

@@ -1,26 +1,15 @@
 import type { TenantSettings } from '../../shared/config/tenant-settings.ts'
-import {
-  claimsOfFamily,
-  planRefresh,
-  type FamilyFacts,
-  type RefreshPlan,
-} from '../../shared/domain/family.ts'
+import { claimsOfFamily, type FamilyFacts, type RefreshPlan } from '../../shared/domain/family.ts'
 import type { Claims } from '../../shared/domain/claims.ts'
 import { KnellError } from '../../shared/domain/errors.ts'
-import { parseRefreshToken } from '../../shared/domain/refresh-token.ts'
 import type { Services } from '../../shared/http/services.ts'
 import type { Family, FamilyStore, Rotated } from '../../shared/store/family-store.ts'
 import { livesOf } from '../../shared/store/lives.ts'
 import { doesNotIssue, type Issued, type Issuing } from './issuing.ts'
 import { countRefresh, countRefusals } from './refresh-outcome.ts'
+import type { Proved, RefreshProof, Sent } from './refresh-proof.ts'
 import { refreshHashOf, type RefreshTokens } from './refresh-tokens.ts'
 import type { ReuseAlarm } from './reuse-alarm.ts'
-
-/** A refresh token as it comes, and the client that sends it. */
-export interface Sent {
-  readonly refreshToken: string
-  readonly clientId: string
-}
 
 export interface RefreshRequest extends Sent {
   /** The words of the scope that the access token is to have; never more than the session has. */
@@ -35,19 +24,6 @@ export interface Refreshed extends Issued {
   readonly endsAt: number
 }
 
-/** A token that was proved to be of its family, and to be that client's. */
-interface Proved {
-  /** The store time (ms) at which it was looked at. */
-  readonly at: number
-  readonly family: Family
-  readonly generation: number
-  readonly hash: string
-  readonly plan: RefreshPlan
-}
-
-/** Compared with where there is no family: whether there is one takes equally long to find out. */
-const NO_SEED = ''
-
 /** Refreshes sessions: each use of a refresh token rotates it (RFC 9700, section 4.14.2). */
 export class Refreshing {
   readonly #services: Services
@@ -56,6 +32,7 @@ export class Refreshing {
   readonly #tokens: RefreshTokens
   readonly #alarm: ReuseAlarm
   readonly #graceMs: number
+  readonly #proof: RefreshProof
   readonly #lifeSeconds: number
 
   constructor(options: {
@@ -64,6 +41,7 @@ export class Refreshing {
     families: FamilyStore
     tokens: RefreshTokens
     alarm: ReuseAlarm
+    proof: RefreshProof
     graceMs: number
     lifeSeconds: number
   }) {
@@ -73,6 +51,7 @@ export class Refreshing {
     this.#tokens = options.tokens
     this.#alarm = options.alarm
     this.#graceMs = options.graceMs
+    this.#proof = options.proof
     this.#lifeSeconds = options.lifeSeconds
   }
 
@@ -119,22 +98,11 @@ export class Refreshing {
     })
   }
 
-  /** The session of a refresh token, whatever has become of it. @throws KnellError `refresh_token_invalid`, `store_*` */
-  async sessionOf(settings: TenantSettings, sent: Sent): Promise<FamilyFacts> {
-    return (await this.#prove(settings, sent)).family.facts
-  }
-
   /** Whoever it is that a token is not good for, and for whatever reason, learns the same. */
-  async #prove({ tenant }: TenantSettings, { refreshToken, clientId }: Sent): Promise<Proved> {
-    const token = parseRefreshToken(refreshToken)
-    if (token === undefined) throw invalid()
-    const { at, family } = await this.#families.find(tenant, token.family)
-    const isOurs = this.#tokens.proves(tenant, token, family?.seed ?? NO_SEED)
-    if (family === undefined || !isOurs || family.facts.client_id !== clientId) throw invalid()
-    const { generation } = token
-    const hash = refreshHashOf(refreshToken)
-    const plan = planRefresh(family, { generation, hash }, at, this.#graceMs)
-    return { at, family, generation, hash, plan }
+  async #prove(settings: TenantSettings, sent: Sent): Promise<Proved> {
+    const proved = await this.#proof.prove(settings, sent)
+    if (proved === undefined) throw invalid()
+    return proved
   }
 
   /** Where it is known already that a token is not good no rule is asked; a reuse ends a session that is held as well. */
