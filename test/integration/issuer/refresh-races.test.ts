@@ -12,6 +12,7 @@ import { readCoveringRules } from '../../../shared/store/covering-rules.ts'
 import { FamilyStore } from '../../../shared/store/family-store.ts'
 import { livesOf } from '../../../shared/store/lives.ts'
 import { codeOf } from '../../support/code-of.ts'
+import { eventually } from '../../support/eventually.ts'
 import { engineUrl, freshNamespace } from '../../support/store.ts'
 
 /** Lets something happen right before a step of the store. */
@@ -76,9 +77,14 @@ describe('A revocation in the midst of', () => {
     families.beforeBeginning = async () => {}
   })
 
+  /** Revokes, and ends in a later second: an iat of this one would be past the cut-off. */
   async function revoke(match: Match): Promise<void> {
     const lives = await livesOf(services, settings)
     await services.rules.revoke('default', { op: 'revoke', match, ...lives })
+    const second = async (): Promise<number> =>
+      Math.floor((await services.store.touch('default', 0)).at / 1000)
+    const cut = await second()
+    await eventually(async () => (await second()) > cut)
   }
 
   async function verdictOn(claims: Readonly<Record<string, unknown>>): Promise<string | undefined> {
@@ -131,6 +137,29 @@ describe('A revocation in the midst of', () => {
       ttlSeconds: 60,
     })
     await sessions.refreshing.refresh(settings, sent)
+  })
+
+  it('a session kills it however late it is refreshed, after every sweep, and no session from after it', async () => {
+    const login = (sub: string) => sessions.start.begin(settings, { ...grant, sub })
+    const old = await login('erin')
+    await revoke({ sub: 'erin' })
+    const fresh = await login('erin')
+    // Far past the longest life of an access token, a day; a session may be refreshed for 30.
+    const { store } = services
+    const shards = Array.from({ length: store.shards }, (_, shard) => shard)
+    for (let day = 0; day < 29; day++) {
+      for (const shard of shards) {
+        const { meta } = store.keys.shard('default', shard)
+        const { at } = await store.touch('default', shard)
+        await store.redis.hset(meta, 'now', at + 86_400_000)
+        await store.touch('default', shard)
+        await services.upkeep.pruneRules('default', shard)
+      }
+    }
+    const sent = { refreshToken: old.refreshToken, clientId: 'web' }
+    expect(await codeOf(sessions.refreshing.refresh(settings, sent))).to.equal('session_revoked')
+    const next = { refreshToken: fresh.refreshToken, clientId: 'web' }
+    expect(await codeOf(sessions.refreshing.refresh(settings, next))).to.equal('nothing was thrown')
   })
 
   it('nothing: what fails before the rotation leaves the refresh token as it was', async () => {
