@@ -74,6 +74,8 @@ export type ErrorCode =
   | 'config_invalid'
   | 'tls_failed'
   | 'pull_failed'
+  | 'call_failed'
+  | 'check_refused'
   | 'internal'
 
 interface CodeRow {
@@ -172,6 +174,8 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   config_invalid: { status: 500, retryable: false },
   tls_failed: { status: 503, retryable: true },
   pull_failed: { status: 503, retryable: true },
+  call_failed: { status: 503, retryable: true },
+  check_refused: { status: 403, retryable: false },
   internal: { status: 500, retryable: false },
 }
 
