@@ -3,6 +3,10 @@ import type { Services } from '../../shared/http/services.ts'
 import { Issuing } from './issuing.ts'
 import { addJwksRoutes } from './jwks.ts'
 import { addKeyRoutes } from './keys.ts'
+import { addRefreshRoutes } from './refresh-routes.ts'
+import { addOAuthRoom } from './oauth-room.ts'
+import { addTokenEndpoint } from './token-endpoint.ts'
+import { createSessionParts } from './session-parts.ts'
 import { addSessionRoutes } from './sessions.ts'
 
 /** Everything of issuing, where it is on. */
@@ -10,7 +14,12 @@ export function addIssuer(app: FastifyInstance, services: Services): void {
   const { settings, keyRings } = services
   if (settings.issuer === undefined || keyRings === undefined) return
   const issuing = new Issuing(services, keyRings, settings.issuer.accessSeconds)
-  addSessionRoutes(app, issuing)
+  const sessions = createSessionParts(services, issuing, settings.issuer)
+  addSessionRoutes(app, services, issuing, sessions.start)
+  addRefreshRoutes(app, services, sessions)
+  addOAuthRoom(app, services, (room) => {
+    addTokenEndpoint(room, services, sessions.refreshing)
+  })
   addKeyRoutes(app, services, keyRings)
   addJwksRoutes(app, settings, keyRings)
 }

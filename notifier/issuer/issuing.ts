@@ -50,18 +50,21 @@ export class Issuing {
    * Issues an access token (RFC 9068). Its `iat` is the second in which the rules were read that let it
    * be issued, so that whatever is revoked after that covers it. Where a cut-off of this very second
    * covers it, the next second is waited for: as at a login right after a password change.
+   * `family`: the claims of the session that it is issued for, judged with it and each time anew.
    * @throws KnellError `grant_refused` where a live rule covers it; `no_verification_key` for a tenant
-   *   that does not issue; `quota_exceeded`, `store_*`
+   *   that does not issue; `session_revoked`, `session_held`; `quota_exceeded`, `store_*`
    */
-  async issue(settings: TenantSettings, grant: Grant): Promise<Issued> {
+  async issue(settings: TenantSettings, grant: Grant, family?: Claims): Promise<Issued> {
     const { issuer, tenant } = settings
     if (issuer === undefined) throw doesNotIssue(tenant)
     const claims = toClaims(issuer, grant)
     for (let waits = 0; ; waits += 1) {
       const key = await this.#rings.signing(tenant)
       const header = { kid: key.kid }
+      const judgedAt = family === undefined ? Infinity : await this.judge(tenant, family)
       const read = await readCoveringRules(this.#services, tenant, claims, header)
-      const iat = Math.floor(read.earliestAt / 1000)
+      const earliestAt = Math.min(judgedAt, read.earliestAt)
+      const iat = Math.floor(earliestAt / 1000)
       const verdict = read.table.verdict({ ...claims, iat }, header)
       if (verdict === undefined) {
         const seconds = grant.seconds ?? this.#accessSeconds
@@ -71,8 +74,28 @@ export class Issuing {
       if (await this.#endRevoked(tenant, key, claims, iat, read)) continue
       const isOfThisSecond = read.table.verdict({ ...claims, iat: iat + 1 }, header) === undefined
       if (!isOfThisSecond || waits >= MAX_WAITS) throw refused(verdict)
-      await delay(1000 - (read.earliestAt % 1000))
+      await delay(1000 - (earliestAt % 1000))
     }
+  }
+
+  /**
+   * Judges a session by the claims of its family. No rule on a `kid` meets it: what a key has signed is
+   * dead, and the session gets its next token from another one. Answers the earliest store time (ms) at
+   * which the rules were read.
+   * @throws KnellError `session_revoked`, `session_held`, `store_*`
+   */
+  async judge(tenant: string, family: Claims): Promise<number> {
+    const { table, earliestAt } = await readCoveringRules(this.#services, tenant, family, {})
+    const verdict = table.verdict(family, {})
+    if (verdict === undefined) return earliestAt
+    const details = verdict.reason === undefined ? {} : { reason: verdict.reason }
+    throw verdict.code === 'held'
+      ? new KnellError('session_held', 'The session is held; it may go on once it is released.', {
+          details,
+        })
+      : new KnellError('session_revoked', 'The session was revoked; the user must log in again.', {
+          details,
+        })
   }
 
   /** A key that was revoked by a rule alone must not sign; whether it was that which refuses the token. */

@@ -5,7 +5,10 @@ import { problemOfId } from '../../shared/domain/claims.ts'
 import type { Takes } from '../../shared/http/calls/call.ts'
 import { parseWith, tenantSchema } from '../../shared/http/schemas.ts'
 import { RESERVED_CLAIMS } from '../../shared/tokens/sign-access-token.ts'
+import type { Services } from '../../shared/http/services.ts'
 import type { Issued, Issuing } from './issuing.ts'
+import type { Refreshed } from './refreshing.ts'
+import type { SessionStart } from './session-start.ts'
 
 /** A text that a claim may be. */
 export const idSchema: z.ZodType<string> = z
@@ -48,6 +51,7 @@ const sessionBody = z.strictObject({
   scope: scopeSchema.optional(),
   claims: ownClaimsSchema.optional(),
   expiresIn: z.int().min(1).max(MAX_SECONDS).optional(),
+  refresh: z.boolean().default(true),
 })
 
 /** What the calls of this file take. */
@@ -56,15 +60,24 @@ export const sessionTakes: Takes = {
 }
 
 /** `POST /v1/sessions`: what a login service calls once it knows who the user is. */
-export function addSessionRoutes(app: FastifyInstance, issuing: Issuing): void {
+export function addSessionRoutes(
+  app: FastifyInstance,
+  { health }: Services,
+  issuing: Issuing,
+  start: SessionStart,
+): void {
   app.post('/v1/sessions', async (request, reply) => {
     const body = parseWith(sessionBody, request.body, 'body')
     const settings = app.auth.tenant(request, body.tenant, 'tokens:issue')
+    health.assertRoom()
     const { sub, client_id, aud, scope, claims, expiresIn: seconds } = body
+    const grant = { sub, client_id, aud, scope, claims, seconds }
+    void reply.status(201).header('cache-control', 'no-store')
+    if (body.refresh) {
+      return refreshedAnswerOf(await start.begin(settings, { ...grant, sid: body.sid }))
+    }
     const sid = body.sid ?? randomBytes(16).toString('base64url')
-    const grant = { sub, client_id, aud, sid, scope, claims, seconds }
-    const issued = await issuing.issue(settings, grant)
-    return reply.status(201).header('cache-control', 'no-store').send(answerOf(issued))
+    return answerOf(await issuing.issue(settings, { ...grant, sid }))
   })
 }
 
@@ -87,5 +100,21 @@ export function answerOf({ accessToken, claims }: Issued): TokenAnswer {
     ...(scope === undefined ? {} : { scope }),
     ...(sid === undefined ? {} : { sid }),
     jti,
+  }
+}
+
+/** The same with a refresh token. */
+export interface RefreshedAnswer extends TokenAnswer {
+  readonly refresh_token: string
+  /** Seconds after which the session ends, however often it is refreshed. */
+  readonly refresh_expires_in: number
+}
+
+export function refreshedAnswerOf(refreshed: Refreshed): RefreshedAnswer {
+  const { refreshToken, endsAt, claims } = refreshed
+  return {
+    ...answerOf(refreshed),
+    refresh_token: refreshToken,
+    refresh_expires_in: Math.max(0, endsAt - claims.iat),
   }
 }

@@ -154,6 +154,12 @@ export const settingsTable: readonly SettingRow[] = [
     expects: 'the path of a JSON file that declares the tenants',
   },
   {
+    name: 'CLIENTS_FILE',
+    kinds: ['notifier'],
+    default: undefined,
+    expects: 'the path of a JSON file that declares the OAuth clients',
+  },
+  {
     name: 'ISSUER',
     kinds: both,
     default: undefined,

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import { validate } from 'node-cron'
 import { createKeyRing, loadApiKeys, type KeyRing } from './api-keys.ts'
+import { loadClients, type ClientRing } from './clients.ts'
 import { configInvalid } from './problems.ts'
 import { readSigningKeys, type EventKey } from '../signing/event-keys.ts'
 import { readIssuerSettings, type IssuerSettings } from './issuer-settings.ts'
@@ -47,6 +48,10 @@ export interface Settings {
   /** Where keys are read from besides `API_KEYS`; `loadApiKeys` reads them again. */
   readonly apiKeysFile: string | undefined
   readonly tenants: Tenants
+  /** The OAuth clients, as they were when the process started. */
+  readonly clients: ClientRing
+  /** Where the clients are read from; `loadClients` reads them again. */
+  readonly clientsFile: string | undefined
   /** Private keys; the first signs what goes to subscribers. None: nothing is signed. */
   readonly eventSigningKeys: readonly EventKey[]
   readonly shards: number
@@ -126,6 +131,9 @@ export function loadSettings(
     problems.push(`API_KEYS: expected a key here or in API_KEYS_FILE, found none; ${hint}`)
   }
   const tenants = load(loadTenants)
+  const clientsFile = value('CLIENTS_FILE')
+  // Where the tenants cannot be read, no client is said to have a wrong one.
+  const clients = load(() => loadClients(clientsFile, (tenant) => tenants?.has(tenant) ?? true))
   const tls = load(loadTls)
   const settings = {
     kind,
@@ -138,6 +146,7 @@ export function loadSettings(
     port,
     ...(tls?.server && { serverTls: tls.server }),
     apiKeysFile: value('API_KEYS_FILE'),
+    clientsFile,
     eventSigningKeys:
       value('EVENT_SIGNING_KEYS') === undefined
         ? []
@@ -173,8 +182,13 @@ export function loadSettings(
       : [name],
   )
   problems.push(...nearMisses(missing))
-  if (problems.length > 0 || !keys || !tenants) {
+  if (problems.length > 0 || !keys || !tenants || !clients) {
     throw configInvalid(`The settings of the ${kind} are unusable`, problems)
   }
-  return Object.freeze({ ...settings, apiKeys: open ? 'open' : createKeyRing(keys), tenants })
+  return Object.freeze({
+    ...settings,
+    apiKeys: open ? 'open' : createKeyRing(keys),
+    tenants,
+    clients,
+  })
 }

@@ -15,6 +15,7 @@ export const auditActions = [
   'rotate-key',
   'revoke-key',
   'add-key',
+  'reuse',
   'remove-subscriber',
   'replay',
   'sweep',

@@ -10,6 +10,10 @@ export type ErrorCode =
   | 'unauthorized'
   | 'forbidden'
   | 'certificate_needed'
+  | 'method_not_allowed'
+  | 'invalid_client'
+  | 'unauthorized_client'
+  | 'unsupported_token_type'
   | 'idempotency_conflict'
   | 'too_many_requests'
   | 'token_malformed'
@@ -28,6 +32,14 @@ export type ErrorCode =
   | 'token_too_long_lived'
   | 'no_verification_key'
   | 'grant_refused'
+  | 'refresh_token_invalid'
+  | 'refresh_token_reused'
+  | 'session_exists'
+  | 'session_ended'
+  | 'session_revoked'
+  | 'session_held'
+  | 'invalid_scope'
+  | 'unsupported_grant_type'
   | 'issued_before_in_future'
   | 'too_many_cutoffs'
   | 'too_many_shapes'
@@ -62,6 +74,8 @@ export type ErrorCode =
   | 'config_invalid'
   | 'tls_failed'
   | 'pull_failed'
+  | 'call_failed'
+  | 'check_refused'
   | 'internal'
 
 interface CodeRow {
@@ -89,6 +103,11 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   certificate_needed: { status: 403, retryable: false },
   idempotency_conflict: { status: 422, retryable: false },
   too_many_requests: { status: 429, retryable: true },
+  // OAuth clients
+  method_not_allowed: { status: 405, retryable: false },
+  invalid_client: { status: 401, retryable: false },
+  unauthorized_client: { status: 403, retryable: false },
+  unsupported_token_type: { status: 400, retryable: false },
   // Tokens
   token_malformed: { status: 400, retryable: false },
   token_too_large: { status: 400, retryable: false },
@@ -106,6 +125,15 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   token_too_long_lived: { status: 400, retryable: false },
   no_verification_key: { status: 400, retryable: false },
   grant_refused: { status: 403, retryable: false },
+  // Sessions
+  refresh_token_invalid: { status: 400, retryable: false },
+  refresh_token_reused: { status: 400, retryable: false },
+  session_exists: { status: 409, retryable: false },
+  session_ended: { status: 400, retryable: false },
+  session_revoked: { status: 400, retryable: false },
+  session_held: { status: 400, retryable: false },
+  invalid_scope: { status: 400, retryable: false },
+  unsupported_grant_type: { status: 400, retryable: false },
   // Rules
   issued_before_in_future: { status: 422, retryable: false },
   too_many_cutoffs: { status: 422, retryable: false },
@@ -146,6 +174,8 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   config_invalid: { status: 500, retryable: false },
   tls_failed: { status: 503, retryable: true },
   pull_failed: { status: 503, retryable: true },
+  call_failed: { status: 503, retryable: true },
+  check_refused: { status: 403, retryable: false },
   internal: { status: 500, retryable: false },
 }
 

@@ -7,14 +7,15 @@ import Fastify, {
 import { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { Logger } from 'pino'
-import { isKnellError, KnellError } from '../domain/errors.ts'
+import { KnellError } from '../domain/errors.ts'
 import { createAuth, type Auth } from './auth.ts'
 import { Cap } from './cap.ts'
 import { LIMITS, type Limits } from './limits.ts'
+import { problemOf, tellError } from './problem.ts'
 import type { KeyRing } from '../config/api-keys.ts'
 import type { Settings } from '../config/settings.ts'
 import type { TlsIdentity } from '../tls/tls-identity.ts'
-import { failCall, traceCalls } from './trace-calls.ts'
+import { traceCalls } from './trace-calls.ts'
 
 const BODY_LIMIT = 262_144
 /** Probes have no certificate. */
@@ -35,16 +36,6 @@ declare module 'fastify' {
     /** Served to anybody, and before the store has been seen: probes, and pages without data. */
     readonly isOpen?: boolean
   }
-}
-
-/** The body of an error (RFC 9457), with a stable `code`. */
-export interface Problem {
-  readonly type: 'about:blank'
-  readonly status: number
-  readonly code: string
-  readonly title: string
-  readonly detail: string
-  readonly requestId?: string
 }
 
 /** An HTTP server with authentication, limits and errors as problem documents; routes are added by its user. */
@@ -100,16 +91,8 @@ export function createApp(
   })
   traceCalls(app)
   app.setErrorHandler((error: FastifyError | KnellError, request, reply) => {
-    const known = toKnellError(error)
-    failCall(request, known)
-    if (known.status >= 500) {
-      log[known.code === 'internal' ? 'error' : 'warn'](
-        { err: error, requestId: request.id },
-        known.code,
-      )
-    }
+    const known = tellError(error, request, reply, log)
     if (known.code === 'unauthorized') void reply.header('www-authenticate', 'Bearer realm="knell"')
-    if (known.retryable) void reply.header('retry-after', String(known.retryAfterSeconds ?? 1))
     void reply
       .status(known.status)
       .header('content-type', 'application/problem+json')
@@ -182,60 +165,4 @@ function readJson(app: FastifyInstance): FastifyBodyParser<Buffer> {
     }
     void parse(request, text, done)
   }
-}
-
-/** What a caller is told: for faults of ours only the code and the id under which the log knows more. */
-function problemOf(error: KnellError, requestId?: string): Problem & Record<string, unknown> {
-  const own = error.code === 'internal'
-  return {
-    type: 'about:blank',
-    status: error.status,
-    code: error.code,
-    title: error.code.replaceAll('_', ' '),
-    detail: own
-      ? 'Something went wrong on our side; the log has more under this requestId.'
-      : error.message,
-    ...(own ? {} : error.details),
-    ...(requestId === undefined ? {} : { requestId }),
-  }
-}
-
-/** Maps what Fastify throws for a bad request to our codes. */
-function toKnellError(error: FastifyError | KnellError): KnellError {
-  if (isKnellError(error)) return error
-  const cause = { cause: error }
-  switch (error.code) {
-    case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return new KnellError(
-        'body_too_large',
-        'The body is over the limit; send less at a time, or NDJSON for bulk.',
-        cause,
-      )
-    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
-      return new KnellError('unsupported_media_type', 'Send content-type application/json.', cause)
-    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
-    case 'FST_ERR_CTP_INVALID_JSON_BODY':
-      return new KnellError('invalid_json', 'The body is not JSON.', cause)
-    case 'ECONNRESET':
-    case 'ERR_STREAM_PREMATURE_CLOSE':
-      return new KnellError('invalid_request', 'The connection ended before the body did.', cause)
-    default:
-      if (error instanceof SyntaxError || error.statusCode === 400) {
-        return new KnellError('invalid_json', 'The body is not acceptable JSON.', cause)
-      }
-      return ofStatus(error)
-  }
-}
-
-/** What a plugin refuses, such as a path that leads out of a folder of files, is no fault of ours. */
-function ofStatus(error: FastifyError): KnellError {
-  const { statusCode = 500 } = error
-  const cause = { cause: error }
-  if (statusCode === 403 || statusCode === 404) {
-    return new KnellError('not_found', 'There is nothing at this path.', cause)
-  }
-  if (statusCode >= 400 && statusCode < 500) {
-    return new KnellError('invalid_request', 'The request cannot be served as it is.', cause)
-  }
-  return new KnellError('internal', 'Internal error', cause)
 }

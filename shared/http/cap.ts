@@ -5,12 +5,14 @@ import { KnellError } from '../domain/errors.ts'
 export class Cap {
   readonly #most: number
   readonly #what: string
+  readonly #owner: string
   readonly #counts = new Map<string, number>()
 
-  /** `what`: the things that are counted, for the message. */
-  constructor(most: number, what: string) {
+  /** `what`: the things that are counted, and `owner` who has them, for the message. */
+  constructor(most: number, what: string, owner = 'API key') {
     this.#most = most
     this.#what = what
+    this.#owner = owner
   }
 
   /**
@@ -22,7 +24,7 @@ export class Cap {
     if (count >= this.#most) {
       throw new KnellError(
         'too_many_requests',
-        `This API key has ${this.#most} ${this.#what} under way at this process, and no more are taken; try again in a moment.`,
+        `This ${this.#owner} has ${this.#most} ${this.#what} under way at this process, and no more are taken; try again in a moment.`,
       )
     }
     this.#counts.set(owner, count + 1)

@@ -1,6 +1,7 @@
 import { kindsOfLog } from '../domain/entry.ts'
 import { bullQueueNames } from '../domain/names.ts'
 import { logs } from '../domain/position.ts'
+import { refreshOutcomes } from '../domain/family.ts'
 import { recoveredKinds } from './recovered.ts'
 
 /** Who exposes a metric: a process of Knell, or a consuming service that mounts `knell/metrics`. */
@@ -14,6 +15,7 @@ export type MetricName =
   | 'knell_tokens_registered_total'
   | 'knell_tokens_rejected_total'
   | 'knell_tokens_issued_total'
+  | 'knell_refreshes_total'
   | 'knell_events_published_total'
   | 'knell_events_returned_total'
   | 'knell_events_nacked_total'
@@ -126,6 +128,12 @@ export const metricsTable: Readonly<Record<MetricName, MetricRow>> = {
   knell_tokens_issued_total: {
     type: 'counter',
     help: 'Access tokens that this process signed.',
+    where: ['notifier'],
+  },
+  knell_refreshes_total: {
+    type: 'counter',
+    help: 'Refresh tokens that came to this process, by what became of them. Of repeated ones the answer was lost, or two came at once; a reused one has ended its session.',
+    labels: { outcome: refreshOutcomes },
     where: ['notifier'],
   },
   knell_events_published_total: {

@@ -39,6 +39,8 @@ export async function readCoveringRules(
   claims: Claims,
   header: Header | undefined,
 ): Promise<CoveringRules> {
+  // Before the names of claims are read: what is revoked by others meanwhile is not asked for.
+  const askedAt = await store.now(tenant)
   const [steps, uncommon] = await Promise.all([feed.maxTokenTtl(tenant), rules.shapes(tenant)])
   const shapes = new Set([...STANDING_SHAPES, ...uncommon])
   const byShard = new Map<number, Match[]>([[0, []]])
@@ -73,7 +75,7 @@ export async function readCoveringRules(
       table.put(shard, { term: termOf(stored.epoch) ?? 0, seq: stored.seq }, stored.rule)
     }
   }
-  const earliestAt = Math.min(first.at, ...answers.map(({ at }) => at))
+  const earliestAt = Math.min(askedAt, first.at, ...answers.map(({ at }) => at))
   return { at: first.at, earliestAt, steps, table, found: covering }
 }
 

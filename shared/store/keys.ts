@@ -52,6 +52,10 @@ export interface ShardKeys {
   holes(service: string, log: Log): string
   /** Hash: the tokens due in one second. */
   second(second: number): string
+  /** Hash: a family of refresh tokens, by its id. */
+  family(id: string): string
+  /** String: the id of the family that lives under a `sid`, by the digest of it. */
+  familyOf(digest: string): string
   /** String: the answers of a commit, kept for a minute. */
   commit(id: string): string
   /** String: the answer to a request with an idempotency key, kept for 10 minutes. */
@@ -133,6 +137,8 @@ export function keySpaceOf(namespace: string): KeySpace {
             `${base}s:${service}:handled:${log === 'revocations' ? 'r' : 'e'}`,
           holes: (service, log) => `${base}s:${service}:holes:${log === 'revocations' ? 'r' : 'e'}`,
           second: (second) => `${base}w:${second}`,
+          family: (id) => `${base}f:${id}`,
+          familyOf: (digest) => `${base}fs:${digest}`,
           commit: (id) => `${base}c:${id}`,
           idempotency: (key) => `${base}i:${key}`,
         }

@@ -32,6 +32,13 @@ export interface Schedule {
   readonly problem?: string
 }
 
+/** A schedule as the store keeps it: its text is `{"at":<NumericDate>,` and the rest. */
+export interface ScheduledText {
+  readonly id: string
+  readonly match: Match
+  readonly rest: string
+}
+
 /** A place in the list of schedules, which is ordered by time and id. */
 export interface ScheduleCursor {
   readonly at: number
@@ -225,8 +232,14 @@ function toScheduleWire(
   at: number,
   change: RevokeChange | HoldChange,
 ): Record<string, unknown> {
-  const { match, reason } = change
+  const { id, rest } = scheduledText(shard, change)
   const c = toWire(change)
+  return { op: 'schedule', id, at, text: `{"at":${at},${rest}`, c }
+}
+
+/** A change for later as the store keeps it. */
+export function scheduledText(shard: number, change: RevokeChange | HoldChange): ScheduledText {
+  const { match, reason } = change
   const shown =
     change.op === 'hold'
       ? { hold: { reviewBy: change.reviewBy, outcome: change.outcome } }
@@ -236,13 +249,12 @@ function toScheduleWire(
         }
   // Its claims are only for the list: the script takes those of `c`, which are texts.
   const text = JSON.stringify({
-    at,
     match,
     ...(reason === undefined ? {} : { reason }),
     ...shown,
-    c,
+    c: toWire(change),
   })
-  return { op: 'schedule', id: `s${shard}-${randomBytes(10).toString('hex')}`, at, text, c }
+  return { id: `s${shard}-${randomBytes(10).toString('hex')}`, match, rest: text.slice(1) }
 }
 
 function parseSchedule(id: string, text: string): Schedule {

@@ -46,7 +46,7 @@ if done then return { 'repeated', int(s.now), s.epoch, done } end
 local tenant, shard, first, dry = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[6] == 'dry'
 if s.now - first > 30000 then return { 'commit_too_old', int(s.now), s.epoch, '' } end
 local changes = cjson.decode(ARGV[5])
-local MAX_AHEAD, MAX_SCHEDULES, AGAIN = 31622400, 10000, 60
+local MAX_AHEAD, MAX_SCHEDULES, AGAIN, FAMILY = 31622400, 10000, 60, familyLife(s)
 local again, planned, gone, late = {}, {}, {}, {}
 local quiet, extra = false, ''
 ${auditLib}${rulesPart}${revokePart}${undoPart}${holdPart}${schedulePart}

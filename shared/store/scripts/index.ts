@@ -11,6 +11,7 @@ import {
   syncMarks,
 } from './handlers.ts'
 import { claimHoles, handlerState, scanHandled, settleHoles } from './holes.ts'
+import { beginFamily, endFamily, keepForFamilies, readFamily, refreshFamily } from './families.ts'
 import { prelude } from './prelude.ts'
 import { dueChanges, listSchedules } from './schedules.ts'
 import { drain, due, register } from './tokens.ts'
@@ -64,6 +65,11 @@ export type ScriptName =
   | 'openSession'
   | 'readSession'
   | 'replaceRing'
+  | 'beginFamily'
+  | 'readFamily'
+  | 'refreshFamily'
+  | 'endFamily'
+  | 'keepForFamilies'
 
 const bodies: Readonly<Record<ScriptName, string>> = {
   commit,
@@ -102,6 +108,11 @@ const bodies: Readonly<Record<ScriptName, string>> = {
   openSession: sessionLib + openSession,
   readSession: sessionLib + readSession,
   replaceRing,
+  beginFamily,
+  readFamily,
+  refreshFamily,
+  endFamily,
+  keepForFamilies,
 }
 
 /** The name under which a script is defined on the client: some of the short ones are Redis commands. */

@@ -29,6 +29,11 @@ local function open()
   end
   return { now = now, sec = math.floor(now / 1000), term = term, rand = rand, epoch = int(term) .. '.' .. rand, rev = rev, exp = exp }
 end
+-- How long a family of refresh tokens may live, in seconds; 0 where none is alive.
+local function familyLife(s)
+  local m = redis.call('HMGET', META, 'family', 'families')
+  return m[2] and tonumber(m[2]) >= s.sec and tonumber(m[1]) or 0
+end
 local function head(tenant, log, shard, s, seq, kind, ack)
   return '{"v":1,"tenant":"' .. tenant .. '","log":"' .. log .. '","shard":' .. shard .. ',"epoch":"' .. s.epoch ..
     '","seq":' .. int(seq) .. ',"at":' .. int(s.now) .. ',"kind":"' .. kind .. '"' .. (ack and ',"ack":true' or '') .. ',"events":['

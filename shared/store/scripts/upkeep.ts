@@ -74,15 +74,17 @@ return #gone
 `
 
 /**
- * Admits the shape of a match (its claim names) for as long as a rule of it may live. KEYS: shard
- * 0's meta, shapes. ARGV: random, shape, until (NumericDate or +inf), most shapes. Answers 1, or 0 where the tenant has too many.
+ * Admits the shape of a match (its claim names) for as long as a rule of it may live, and the life of a
+ * family longer. KEYS: shard 0's meta, shapes. ARGV: random, shape, until (NumericDate or +inf), most
+ * shapes. Answers 1, or 0 where the tenant has too many.
  */
 export const admitShape = `
 local s = open()
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. int(s.sec))
 local score = redis.call('ZSCORE', KEYS[2], ARGV[2])
 if not score and redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[4]) then return 0 end
-if not score or ARGV[3] == '+inf' or tonumber(score) < tonumber(ARGV[3]) then redis.call('ZADD', KEYS[2], ARGV[3], ARGV[2]) end
+local until_ = ARGV[3] == '+inf' and ARGV[3] or int(tonumber(ARGV[3]) + familyLife(s))
+if not score or until_ == '+inf' or tonumber(score) < tonumber(until_) then redis.call('ZADD', KEYS[2], until_, ARGV[2]) end
 return 1
 `
 

@@ -22,7 +22,7 @@ const problemsIn = (env: Env): string[] => problems(() => load(env))
 
 describe('settings', () => {
   it('have the defaults of the table', () => {
-    const { redis, apiKeys, tenants, ...settings } = load()
+    const { redis, apiKeys, tenants, clients, ...settings } = load()
     expect(settings).to.deep.equal({
       kind: 'notifier',
       amqpUrl: 'amqp://localhost',
@@ -31,6 +31,7 @@ describe('settings', () => {
       host: '127.0.0.1',
       port: 7070,
       apiKeysFile: undefined,
+      clientsFile: undefined,
       eventSigningKeys: [],
       shards: 4,
       beatMs: 2000,
@@ -52,6 +53,7 @@ describe('settings', () => {
     expect(redis.kind).to.equal('single')
     expect(apiKeys === 'open' ? 'open' : apiKeys.authenticate(SECRET)?.name).to.equal('admin')
     expect([...tenants.keys()]).to.deep.equal(['default'])
+    expect(clients.clients).to.deep.equal([])
     expect(loadSettings(ENV, 'poller').port).to.equal(7071)
   })
 
@@ -78,7 +80,7 @@ describe('settings', () => {
       const rows = settingsTable.filter((row) => row.kinds.includes(kind))
       const given = Object.fromEntries(rows.map((row) => [row.name, row.default]))
       const set = loadSettings({ ...given, ...ENV }, kind)
-      const { apiKeys, ...rest } = loadSettings(ENV, kind)
+      const { apiKeys, clients: _, ...rest } = loadSettings(ENV, kind)
       expect(set).to.deep.include(rest)
       expect(apiKeys).not.to.equal('open')
     }
@@ -283,6 +285,15 @@ describe('settings', () => {
       expect(twice).to.deep.equal(['API_KEYS, API_KEYS_FILE: key "admin" is there twice'])
       const misplaced = problemsIn({ API_KEYS_FILE: `b=${SECRET}2:*` })
       expect(misplaced[0]).not.to.contain(SECRET)
+    })
+
+    it('are beside OAuth clients, each of a tenant that is declared', () => {
+      const { clients } = load({ CLIENTS_FILE: fileOf(`{"app":{"secret":"${SECRET}"}}`) })
+      expect(clients.authenticate('app', SECRET)?.tenant).to.equal('default')
+      const [problem] = problemsIn({ CLIENTS_FILE: fileOf('{"app":{"tenant":"nowhere"}}') })
+      expect(problem).to.match(
+        /^CLIENTS_FILE: .*client "app" needs in "tenant" one that is declared/,
+      )
     })
 
     it('are refused where it holds none and there is no other', () => {

@@ -20,6 +20,7 @@ const ACTIONS = [
   'rotate-key',
   'revoke-key',
   'add-key',
+  'reuse',
   'remove-subscriber',
   'replay',
   'sweep',

@@ -8,7 +8,7 @@ export const holdPart: string = `
 -- With revoke the rule must live until its cut-off, made as of reviewBy, has done its work.
 local function untilOfHold(change, b, o)
   if o == 'revoke' then return untilOf({ t = change.t, ttl = change.ttl }, b, defaultOf(change, b)) end
-  return b + change.ttl + LEEWAY
+  return b + lifeOf(change) + LEEWAY
 end
 
 -- Which of two reasons a hold keeps where both end at the same time: any order gives the same.

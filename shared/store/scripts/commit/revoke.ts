@@ -6,10 +6,16 @@ local function defaultOf(change, base)
   if change.t == 'other' then return base + change.skew end
   return nil
 end
+
+-- How long what a match covers may live after its cut-off. A family of refresh tokens is judged as a
+-- token of the moment it began, which names no jti.
+local function lifeOf(change)
+  return change.t == 'jti' and change.ttl or math.max(change.ttl, FAMILY)
+end
 local function untilOf(change, base, cut)
   if change.t == 'kid' then return nil end
   if change.t == 'jti' then return (change.jx or (base + change.ttl)) + LEEWAY end
-  return cut + change.ttl + LEEWAY
+  return cut + lifeOf(change) + LEEWAY
 end
 
 -- The cut-off that a change asks for, its until, and a refusal where it lies past the default.

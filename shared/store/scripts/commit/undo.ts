@@ -6,7 +6,7 @@ export const undoPart: string = `
 -- The until of a rule that this store does not know: whatever it was, it ends by then.
 local function untilUnknown(change)
   if change.t == 'kid' then return nil end
-  return s.sec + (change.t == 'sid' and 2 or 1) * change.ttl + LEEWAY
+  return s.sec + (change.t == 'sid' and change.ttl or 0) + lifeOf(change) + LEEWAY
 end
 
 -- Takes the hold away. Versions of earlier terms that a view may have hold no longer either.

@@ -1,0 +1,82 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { KnellError } from '../../shared/domain/errors.ts'
+import type { Services } from '../../shared/http/services.ts'
+import { watchClients } from '../../shared/process/watch-clients.ts'
+import { createClientAuth, type ClientAuth } from './client-auth.ts'
+import { answerOAuthError } from './oauth-errors.ts'
+import { readForm } from './oauth-form.ts'
+
+/** A token of 16 KiB and what goes with it. */
+const BODY_LIMIT = 32_768
+/** Whoever calls is known only by the body, so a stranger must not keep us waiting for it. */
+const BODY_MS = 10_000
+
+/** Where the calls of OAuth live: forms in, JSON out, errors as RFC 6749 has them. */
+export interface OAuthRoom {
+  /** Routes that are added to it stand under `/oauth`; each needs `config: { isOpen: true }`. */
+  readonly app: FastifyInstance
+  readonly clients: ClientAuth
+}
+
+/** Adds `/oauth/*`. Clients are no callers with an API key: each route authenticates whom it serves. */
+export function addOAuthRoom(
+  app: FastifyInstance,
+  services: Services,
+  addRoutes: (room: OAuthRoom) => void,
+): void {
+  const { settings, log, health } = services
+  const watched = watchClients(settings, log)
+  app.addHook('onClose', async () => {
+    watched.stop()
+    await Promise.resolve()
+  })
+  const clients = createClientAuth(() => watched.current(), app.limits)
+  void app.register(
+    (room, _options, done) => {
+      room.removeAllContentTypeParsers()
+      const limits = { parseAs: 'buffer', bodyLimit: BODY_LIMIT } as const
+      room.addContentTypeParser('application/x-www-form-urlencoded', limits, readForm)
+      room.setErrorHandler((error: KnellError, request, reply) =>
+        answerOAuthError(error, request, reply, log),
+      )
+      room.addHook('onRequest', async (request) => {
+        health.assertServing()
+        assertNoQuery(request)
+        cutSlowBody(request)
+        await Promise.resolve()
+      })
+      refuseOtherMethods(room)
+      addRoutes({ app: room, clients })
+      done()
+    },
+    { prefix: '/oauth' },
+  )
+}
+
+/** A query ends in logs (RFC 6749, section 2.3.1). @throws KnellError `invalid_request` */
+function assertNoQuery(request: FastifyRequest): void {
+  if (!request.url.includes('?')) return
+  throw new KnellError('invalid_request', 'Send the parameters in the body, none in the URL.')
+}
+
+/** Ends the connection of a call whose body does not come. */
+function cutSlowBody({ raw }: FastifyRequest): void {
+  const timer = setTimeout(() => raw.destroy(), BODY_MS)
+  timer.unref()
+  raw.once('close', () => clearTimeout(timer))
+  raw.once('end', () => clearTimeout(timer))
+}
+
+/** Every call is a POST; another method says so, to whomever, without looking at anything. */
+function refuseOtherMethods(room: FastifyInstance): void {
+  const served = new Set<string>()
+  room.addHook('onRoute', ({ url }) => void served.add(url))
+  // The type does not know that the options may have a config.
+  const options = { config: { isOpen: true } } as object
+  room.setNotFoundHandler(options, (request, reply) => {
+    const path = request.url.split('?')[0] ?? ''
+    if (!served.has(path)) throw new KnellError('not_found', 'There is nothing at this path.')
+    void reply.header('allow', 'POST')
+    throw new KnellError('method_not_allowed', 'Send a POST.')
+  })
+}
