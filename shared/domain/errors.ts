@@ -27,6 +27,7 @@ export type ErrorCode =
   | 'quota_exceeded'
   | 'token_too_long_lived'
   | 'no_verification_key'
+  | 'keys_unavailable'
   | 'grant_refused'
   | 'issued_before_in_future'
   | 'too_many_cutoffs'
@@ -105,6 +106,7 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   quota_exceeded: { status: 429, retryable: true },
   token_too_long_lived: { status: 400, retryable: false },
   no_verification_key: { status: 400, retryable: false },
+  keys_unavailable: { status: 503, retryable: true },
   grant_refused: { status: 403, retryable: false },
   // Rules
   issued_before_in_future: { status: 422, retryable: false },
