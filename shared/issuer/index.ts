@@ -1,0 +1,6 @@
+export {
+  createRegistrar,
+  type Registrar,
+  type RegistrarOptions,
+  type RegistrarStats,
+} from './registrar.ts'
