@@ -31,7 +31,9 @@ export async function startAgent(settings: AgentSettings, log: Logger): Promise<
   const subscriber = await connect({ ...settings.connect, log })
   const state = { stopping: false }
   if (verify === undefined) {
-    log.warn('there are no keys (JWT_KEYS or JWKS_URI) and ISSUER: /authorize and /verify refuse every call')
+    log.warn(
+      'there are no keys (JWT_KEYS or JWKS_URI) and ISSUER: /authorize and /verify refuse every call',
+    )
   }
   const guardOptions = {
     subscriber,

@@ -7,7 +7,7 @@ import { isKnellError, KnellError, toKnellError } from '../domain/errors.ts'
 import { namesOf } from '../domain/names.ts'
 import { logs } from '../domain/position.ts'
 import type { Reason } from '../domain/reasons.ts'
-import type { Rule } from '../domain/rule.ts'
+import { wholeCutoff, type Rule } from '../domain/rule.ts'
 import { StoreClock } from '../domain/store-clock.ts'
 import { readUnverified } from '../tokens/read-unverified.ts'
 import type { View } from '../domain/view.ts'
@@ -395,10 +395,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
 
   /** What says that everything this key of a tenant has signed, and will sign, is dead. */
   #revokedKey(tenant: string, kid: string): { readonly reason?: Reason } | undefined {
-    const effect = this.#followers.get(tenant)?.view.rules.effect(0, { kid })
-    return effect?.cutoffs.find(
-      ({ issuedBefore, except }) => issuedBefore === null && except === undefined,
-    )
+    return wholeCutoff(this.#followers.get(tenant)?.view.rules.effect(0, { kid })?.cutoffs ?? [])
   }
 
   /**

@@ -12,7 +12,7 @@ export interface RemoteKeysOptions {
   readonly algorithms?: readonly Algorithm[] | undefined
   /** ms after which the keys are fetched again; sooner where the provider's `Cache-Control` says so. Default: 10 minutes. */
   readonly maxAgeMs?: number | undefined
-  /** ms between two fetches for the sake of unknown keys. Default: 10 s. */
+  /** ms between two fetches for the sake of unknown keys, after the first few. Default: 10 s. */
   readonly coolDownMs?: number | undefined
   /** ms a fetch may take. Default: 5 s. */
   readonly timeoutMs?: number | undefined
@@ -25,6 +25,8 @@ export interface RemoteKeysOptions {
 /** A provider that asks for no caching at all is asked no more often. */
 const MIN_AGE_MS = 30_000
 const FIRST_RETRY_MS = 1000
+/** So many fetches for the sake of unknown keys may follow each other: a rotation may come right after a start. */
+const BURST = 3
 
 /**
  * The keys that an identity provider publishes: fetched in the background, again before they are too
@@ -40,7 +42,8 @@ export class RemoteKeys implements KeySet {
   readonly #onProblem: (error: KnellError) => void
   #keys: KeySet | undefined
   #loading: Promise<boolean> | undefined
-  #askedAt = -Infinity
+  #allowance = BURST
+  #allowedAt = 0
   #failures = 0
   #timer: NodeJS.Timeout | undefined
   #told = ''
@@ -62,7 +65,12 @@ export class RemoteKeys implements KeySet {
   }
 
   get kids(): readonly string[] {
-    return (this.#keys?.kids ?? []).filter((kid) => !this.#isRevoked(kid))
+    return this.published.filter((kid) => !this.#isRevoked(kid))
+  }
+
+  /** The names of all keys of the set, revoked ones included. */
+  get published(): readonly string[] {
+    return this.#keys?.kids ?? []
   }
 
   /** Whether a usable set has come. */
@@ -90,12 +98,23 @@ export class RemoteKeys implements KeySet {
   }
 
   /**
-   * For a token whose key is not known: fetches, unless that was done within the cool-down. Whoever
-   * asks while a fetch is under way waits for that one. Answers whether a set came.
+   * For a token whose key is not known: fetches, unless that was done too often of late. Whoever asks
+   * while a fetch is under way waits for that one. Answers whether a set came.
    */
   async refetch(): Promise<boolean> {
-    const isCool = performance.now() - this.#askedAt >= this.#coolDownMs
-    return this.#loading ?? (isCool ? this.#load() : false)
+    if (this.#loading !== undefined) return this.#loading
+    if (this.isCooling) return false
+    this.#allowance -= 1
+    return this.#load()
+  }
+
+  /** Whether nothing is fetched now for the sake of a key that is not known, so that it may be there all the same. */
+  get isCooling(): boolean {
+    const now = performance.now()
+    const regained = (now - this.#allowedAt) / Math.max(1, this.#coolDownMs)
+    this.#allowance = Math.min(BURST, this.#allowance + regained)
+    this.#allowedAt = now
+    return this.#allowance < 1
   }
 
   /** Fetches no more; the keys at hand stay. Twice is fine. */
@@ -113,7 +132,6 @@ export class RemoteKeys implements KeySet {
   }
 
   async #read(): Promise<boolean> {
-    this.#askedAt = performance.now()
     let nextMs: number
     try {
       const { jwks, maxAgeMs = this.#maxAgeMs } = await this.#fetch()

@@ -39,7 +39,7 @@ export interface RemoteVerifyOptions extends Omit<VerifyOptions, 'keys'> {
   readonly jwksUri: string
   /** ms after which the set is fetched again; its `Cache-Control` may shorten it. Default: 10 minutes. */
   readonly jwksMaxAge?: number
-  /** ms between two fetches for the sake of keys that are not in it. Default: 10 s. */
+  /** ms between two fetches for the sake of keys that are not in it, after the first three. Default: 10 s. */
   readonly jwksCoolDown?: number
 }
 

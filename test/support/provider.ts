@@ -3,9 +3,8 @@ import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import jwt from 'jsonwebtoken'
+import { LOGOUT_EVENT } from '../../shared/tokens/logout-token.ts'
 import { now } from './system.ts'
-
-export const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout'
 
 export interface SigningKey {
   readonly kid: string
