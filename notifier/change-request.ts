@@ -61,6 +61,7 @@ export function idempotencyOf(
   }
 }
 
-function digest(text: string): string {
+/** What an idempotency key is known by. */
+export function digest(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 32)
 }

@@ -20,6 +20,7 @@ import { ExpiryTick } from './expiry-tick.ts'
 import { addIssuer } from './issuer/add-issuer.ts'
 import { addOps } from './ops/add-ops.ts'
 import { addAuditRoute } from './routes/audit.ts'
+import { addBackchannelLogoutRoute } from './routes/backchannel-logout.ts'
 import { Observer } from './observer.ts'
 import { Overviews } from './overview.ts'
 import { addMaxTokenTtlRoute } from './routes/max-token-ttl.ts'
@@ -33,7 +34,7 @@ import { addUndoRoutes } from './routes/undo.ts'
 await runProcess('notifier', process, (app, shared) => {
   const { settings, log, names, store, rules, tokens, feed, instances, relay, acks, broker } =
     shared
-  const { dueChanges, signer, upkeep } = shared
+  const { dueChanges, signer, upkeep, publishedKeys } = shared
   const tenants = [...settings.tenants.keys()]
   const { backlogMax, beatMs } = settings
 
@@ -57,6 +58,7 @@ await runProcess('notifier', process, (app, shared) => {
   addDueRoute(app, shared)
   addQueueRoutes(app, shared)
   addIssuer(app, shared)
+  addBackchannelLogoutRoute(app, shared)
   if (settings.isOpsOn) addOps(app, shared)
 
   const beater = new Beater({ feed, broker, names, tenants, intervalMs: beatMs, signer, log })
@@ -77,12 +79,14 @@ await runProcess('notifier', process, (app, shared) => {
   return {
     start() {
       acks.start()
+      publishedKeys.start()
       observer.start()
       relay.start()
       beater.start()
       tick.start()
     },
     async stop() {
+      publishedKeys.stop()
       await tick.stop()
       await observer.stop()
       await sweeps.close()

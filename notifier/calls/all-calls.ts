@@ -1,6 +1,7 @@
 import type { Call } from '../../shared/http/calls/call.ts'
 import { sharedCalls } from '../../shared/http/calls/shared-calls.ts'
 import { auditCalls } from './audit.ts'
+import { backchannelLogoutCalls } from './backchannel-logout.ts'
 import { issuerCalls } from './issuer.ts'
 import { maxTokenTtlCalls } from './max-token-ttl.ts'
 import { overviewCalls } from './overview.ts'
@@ -20,4 +21,5 @@ export const allCalls: readonly Call[] = [
   ...recentCalls,
   ...overviewCalls,
   ...issuerCalls,
+  ...backchannelLogoutCalls,
 ]

@@ -78,7 +78,7 @@ export function createAgentServer(options: AgentServerOptions): Server {
 function refuseKeyless(): never {
   throw new KnellError(
     'config_invalid',
-    'This agent verifies no tokens: it was started without JWT_KEYS and ISSUER.',
+    'This agent verifies no tokens: it was started without keys (JWT_KEYS or JWKS_URI) and ISSUER.',
   )
 }
 

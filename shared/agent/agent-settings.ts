@@ -18,7 +18,7 @@ import { DEFAULT_TENANT, isService, isTenant } from '../domain/tenant.ts'
 import { readPinnedKeys, type EventKeyInput } from '../signing/event-keys.ts'
 import type { ConnectOptions } from '../subscriber/options.ts'
 import type { KeyInput } from '../tokens/key-set.ts'
-import type { VerifyOptions } from '../tokens/verifier.ts'
+import type { VerifySource } from '../subscriber/issuers.ts'
 import type { WhenStale } from '../subscriber/policy.ts'
 import { isLocal, parseAddress, type Address } from './address.ts'
 import { agentSettingsTable } from './settings-table.ts'
@@ -142,7 +142,7 @@ function readSecret(path: string): string {
 /** The tenants to follow, and how to verify the tokens of each that has keys. */
 function readTenants({ value, read, problems, load }: SettingReader): {
   tenants: readonly string[]
-  verify: Readonly<Record<string, VerifyOptions>> | undefined
+  verify: Readonly<Record<string, VerifySource>> | undefined
 } {
   const keysOf = new Map<string, unknown>()
   const declared = load((env) => loadTenants(env, (tenant, keys) => keysOf.set(tenant, keys)))
@@ -150,10 +150,11 @@ function readTenants({ value, read, problems, load }: SettingReader): {
   const named = value('TENANTS') === undefined ? undefined : read('TENANTS', toTenants)
   const tenants = named ?? (fromFile ? [...(declared?.keys() ?? [])] : [DEFAULT_TENANT])
   const audience = value('AUDIENCE') === undefined ? undefined : listOf(value('AUDIENCE') ?? '')
-  if (!fromFile && tenants.length > 1 && keysOf.get(DEFAULT_TENANT) !== undefined) {
-    problems.push('JWT_KEYS: are of one tenant; several need TENANTS_FILE')
+  for (const name of ['JWT_KEYS', 'JWKS_URI']) {
+    if (fromFile || tenants.length === 1 || value(name) === undefined) continue
+    problems.push(`${name}: is of one tenant; several need TENANTS_FILE`)
   }
-  const verify: Record<string, VerifyOptions> = {}
+  const verify: Record<string, VerifySource> = {}
   for (const tenant of tenants) {
     // Without a file the one tenant may have any name.
     const source = fromFile ? tenant : DEFAULT_TENANT
@@ -162,12 +163,11 @@ function readTenants({ value, read, problems, load }: SettingReader): {
       problems.push(`TENANTS: "${tenant}" is not declared in TENANTS_FILE`)
     }
     const keys = keysOf.get(source)
-    if (settings?.issuer === undefined || keys === undefined) continue
-    verify[tenant] = {
-      keys: keys as KeyInput,
-      issuer: settings.issuer,
-      ...(audience === undefined ? {} : { audience }),
-    }
+    const { issuer, jwksUri } = settings ?? {}
+    if (issuer === undefined) continue
+    const common = { issuer, ...(audience === undefined ? {} : { audience }) }
+    if (keys !== undefined) verify[tenant] = { ...common, keys: keys as KeyInput }
+    else if (jwksUri !== undefined) verify[tenant] = { ...common, jwksUri }
   }
   return { tenants, verify: Object.keys(verify).length === 0 ? undefined : verify }
 }

@@ -31,7 +31,9 @@ export async function startAgent(settings: AgentSettings, log: Logger): Promise<
   const subscriber = await connect({ ...settings.connect, log })
   const state = { stopping: false }
   if (verify === undefined) {
-    log.warn('there are no JWT_KEYS and ISSUER: /authorize and /verify refuse every call')
+    log.warn(
+      'there are no keys (JWT_KEYS or JWKS_URI) and ISSUER: /authorize and /verify refuse every call',
+    )
   }
   const guardOptions = {
     subscriber,
@@ -91,7 +93,7 @@ function statusOf(
   subscriber: Subscriber,
   { connect: { tenants, whenStale } }: AgentSettings,
 ): string {
-  if (!subscriber.isReady) return 'not_ready'
+  if (!subscriber.isReady || !subscriber.hasKeys) return 'not_ready'
   // The store itself may be asked.
   if (whenStale === 'ask') return 'ok'
   const iat = Math.floor(Date.now() / 1000)

@@ -71,10 +71,16 @@ export const agentSettingsTable: readonly AgentSettingRow[] = [
     secret: true,
   },
   {
+    name: 'JWKS_URI',
+    flag: '--jwks-uri',
+    default: undefined,
+    expects: 'an https:// URL without credentials (http:// only of this machine)',
+  },
+  {
     name: 'TENANTS_FILE',
     flag: '--tenants-file',
     default: undefined,
-    expects: 'the path of a JSON file that declares the tenants, instead of ISSUER and JWT_KEYS',
+    expects: 'the path of a JSON file that declares the tenants, instead of ISSUER and keys',
   },
   {
     name: 'AUDIENCE',

@@ -173,6 +173,18 @@ export const settingsTable: readonly SettingRow[] = [
     secret: true,
   },
   {
+    name: 'JWKS_URI',
+    kinds: both,
+    default: undefined,
+    expects: 'an https:// URL without credentials (http:// only of this machine)',
+  },
+  {
+    name: 'LOGOUT_AUDIENCE',
+    kinds: ['notifier'],
+    default: undefined,
+    expects: 'client ids parted by commas, of which "aud" of a logout token must hold one',
+  },
+  {
     name: 'EVENT_SIGNING_KEYS',
     kinds: both,
     default: undefined,

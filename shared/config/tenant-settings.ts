@@ -2,6 +2,7 @@ import { problemOfId } from '../domain/claims.ts'
 import { KnellError } from '../domain/errors.ts'
 import { LEEWAY_SECONDS } from '../domain/max-token-ttl.ts'
 import { createKeySet, type KeyInput, type KeySet } from '../tokens/key-set.ts'
+import { parseJwksUri } from '../tokens/jwks-uri.ts'
 import { parseDuration } from './duration.ts'
 import { problemsOf } from './problems.ts'
 
@@ -11,6 +12,10 @@ export interface TenantSettings {
   readonly issuer?: string
   /** The keys that are configured, to verify its tokens with. */
   readonly keySet?: KeySet
+  /** Where an identity provider publishes the keys, instead. */
+  readonly jwksUri?: string
+  /** The client ids of which logout tokens are taken, in their `aud`. Absent: none are. */
+  readonly logoutAudience?: readonly string[]
   /** The longest a token of the tenant lives (`exp - iat`). It only seeds the store, which keeps the truth. */
   readonly maxTokenTtlSeconds: number
   /** How long before `exp` to announce it, ascending. Empty: not at all. */
@@ -25,6 +30,8 @@ export interface TenantSettings {
 export interface TenantMembers {
   readonly issuer?: unknown
   readonly keys?: unknown
+  readonly jwksUri?: unknown
+  readonly logoutAudience?: unknown
   readonly maxTokenTtl?: unknown
   readonly expiringLead?: unknown
   readonly issuerSkew?: unknown
@@ -89,6 +96,17 @@ export function parseMaxTokens(value: unknown): number {
   )
 }
 
+/** Reads the audiences of logout tokens: a text or a list of them. @throws KnellError `config_invalid` */
+export function parseLogoutAudience(value: unknown): readonly string[] {
+  const found: readonly unknown[] = Array.isArray(value) ? value : [value]
+  const problem = found.map(problemOfId).find((one) => one !== undefined)
+  if (problem === undefined && found.length > 0) return Object.freeze([...(found as string[])])
+  throw new KnellError(
+    'config_invalid',
+    `expected the client ids that logout tokens are for; one ${problem ?? 'is needed'}`,
+  )
+}
+
 /**
  * Makes the settings of one tenant. What is wrong with a member is reported and a harmless value
  * put in its place, so that one reading finds every problem; after a report the result is not
@@ -110,16 +128,31 @@ export function toTenantSettings(
   const problem = raw.issuer === undefined ? undefined : problemOfId(raw.issuer)
   if (problem) report('issuer', problem)
   const issuer = typeof raw.issuer === 'string' && !problem ? raw.issuer : undefined
-  if (raw.keys !== undefined && raw.issuer === undefined) {
+  const { keys, jwksUri } = raw
+  if ((keys !== undefined || jwksUri !== undefined) && raw.issuer === undefined) {
     report('issuer', 'is missing; where there are keys, the exact "iss" of their tokens is needed')
   }
+  if (keys !== undefined && jwksUri !== undefined) {
+    report('jwksUri', 'is there beside keys; keep one of them')
+  }
+  if (raw.logoutAudience !== undefined && keys === undefined && jwksUri === undefined) {
+    report('logoutAudience', 'needs keys to verify logout tokens with')
+  }
+  const logoutAudience = attempt('logoutAudience', undefined, () =>
+    raw.logoutAudience === undefined ? undefined : parseLogoutAudience(raw.logoutAudience),
+  )
+  const published = attempt('jwksUri', undefined, () =>
+    jwksUri === undefined ? undefined : parseJwksUri(jwksUri).href,
+  )
   const keySet = attempt('keys', undefined, () =>
-    raw.keys === undefined ? undefined : createKeySet(raw.keys as KeyInput),
+    keys === undefined ? undefined : createKeySet(keys as KeyInput),
   )
   return Object.freeze({
     tenant,
     ...(issuer !== undefined && { issuer }),
     ...(keySet && { keySet }),
+    ...(published && { jwksUri: published }),
+    ...(logoutAudience && { logoutAudience }),
     maxTokenTtlSeconds: attempt('maxTokenTtl', 1, () =>
       parseMaxTokenTtl(raw.maxTokenTtl ?? DEFAULT_MAX_TOKEN_TTL),
     ),

@@ -28,6 +28,8 @@ const members: readonly string[] = [
   'issuer',
   'keys',
   'jwks',
+  'jwksUri',
+  'logoutAudience',
   'maxTokenTtl',
   'expiringLead',
   'issuerSkew',
@@ -38,6 +40,8 @@ const members: readonly string[] = [
 const variables: Readonly<Record<keyof TenantMembers, string>> = {
   issuer: 'ISSUER',
   keys: 'JWT_KEYS',
+  jwksUri: 'JWKS_URI',
+  logoutAudience: 'LOGOUT_AUDIENCE',
   maxTokenTtl: 'MAX_TOKEN_TTL',
   issuerSkew: 'ISSUER_SKEW',
   expiringLead: 'EXPIRING_LEAD',
@@ -152,8 +156,8 @@ function assertOneTenantEach(tenants: readonly TenantSettings[], problems: strin
 
 /**
  * Reads the tenants: those of `TENANTS_FILE`, a JSON object `{ "<tenant>": { issuer?, keys? or
- * jwks? (a path relative to the file), maxTokenTtl?, expiringLead?, issuerSkew?, maxTokens? } }`, or
- * without it one tenant `default` from `ISSUER` and `JWT_KEYS` (both optional). `MAX_TOKEN_TTL`
+ * jwks? (a path relative to the file) or jwksUri?, logoutAudience?, maxTokenTtl?, expiringLead?, issuerSkew?, maxTokens? } }`, or
+ * without it one tenant `default` from `ISSUER`, `JWT_KEYS` or `JWKS_URI`, and `LOGOUT_AUDIENCE` (all optional). `MAX_TOKEN_TTL`
  * (default 24h), `EXPIRING_LEAD` (default none), `ISSUER_SKEW` (default 0s) and `MAX_TOKENS` (default
  * 10,000,000) hold for every tenant that does not say otherwise.
  * @throws KnellError `config_invalid`; its `details.problems` lists everything wrong with any
@@ -166,6 +170,10 @@ export function loadTenants(env: Env, seen?: SeeKeys): Tenants {
   const path = value('TENANTS_FILE')
   const issuer = value('ISSUER')
   const keysText = value('JWT_KEYS')
+  const jwksUri = value('JWKS_URI')
+  const logoutAudience = value('LOGOUT_AUDIENCE')
+    ?.split(',')
+    .map((audience) => audience.trim())
   let defaults: TenantMembers = {}
   // A bad default is reported once, not once for each tenant that it would hold for.
   const maxTokenTtl = value('MAX_TOKEN_TTL')
@@ -194,12 +202,18 @@ export function loadTenants(env: Env, seen?: SeeKeys): Tenants {
     tenants = [
       toTenantSettings(
         DEFAULT_TENANT,
-        { ...defaults, ...(issuer && { issuer }), ...(keys ? { keys } : {}) },
+        {
+          ...defaults,
+          ...(issuer && { issuer }),
+          ...(keys ? { keys } : {}),
+          ...(jwksUri && { jwksUri }),
+          ...(logoutAudience && { logoutAudience }),
+        },
         (member, problem) => problems.push(`${variables[member]}: ${problem}`),
       ),
     ]
   } else {
-    for (const name of ['ISSUER', 'JWT_KEYS']) {
+    for (const name of ['ISSUER', 'JWT_KEYS', 'JWKS_URI', 'LOGOUT_AUDIENCE']) {
       if (value(name)) problems.push(`${name}: is not read beside TENANTS_FILE; remove one of them`)
     }
     tenants = fromFile(resolve(path), defaults, problems, seen)

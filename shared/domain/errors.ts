@@ -31,6 +31,7 @@ export type ErrorCode =
   | 'quota_exceeded'
   | 'token_too_long_lived'
   | 'no_verification_key'
+  | 'keys_unavailable'
   | 'grant_refused'
   | 'refresh_token_invalid'
   | 'refresh_token_reused'
@@ -124,6 +125,7 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   quota_exceeded: { status: 429, retryable: true },
   token_too_long_lived: { status: 400, retryable: false },
   no_verification_key: { status: 400, retryable: false },
+  keys_unavailable: { status: 503, retryable: true },
   grant_refused: { status: 403, retryable: false },
   // Sessions
   refresh_token_invalid: { status: 400, retryable: false },

@@ -134,6 +134,11 @@ export function effectOf(versions: readonly RuleVersion[]): Effect {
   return heldReason === undefined ? { cutoffs, held, until } : { cutoffs, held, heldReason, until }
 }
 
+/** The cut-off that leaves no token of the match alive, whenever it was or will be issued. */
+export function wholeCutoff<C extends Cutoff>(cutoffs: readonly C[]): C | undefined {
+  return cutoffs.find(({ issuedBefore, except }) => issuedBefore === null && except === undefined)
+}
+
 export function isLive(effect: Effect): boolean {
   return effect.held || effect.cutoffs.length > 0
 }

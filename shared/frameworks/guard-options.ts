@@ -34,6 +34,8 @@ export interface GuardOptions<Req = unknown> extends RoutePolicy<Req> {
   readonly exposeReason?: boolean
   /** Hears of every refusal, with more than the client is told. What it throws changes nothing. Default: faults (500) go to the console. */
   readonly onRefused?: (refusal: Refusal, request: Req) => void | Promise<void>
+  /** Hears of every token that was let in, such as `(token) => registrar.see(token)`. It is not waited for, and what it throws changes nothing. */
+  readonly onAdmitted?: (token: string, claims: Claims, request: Req) => void | Promise<void>
 }
 
 type Checks = Readonly<Record<string, (value: unknown) => string | undefined>>
@@ -73,6 +75,7 @@ const guardChecks: Checks = {
   ),
   exposeReason: switchCheck,
   onRefused: expects(isFunction, 'must be a function'),
+  onAdmitted: expects(isFunction, 'must be a function'),
 }
 
 function assertOptions(what: string, options: unknown, checks: Checks): void {

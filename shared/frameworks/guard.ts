@@ -114,7 +114,9 @@ async function decide<Req extends GuardedRequest>(
         ...policyOf(options),
         ...(tenant === undefined ? {} : { tenant }),
       })
-      return toOutcome(subscriber, result, wording)
+      const outcome = toOutcome(subscriber, result, wording)
+      if (outcome.ok) admit(options, credentials.token, outcome.auth ?? {}, request)
+      return outcome
     }
   }
 }
@@ -165,6 +167,18 @@ function tell<Req>({ onRefused }: GuardOptions<Req>, refusal: Refusal, request: 
     return
   }
   const heard = (async () => onRefused(refusal, request))()
+  heard.catch(complain)
+}
+
+/** As `tell`, of a token that was let in. */
+function admit<Req>(
+  { onAdmitted }: GuardOptions<Req>,
+  token: string,
+  claims: Claims,
+  request: Req,
+): void {
+  if (onAdmitted === undefined) return
+  const heard = (async () => onAdmitted(token, claims, request))()
   heard.catch(complain)
 }
 

@@ -37,6 +37,16 @@ export class Audit {
     return this.#isKept ? textOf(request, key, asked) : undefined
   }
 
+  /** The text of an act of somebody who has no API key and proves by a signature who it is. */
+  signedAct(
+    request: FastifyRequest,
+    act: Omit<AuditAct, 'who' | 'from'>,
+    by: string,
+  ): string | undefined {
+    if (!this.#isKept) return undefined
+    return toAuditText({ ...act, who: { key: null, by }, from: fromOf(request) })
+  }
+
   /** The text of what Knell does by itself. */
   ownAct(act: Omit<AuditAct, 'who' | 'from'>, via: AuditVia): string | undefined {
     if (!this.#isKept) return undefined

@@ -29,6 +29,8 @@ export interface SigningKey {
 export interface KeySource {
   /** Undefined where there is no key. `fresh`: as it is now, for a token whose key is not known. */
   keySet(tenant: string, fresh: boolean): Promise<KeySet | undefined>
+  /** Whether a key may be there that `keySet` does not find just now. Absent: never. */
+  mayLack?(tenant: string): boolean
 }
 
 export interface RingOptions {

@@ -13,6 +13,7 @@ import { Health } from '../http/health.ts'
 import { tenantOf, type Services } from '../http/services.ts'
 import { KeyRings } from '../keys/key-rings.ts'
 import { createSealer } from '../keys/sealer.ts'
+import { PublishedKeys } from '../keys/published-keys.ts'
 import { Verifiers } from '../keys/verifiers.ts'
 import { Metrics } from '../metrics/metrics.ts'
 import { observePublished } from '../metrics/observe-published.ts'
@@ -58,6 +59,7 @@ export interface Process extends Services {
   readonly names: Names
   readonly committed: EventEmitter<CommitEvents>
   readonly dueChanges: DueChanges
+  readonly publishedKeys: PublishedKeys
   /** Resolves once the store has been seen and fits; rejects, once, where it never can. */
   readonly storeChecked: Promise<void>
 }
@@ -151,10 +153,12 @@ export function createServices(settings: Settings, log: Logger): Process {
   })
   addQueueCollector(metrics, queueHealth)
   const keyRings = createKeyRings(settings, store, feed)
+  const publishedKeys = new PublishedKeys({ tenants, rules, shards, log })
   return {
     settings,
     log,
-    verifiers: new Verifiers(keyRings === undefined ? [] : [keyRings]),
+    verifiers: new Verifiers(keyRings === undefined ? [publishedKeys] : [keyRings, publishedKeys]),
+    publishedKeys,
     keyRings,
     names,
     store,

@@ -1,6 +1,7 @@
 import { DEFAULT_NAMESPACE } from '../domain/names.ts'
 import { DEFAULT_TENANT, isService, isTenant } from '../domain/tenant.ts'
-import type { VerifyOptions } from '../tokens/verifier.ts'
+import { parseJwksUri } from '../tokens/jwks-uri.ts'
+import type { VerifySource } from './issuers.ts'
 import { isKnellError } from '../domain/errors.ts'
 import { readPinnedKeys, type EventKeyInput } from '../signing/event-keys.ts'
 import { EventVerifier } from '../signing/event-verifier.ts'
@@ -31,8 +32,8 @@ export interface ConnectOptions {
   readonly apiKey: string
   /** The tenants to follow. Default: `default`. */
   readonly tenants?: readonly string[]
-  /** How to verify tokens: for `verify()`. With several tenants one per tenant; its `issuer` tells a token's tenant. */
-  readonly verify?: VerifyOptions | Readonly<Record<string, VerifyOptions>>
+  /** How to verify tokens, for `verify()`: `keys` or `jwksUri`, and `issuer`. With several tenants one per tenant; its `issuer` tells a token's tenant. */
+  readonly verify?: VerifySource | Readonly<Record<string, VerifySource>>
   /**
    * The public keys that Knell's messages and answers are signed with: a JWK set, or a list of
    * `{ kid, pem }`. With them nothing else is believed. Default: signatures are not looked at.
@@ -59,7 +60,7 @@ export interface Settled {
   readonly tls: { readonly amqp?: TlsClient; readonly pull?: TlsClient }
   readonly apiKey: string
   readonly tenants: readonly string[]
-  readonly verify: ReadonlyMap<string, VerifyOptions>
+  readonly verify: ReadonlyMap<string, VerifySource>
   readonly verifier: EventVerifier | undefined
   readonly observe: boolean
   readonly policy: Policy
@@ -176,18 +177,47 @@ function verifyByTenant(
   verify: ConnectOptions['verify'],
   tenants: readonly string[],
   problems: string[],
-): Map<string, VerifyOptions> {
-  const found = new Map<string, VerifyOptions>()
+): Map<string, VerifySource> {
+  const found = new Map<string, VerifySource>()
   if (verify === undefined) return found
-  if ('keys' in verify && 'issuer' in verify) {
+  const take = (tenant: string, source: VerifySource, where: string): void => {
+    found.set(tenant, source)
+    problems.push(...problemsOfSource(source).map((problem) => `${where}${problem}`))
+  }
+  if (isSource(verify)) {
     const [only] = tenants
-    if (tenants.length === 1 && only !== undefined) found.set(only, verify as VerifyOptions)
+    if (tenants.length === 1 && only !== undefined) take(only, verify, 'verify.')
     else problems.push('verify must be given per tenant where there are several')
     return found
   }
-  for (const [tenant, options] of Object.entries(verify as Record<string, VerifyOptions>)) {
-    if (tenants.includes(tenant)) found.set(tenant, options)
+  for (const [tenant, source] of Object.entries(verify)) {
+    if (tenants.includes(tenant)) take(tenant, source, `verify.${tenant}.`)
     else problems.push(`verify names ${tenant}, which is not among tenants`)
   }
   return found
+}
+
+/** One source for the only tenant, rather than one for each. */
+function isSource(verify: NonNullable<ConnectOptions['verify']>): verify is VerifySource {
+  return 'issuer' in verify && ('keys' in verify || 'jwksUri' in verify)
+}
+
+const MAX_WAIT_MS = 86_400_000
+
+function problemsOfSource(source: VerifySource): string[] {
+  if (!('jwksUri' in source)) return []
+  const problems: string[] = []
+  if ('keys' in source) problems.push('keys and jwksUri are both there; keep one')
+  try {
+    parseJwksUri(source.jwksUri)
+  } catch (error) {
+    if (!isKnellError(error, 'config_invalid')) throw error
+    problems.push(`jwksUri: ${error.message}`)
+  }
+  for (const name of ['jwksMaxAge', 'jwksCoolDown'] as const) {
+    const { [name]: ms = 1000 } = source
+    if (ms >= 100 && ms <= MAX_WAIT_MS) continue
+    problems.push(`${name} must be 100 to ${MAX_WAIT_MS} ms`)
+  }
+  return problems
 }

@@ -6,8 +6,10 @@ import type { Entry, ExpiryEvent, Kind } from '../domain/entry.ts'
 import { isKnellError, KnellError, toKnellError } from '../domain/errors.ts'
 import { namesOf } from '../domain/names.ts'
 import { logs } from '../domain/position.ts'
-import type { Rule } from '../domain/rule.ts'
+import type { Reason } from '../domain/reasons.ts'
+import { wholeCutoff, type Rule } from '../domain/rule.ts'
 import { StoreClock } from '../domain/store-clock.ts'
+import { readUnverified } from '../tokens/read-unverified.ts'
 import type { View } from '../domain/view.ts'
 import { Broker } from '../broker/broker.ts'
 import { Publisher } from '../broker/publisher.ts'
@@ -81,6 +83,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   readonly #handlers: Handlers
   #closing: Promise<void> | undefined
   #followsExpiries = false
+  #keysAsked: Promise<void> | undefined
 
   constructor(settings: Settled) {
     super()
@@ -98,7 +101,11 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       onFault: (cause) =>
         this.#problem(new KnellError('internal', 'A listener for a death threw.', { cause })),
     })
-    this.#issuers = new Issuers(settings.verify)
+    this.#issuers = new Issuers(settings.verify, {
+      // In observe mode no rule refuses anything, so none takes a key away.
+      isRevoked: (tenant, kid) => !observe && this.#revokedKey(tenant, kid) !== undefined,
+      onProblem: (error) => this.#problem(error),
+    })
     this.#push = new Push({
       url: settings.amqp,
       tls: settings.tls.amqp,
@@ -241,7 +248,18 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   async start(): Promise<void> {
     for (const follower of this.#followers.values()) follower.start()
     this.#watchdog.start()
+    this.#keysAsked = this.#issuers.start()
     await Promise.all([this.#push.start(), this.#control.start()])
+  }
+
+  /** Resolves once every provider that publishes keys has been asked for them, whatever became of it: at most 5 s after `start`. */
+  async keysAsked(): Promise<void> {
+    await this.#keysAsked
+  }
+
+  /** Whether there are keys to verify the tokens of every tenant that has an issuer. */
+  get hasKeys(): boolean {
+    return this.#issuers.hasKeys
   }
 
   /** Whether every tenant's view has its first snapshot. */
@@ -334,22 +352,50 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
 
   /**
    * Verifies a token under the rules of RFC 8725 and decides on it as `decide` does. Never throws
-   * for a bad token: its `code` says what is wrong.
+   * for a bad token: its `code` says what is wrong. A token whose key is not among those that its
+   * provider publishes (`jwksUri`) waits for them to be fetched anew, once within the cool-down.
    * @throws TypeError where no `verify` options were given
    */
   async verify(token: string, options?: CheckOptions): Promise<VerifyResult> {
     let verified
     try {
       const now = this.#clock.isSet ? this.#clock.earliest(moment()) : Date.now()
-      verified = this.#issuers.read(token, options?.tenant, now)
+      verified = await this.#issuers.read(token, options?.tenant, now)
       if (verified === undefined) return this.#checker.invalidToken('unknown_issuer')
     } catch (error) {
       if (!isKnellError(error)) throw error
-      return this.#checker.invalidToken(error.code as DecisionCode)
+      return this.#unverified(error, token, options?.tenant)
     }
     const { claims, header, tenant } = verified
     const decision = await this.decide(claims, header, { ...options, tenant })
     return { ...decision, claims, header, tenant }
+  }
+
+  /** What is answered for a token that could not be verified. */
+  #unverified(error: KnellError, token: string, named: string | undefined): Decision {
+    if (error.code === 'keys_unavailable') return this.#checker.invalidToken('not_ready')
+    if (error.code === 'token_unknown_key' && !this.#settings.observe) {
+      const tenant = this.#issuers.nameFor(token, named) ?? ''
+      const { kid } = readUnverified(token).header
+      const cutoff = typeof kid === 'string' ? this.#revokedKey(tenant, kid) : undefined
+      const follower = this.#followers.get(tenant)
+      if (cutoff !== undefined && follower !== undefined) {
+        const { reason = 'other' } = cutoff
+        const staleMs = follower.staleMs(moment())
+        return this.#checker.refuse(
+          { code: 'revoked', reason },
+          follower.view.asOf,
+          staleMs,
+          'view',
+        )
+      }
+    }
+    return this.#checker.invalidToken(error.code as DecisionCode)
+  }
+
+  /** What says that everything this key of a tenant has signed, and will sign, is dead. */
+  #revokedKey(tenant: string, kid: string): { readonly reason?: Reason } | undefined {
+    return wholeCutoff(this.#followers.get(tenant)?.view.rules.effect(0, { kid })?.cutoffs ?? [])
   }
 
   /**
@@ -554,6 +600,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
 
   async #close(): Promise<void> {
     this.#watchdog.stop()
+    this.#issuers.stop()
     await this.#handlers.close()
     this.#ackClient.close()
     this.#watches.close()

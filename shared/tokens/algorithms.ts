@@ -22,6 +22,9 @@ const ECDSA: readonly Algorithm[] = ['ES256', 'ES384', 'ES512']
 
 const algorithms: readonly Algorithm[] = [...HMAC, ...RSA_PKCS1, ...RSA_PSS, ...ECDSA]
 
+/** Those of public keys: all that anybody may verify with. */
+export const asymmetric: readonly Algorithm[] = [...RSA_PKCS1, ...RSA_PSS, ...ECDSA]
+
 export function isAlgorithm(value: unknown): value is Algorithm {
   return typeof value === 'string' && (algorithms as readonly string[]).includes(value)
 }

@@ -1,16 +1,17 @@
-import jwt from 'jsonwebtoken'
 import { problemOfId, type Claims, type Header } from '../domain/claims.ts'
+import { isRecord } from '../domain/entry.ts'
 import { KnellError } from '../domain/errors.ts'
 import { LEEWAY_SECONDS } from '../domain/max-token-ttl.ts'
 import { isAlgorithm, type Algorithm } from './algorithms.ts'
-import {
-  createKeySet,
-  isKeySet,
-  type KeyInput,
-  type KeySet,
-  type VerificationKey,
-} from './key-set.ts'
+import { createKeySet, isKeySet, type KeyInput, type KeySet } from './key-set.ts'
 import { readUnverified } from './read-unverified.ts'
+import {
+  assertAudience,
+  assertIssuer,
+  createSignedReader,
+  invalidClaims,
+  isNumericDate,
+} from './signed-token.ts'
 
 export { readUnverified }
 
@@ -30,6 +31,16 @@ export interface VerifyOptions {
   readonly typ?: readonly string[]
   /** How far clocks may differ, in seconds, for `exp` and `nbf`. Default 0, at most 60. */
   readonly clockToleranceSeconds?: number
+}
+
+/** As `VerifyOptions`, with the keys that an identity provider publishes. */
+export interface RemoteVerifyOptions extends Omit<VerifyOptions, 'keys'> {
+  /** Where its JWK set is (`jwks_uri` of its discovery document): `https://`, or `http://` of this machine. */
+  readonly jwksUri: string
+  /** ms after which the set is fetched again; its `Cache-Control` may shorten it. Default: 10 minutes. */
+  readonly jwksMaxAge?: number
+  /** ms between two fetches for the sake of keys that are not in it, after the first three. Default: 10 s. */
+  readonly jwksCoolDown?: number
 }
 
 /** The payload of a verified token: these claims have been checked, others may be anything. */
@@ -71,23 +82,15 @@ export interface Verifier {
    * @throws KnellError `token_malformed`, `token_too_large`, `token_alg_refused`,
    *   `token_header_refused`, `token_wrong_type`, `token_unknown_key`, `token_signature_invalid`,
    *   `token_claims_invalid`, `token_wrong_issuer`, `token_wrong_audience`, `token_not_yet_valid`,
-   *   `token_expired`
+   *   `token_expired`; `keys_unavailable` where the keys are remote ones and have never come
    */
   verify(token: string, options?: VerifyCall): VerifiedToken
 }
 
 const DEFAULT_TYPES: readonly string[] = ['JWT', 'at+jwt']
-/** In the year 2242. A larger number is milliseconds by mistake, or a token meant to live for ever. */
-const NUMERIC_DATE_END = 2 ** 33
+/** The event types of OpenID: of logout tokens, CAEP, RISC and OAuth. */
+const SECURITY_EVENT = /^https?:\/\/schemas\.openid\.net\//
 const ID_CLAIMS: readonly string[] = ['jti', 'sub', 'sid', 'client_id']
-
-function plainType(typ: string): string {
-  return typ.toLowerCase().replace(/^application\//, '')
-}
-
-function isNumericDate(value: unknown): value is number {
-  return typeof value === 'number' && value > 0 && value < NUMERIC_DATE_END
-}
 
 function assertOptions(options: VerifyOptions): void {
   const { issuer, algorithms, typ, clockToleranceSeconds: tolerance = 0 } = options
@@ -114,42 +117,31 @@ function audienceList(audience: VerifyOptions['audience']): readonly string[] | 
   return list
 }
 
-function invalid(why: string): KnellError {
-  return new KnellError('token_claims_invalid', why)
-}
-
 /** Checks form, not meaning: what RFC 7519, section 4.1, says each claim is. */
 function assertClaims(claims: Claims): asserts claims is VerifiedClaims {
-  if (claims['exp'] === undefined) throw invalid('The claim "exp" is missing.')
+  if (claims['exp'] === undefined) throw invalidClaims('The claim "exp" is missing.')
   for (const name of ['exp', 'iat', 'nbf']) {
     if (claims[name] !== undefined && !isNumericDate(claims[name])) {
-      throw invalid(`The claim "${name}" must be seconds since 1970, above 0 and below 2^33.`)
+      throw invalidClaims(`The claim "${name}" must be seconds since 1970, above 0 and below 2^33.`)
     }
   }
   for (const name of ID_CLAIMS) {
     const problem = claims[name] === undefined ? undefined : problemOfId(claims[name])
-    if (problem) throw invalid(`The claim "${name}" ${problem}.`)
+    if (problem) throw invalidClaims(`The claim "${name}" ${problem}.`)
   }
   const { aud } = claims
   const audiences: readonly unknown[] = Array.isArray(aud) ? aud : [aud ?? '']
   if (!audiences.every((one) => typeof one === 'string') || aud === null) {
-    throw invalid('The claim "aud" must be a string or an array of strings.')
+    throw invalidClaims('The claim "aud" must be a string or an array of strings.')
   }
 }
 
-function assertSignature(token: string, alg: Algorithm, key: VerificationKey): void {
-  try {
-    // The claims are checked here and not there: jsonwebtoken accepts tokens without `exp`.
-    jwt.verify(token, key.key, {
-      algorithms: [alg],
-      ignoreExpiration: true,
-      ignoreNotBefore: true,
-    })
-  } catch (cause) {
-    throw new KnellError('token_signature_invalid', 'The signature of the token is not valid.', {
-      cause,
-    })
-  }
+/**
+ * Whether the claims are those of a security event (RFC 8417, section 2.2), such as a logout token. Many
+ * providers give one no `typ` of its own, and an access token it is not (RFC 8725, section 3.12).
+ */
+function isSecurityEvent({ events }: Claims): boolean {
+  return isRecord(events) && Object.keys(events).some((uri) => SECURITY_EVENT.test(uri))
 }
 
 /**
@@ -161,43 +153,21 @@ export function createVerifier(options: VerifyOptions): Verifier {
   assertOptions(options)
   const { issuer, clockToleranceSeconds: tolerance = 0 } = options
   const audience = audienceList(options.audience)
-  const types = new Set((options.typ ?? DEFAULT_TYPES).map(plainType))
-  const typeRequired = options.typ !== undefined
   const keys = isKeySet(options.keys)
     ? options.keys
     : createKeySet(options.keys, options.algorithms)
-
-  function keyOf(header: Header): { alg: Algorithm; key: VerificationKey } {
-    const { alg, typ } = header
-    const isAccepted = isAlgorithm(alg) && (options.algorithms?.includes(alg) ?? true)
-    if (!isAccepted || !keys.algorithms.includes(alg)) {
-      throw new KnellError('token_alg_refused', 'The "alg" of the token is not accepted here.')
-    }
-    // RFC 7515, section 4.1.11: who does not understand a critical extension must refuse. No extension is understood.
-    if (Object.hasOwn(header, 'crit') || Object.hasOwn(header, 'b64')) {
-      throw new KnellError(
-        'token_header_refused',
-        'The token uses an extension ("crit" or "b64") that is not supported.',
-      )
-    }
-    const typeFits = typeof typ === 'string' ? types.has(plainType(typ)) : !typeRequired
-    if (!typeFits || (typ !== undefined && typeof typ !== 'string')) {
-      throw new KnellError('token_wrong_type', 'The "typ" of the token is not accepted here.')
-    }
-    return { alg, key: keys.keyFor(alg, header['kid']) }
-  }
+  const read = createSignedReader(keys, {
+    types: options.typ ?? DEFAULT_TYPES,
+    typeRequired: options.typ !== undefined,
+    algorithms: options.algorithms,
+  })
 
   function assertMeaning(claims: VerifiedClaims, now: number, ignoreExpiration: boolean): void {
-    if (claims.iss !== issuer) {
-      throw new KnellError('token_wrong_issuer', 'The claim "iss" is not the expected issuer.')
+    if (isSecurityEvent(claims)) {
+      throw new KnellError('token_wrong_type', 'The token is a security event, and lets nobody in.')
     }
-    if (audience) {
-      const { aud = [] } = claims
-      const named = typeof aud === 'string' ? [aud] : aud
-      if (!named.some((one) => audience.includes(one))) {
-        throw new KnellError('token_wrong_audience', 'The claim "aud" names no accepted audience.')
-      }
-    }
+    assertIssuer(claims, issuer)
+    if (audience) assertAudience(claims, audience)
     if (claims.nbf !== undefined && claims.nbf > now + tolerance) {
       throw new KnellError('token_not_yet_valid', 'The token is not valid yet ("nbf").')
     }
@@ -208,16 +178,16 @@ export function createVerifier(options: VerifyOptions): Verifier {
 
   return {
     issuer,
-    kids: keys.kids,
+    get kids() {
+      return keys.kids
+    },
     verify(token, { now = Date.now() / 1000, ignoreExpiration = false } = {}) {
       // Every comparison with NaN is false, so a bad time would let each expired token in.
       if (!Number.isFinite(now)) throw new TypeError('now must be a finite NumericDate.')
-      const { header, claims } = readUnverified(token)
-      const { alg, key } = keyOf(header)
-      assertSignature(token, alg, key)
+      const { header, claims } = read(token)
       assertClaims(claims)
       assertMeaning(claims, now, ignoreExpiration)
-      return { header: key.kid === undefined ? header : { ...header, kid: key.kid }, claims }
+      return { header, claims }
     },
   }
 }

@@ -8,6 +8,8 @@ export interface Asked {
   readonly body?: unknown
   /** NDJSON instead of JSON. */
   readonly lines?: readonly unknown[]
+  /** A form instead of JSON. */
+  readonly form?: Readonly<Record<string, string>>
   readonly headers?: Readonly<Record<string, string>>
   /** Whether the request is meant to be wrong, and so is not held to the document. */
   readonly isWrong?: boolean
@@ -47,13 +49,16 @@ export class ContractClient {
 async function send(
   { url }: KnellProcess,
   call: string,
-  { query = {}, body, lines, headers = {} }: Asked,
+  { query = {}, body, lines, form, headers = {} }: Asked,
   secret: string,
 ): Promise<Response> {
   const [method = '', path = ''] = call.split(' ')
   const search = new URLSearchParams(query).toString()
-  const content = lines?.map((line) => JSON.stringify(line)).join('\n') ?? JSON.stringify(body)
-  const type = lines === undefined ? 'application/json' : 'application/x-ndjson'
+  const content =
+    lines?.map((line) => JSON.stringify(line)).join('\n') ??
+    (form === undefined ? JSON.stringify(body) : new URLSearchParams(form).toString())
+  const plain = form === undefined ? 'application/json' : 'application/x-www-form-urlencoded'
+  const type = lines === undefined ? plain : 'application/x-ndjson'
   return fetch(`${url}${path}${search === '' ? '' : `?${search}`}`, {
     method,
     headers: {
@@ -90,6 +95,10 @@ function expectRequest(operation: Operation, call: string, asked: Asked): void {
   const content = operation.requestBody?.content
   if (body !== undefined) {
     expect(problemsBy(content?.['application/json']?.schema ?? {}, body), call).to.deep.equal([])
+  }
+  if (asked.form !== undefined) {
+    const schema = content?.['application/x-www-form-urlencoded']?.schema
+    expect(problemsBy(schema ?? { not: {} }, asked.form), call).to.deep.equal([])
   }
   for (const line of lines) {
     const schema = content?.['application/x-ndjson']?.schema

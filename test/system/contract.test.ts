@@ -9,6 +9,7 @@ import type { KnellProcess } from '../../shared/cli/processes.ts'
 import { scopes } from '../../shared/config/api-keys.ts'
 import { entryId } from '../../shared/domain/partial-entry.ts'
 import { parseEntry } from '../../shared/domain/entry.ts'
+import { LOGOUT_EVENT } from '../../shared/tokens/logout-token.ts'
 import { captureMessages, type Capture, type Captured } from '../support/capture.ts'
 import { ContractClient, type Asked } from '../support/contract-client.ts'
 import { createChecker, type Check } from '../support/contract-schemas.ts'
@@ -18,6 +19,13 @@ import { operations, problemsBy } from '../support/openapi.ts'
 import { call, createSystem, now, oldToken, type TestSystem } from '../support/system.ts'
 
 const issuer = createIssuer()
+const logoutToken = (): string =>
+  issuer.token('lena', {
+    aud: 'shop',
+    iat: now(),
+    exp: now() + 120,
+    events: { [LOGOUT_EVENT]: {} },
+  })
 const token = (sub: string): string => issuer.token(sub)
 const namedScopes = scopes.filter((scope) => scope !== '*')
 const nonce = 'abcdefghijklmnop'
@@ -65,6 +73,10 @@ const samples: Readonly<Record<string, readonly Asked[]>> = {
   'POST /v1/keys/rotate': [{ body: {} }],
   'POST /v1/keys/revoke': [{ body: { kid: 'unknown' } }],
   'GET /.well-known/jwks.json': [{}, { query: { tenant: 'default' } }],
+  'POST /v1/backchannel-logout': [
+    { form: { logout_token: logoutToken() } },
+    { query: { tenant: 'default' }, form: { logout_token: 'x' } },
+  ],
   'GET /livez': [{}],
   'GET /readyz': [{}],
 }
@@ -94,6 +106,7 @@ describe('the contract, on a real system', function () {
       ISSUER: issuer.verify.issuer,
       JWT_KEYS: JSON.stringify(issuer.verify.keys),
       EXPIRING_LEAD: '2s',
+      LOGOUT_AUDIENCE: 'shop',
       ISSUER_ENABLED: '1',
       KEY_ENCRYPTION_KEY: randomBytes(32).toString('hex'),
     })

@@ -78,7 +78,7 @@ export function toOpenApi(calls: readonly Call[], schemas: SchemaFiles): Record<
 }
 
 function operationOf(call: Call, method: string): Record<string, unknown> {
-  const { id, summary, description, scopes, servedBy, query, body, line } = call
+  const { id, summary, description, scopes, servedBy, query } = call
   const parameters = [
     ...(query === undefined ? [] : parametersOf(toSchema(query, 'input'))),
     ...(call.headers ?? []).map((name) => headers[name]),
@@ -91,20 +91,23 @@ function operationOf(call: Call, method: string): Record<string, unknown> {
     // Any of these; the scopes of a key are its roles.
     security: scopes.map((scope) => ({ key: [scope] })),
     ...(parameters.length === 0 ? {} : { parameters }),
-    ...(body === undefined
-      ? {}
-      : {
-          requestBody: {
-            required: isRequired(body),
-            content: {
-              'application/json': { schema: toSchema(body, 'input') },
-              ...(line === undefined
-                ? {}
-                : { 'application/x-ndjson': { schema: toSchema(line, 'input') } }),
-            },
-          },
-        }),
+    ...bodyOf(call),
     responses: { ...answersOf(call.answers), ...problemsOf(call, method) },
+  }
+}
+
+function bodyOf({ body, line, form }: Call): { requestBody?: object } {
+  const schema = body ?? form
+  if (schema === undefined) return {}
+  const content = Object.entries({
+    'application/json': body,
+    'application/x-ndjson': line,
+    'application/x-www-form-urlencoded': form,
+  }).flatMap(([type, each]) =>
+    each === undefined ? [] : [[type, { schema: toSchema(each, 'input') }]],
+  )
+  return {
+    requestBody: { required: isRequired(schema), content: Object.fromEntries(content) as object },
   }
 }
 

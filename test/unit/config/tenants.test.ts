@@ -54,6 +54,31 @@ describe('tenants', () => {
       expect(settings?.keySet?.kids).to.deep.equal(['k1'])
     })
 
+    it('may have keys that a provider publishes, and take its logout tokens', () => {
+      const env = { ISSUER, JWKS_URI: 'https://id.example/jwks', LOGOUT_AUDIENCE: 'web, app' }
+      const settings = loadTenants(env).get('default')
+      expect(settings).to.include({ issuer: ISSUER, jwksUri: 'https://id.example/jwks' })
+      expect(settings?.logoutAudience).to.deep.equal(['web', 'app'])
+      expect(settings).to.not.have.property('keySet')
+      const rows: readonly (readonly [string, Record<string, string>])[] = [
+        ['JWKS_URI: is there beside keys', { ...env, JWT_KEYS: JSON.stringify(JWKS) }],
+        ['JWKS_URI: expected an https:// URL', { ...env, JWKS_URI: 'http://id.example/jwks' }],
+        [
+          'JWKS_URI: expected an https:// URL',
+          { ...env, JWKS_URI: 'https://a:hunter2@id.example' },
+        ],
+        ['LOGOUT_AUDIENCE: expected', { ...env, LOGOUT_AUDIENCE: 'web,,app' }],
+        ['LOGOUT_AUDIENCE: needs keys', { ISSUER, LOGOUT_AUDIENCE: 'web' }],
+        ['ISSUER: is missing', { JWKS_URI: env.JWKS_URI }],
+      ]
+      for (const [start, bad] of rows) {
+        const found = problems(() => loadTenants(bad))
+        expect(found, JSON.stringify(bad)).to.have.length(1)
+        expect(found[0]).to.satisfy((text: string) => text.startsWith(start), start)
+        expect(found[0]).to.not.include('hunter2')
+      }
+    })
+
     it('may have an issuer and no keys, but no keys without an issuer', () => {
       expect(loadTenants({ ISSUER }).get('default')).to.not.have.property('keySet')
       const found = problems(() => loadTenants({ JWT_KEYS: JSON.stringify(JWKS) }))
@@ -164,6 +189,11 @@ describe('tenants', () => {
     it('leave no room for ISSUER and JWT_KEYS', () => {
       const found = problemsIn({ a: {} }, { ISSUER, JWT_KEYS: JSON.stringify(JWKS) })
       expect(found.map((text) => text.split(':')[0])).to.deep.equal(['ISSUER', 'JWT_KEYS'])
+      const more = { JWKS_URI: 'https://id.example/jwks', LOGOUT_AUDIENCE: 'web' }
+      expect(problemsIn({ a: {} }, more).map((text) => text.split(':')[0])).to.deep.equal([
+        'JWKS_URI',
+        'LOGOUT_AUDIENCE',
+      ])
     })
 
     it('are refused with every problem of every tenant at once', () => {

@@ -1,0 +1,102 @@
+import jwt from 'jsonwebtoken'
+import type { Claims, Header } from '../domain/claims.ts'
+import { KnellError } from '../domain/errors.ts'
+import { isAlgorithm, type Algorithm } from './algorithms.ts'
+import type { KeySet, VerificationKey } from './key-set.ts'
+import { readUnverified } from './read-unverified.ts'
+
+/** In the year 2242. A larger number is milliseconds by mistake, or a token meant to live for ever. */
+const NUMERIC_DATE_END = 2 ** 33
+
+/** What a kind of token is known by (RFC 8725, section 3.11). */
+export interface Kind {
+  /** The accepted `typ` headers, compared without case and without `application/`. */
+  readonly types: readonly string[]
+  /** Whether a token without `typ` is refused. */
+  readonly typeRequired: boolean
+  /** Restricts those of the keys. */
+  readonly algorithms?: readonly Algorithm[] | undefined
+}
+
+/** A token whose signature is good, and whose claims may be anything. */
+export interface SignedToken {
+  /** Its `kid` is that of the key that verified it, also where the token named none. */
+  readonly header: Header
+  readonly claims: Claims
+}
+
+export function isNumericDate(value: unknown): value is number {
+  return typeof value === 'number' && value > 0 && value < NUMERIC_DATE_END
+}
+
+export function invalidClaims(why: string): KnellError {
+  return new KnellError('token_claims_invalid', why)
+}
+
+/** @throws KnellError `token_wrong_issuer` */
+export function assertIssuer(claims: Claims, issuer: string): void {
+  if (claims['iss'] === issuer) return
+  throw new KnellError('token_wrong_issuer', 'The claim "iss" is not the expected issuer.')
+}
+
+/** @throws KnellError `token_wrong_audience`, `token_claims_invalid` */
+export function assertAudience(claims: Claims, accepted: readonly string[]): void {
+  const { aud } = claims
+  const named: readonly unknown[] = Array.isArray(aud) ? aud : [aud]
+  if (named.some((one) => typeof one === 'string' && accepted.includes(one))) return
+  throw new KnellError('token_wrong_audience', 'The claim "aud" names no accepted audience.')
+}
+
+function plainType(typ: string): string {
+  return typ.toLowerCase().replace(/^application\//, '')
+}
+
+/**
+ * Makes what reads signed tokens of one kind: header, key and signature are checked under the advice
+ * of RFC 8725, and nothing else. It throws KnellError `token_malformed`, `token_too_large`,
+ * `token_alg_refused`, `token_header_refused`, `token_wrong_type`, `token_unknown_key`,
+ * `token_signature_invalid`, `token_claims_invalid`; `keys_unavailable`.
+ */
+export function createSignedReader(
+  keys: KeySet,
+  { types, typeRequired, algorithms }: Kind,
+): (token: string) => SignedToken {
+  const accepted = new Set(types.map(plainType))
+  return (token) => {
+    const { header, claims } = readUnverified(token)
+    const { alg, typ } = header
+    const isAccepted = isAlgorithm(alg) && (algorithms?.includes(alg) ?? true)
+    if (!isAccepted || !keys.algorithms.includes(alg)) {
+      throw new KnellError('token_alg_refused', 'The "alg" of the token is not accepted here.')
+    }
+    // RFC 7515, section 4.1.11: who does not understand a critical extension must refuse. No extension is understood.
+    if (Object.hasOwn(header, 'crit') || Object.hasOwn(header, 'b64')) {
+      throw new KnellError(
+        'token_header_refused',
+        'The token uses an extension ("crit" or "b64") that is not supported.',
+      )
+    }
+    const typeFits = typeof typ === 'string' ? accepted.has(plainType(typ)) : !typeRequired
+    if (!typeFits || (typ !== undefined && typeof typ !== 'string')) {
+      throw new KnellError('token_wrong_type', 'The "typ" of the token is not accepted here.')
+    }
+    const key = keys.keyFor(alg, header['kid'])
+    assertSignature(token, alg, key)
+    return { header: key.kid === undefined ? header : { ...header, kid: key.kid }, claims }
+  }
+}
+
+function assertSignature(token: string, alg: Algorithm, key: VerificationKey): void {
+  try {
+    // The claims are checked here and not there: jsonwebtoken accepts tokens without `exp`.
+    jwt.verify(token, key.key, {
+      algorithms: [alg],
+      ignoreExpiration: true,
+      ignoreNotBefore: true,
+    })
+  } catch (cause) {
+    throw new KnellError('token_signature_invalid', 'The signature of the token is not valid.', {
+      cause,
+    })
+  }
+}
