@@ -4,6 +4,7 @@ import { auditCalls } from './audit.ts'
 import { backchannelLogoutCalls } from './backchannel-logout.ts'
 import { issuerCalls } from './issuer.ts'
 import { maxTokenTtlCalls } from './max-token-ttl.ts'
+import { oauthCalls } from './oauth.ts'
 import { overviewCalls } from './overview.ts'
 import { recentCalls } from './recent.ts'
 import { revocationCalls } from './revocations.ts'
@@ -22,4 +23,5 @@ export const allCalls: readonly Call[] = [
   ...overviewCalls,
   ...issuerCalls,
   ...backchannelLogoutCalls,
+  ...oauthCalls,
 ]

@@ -39,6 +39,8 @@ export interface Call extends Taken {
   readonly scopes: readonly Exclude<Scope, '*'>[]
   readonly headers?: readonly CallHeader[]
   readonly answers: Readonly<Record<number, Answer>>
+  /** Whether OAuth clients call it, instead of callers with a key or besides them; its errors are OAuth's then. Those without a secret only where told. */
+  readonly clients?: 'confidential' | 'any'
   /** What it may answer besides what every call with a key may. */
   readonly codes?: readonly ErrorCode[]
 }
