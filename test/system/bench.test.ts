@@ -70,7 +70,7 @@ describe('npm run bench', () => {
   })
 
   it('runs every strategy side by side, and says of each what it costs and how soon it refuses', async function () {
-    this.timeout(120_000)
+    this.timeout(240_000)
     const { code, stdout, stderr } = await bench('--quick', '--json', 'strategies')
     expect(code, stderr).to.equal(0)
     const { strategies, knell, peer } = JSON.parse(stdout) as Line & {

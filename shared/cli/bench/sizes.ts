@@ -76,10 +76,10 @@ export const fullSizes: Sizes = {
   sweep: { small: 10_000, large: 1_000_000, due: 1000, samples: 40 },
   crowd: { instances: 500, processes: 2, tenants: 1000, seconds: 10 },
   strategies: {
-    sessions: 2000,
-    perRound: 4000,
+    sessions: 500,
+    perRound: 2000,
     rounds: 5,
-    deaths: 200,
+    deaths: 100,
     revoked: 50_000,
     cacheMs: 5000,
   },
@@ -97,5 +97,5 @@ export const quickSizes: Sizes = {
   signals: { tokens: 5000, rounds: 2, perRound: 2000, samples: 10 },
   sweep: { small: 1000, large: 10_000, due: 1000, samples: 2 },
   crowd: { instances: 10, processes: 2, tenants: 20, seconds: 2 },
-  strategies: { sessions: 50, perRound: 100, rounds: 2, deaths: 4, revoked: 200, cacheMs: 300 },
+  strategies: { sessions: 30, perRound: 60, rounds: 2, deaths: 3, revoked: 100, cacheMs: 300 },
 }

@@ -23,6 +23,8 @@ export const openCachedGate: OpenGate = async (options): Promise<Gate> => {
   const cache = new LRUCache<string, boolean>({
     max: MAX_ENTRIES,
     ttl: options.cacheMs,
+    // A clock that is read once a ms would stand still while time is pretended.
+    ttlResolution: 0,
     perf: { now: () => pretended ?? performance.now() },
     async fetchMethod(jti) {
       calls += 1

@@ -12,6 +12,7 @@ export interface Cost {
   /** Asking alone. 0 where nothing is asked, or where asking is verifying. */
   readonly askP50: number
   readonly askP99: number
+  readonly askMean: number
   /** Requests a second of this process with many at once, and what each has cost it of its core. */
   readonly perSecond: number
   readonly cpu: number
@@ -45,9 +46,9 @@ export async function measureAdmitting(
 export async function measureAsking(
   gate: Gate,
   verified: readonly Verified[],
-): Promise<Pick<Cost, 'askP50' | 'askP99'>> {
+): Promise<Pick<Cost, 'askP50' | 'askP99' | 'askMean'>> {
   const { ask } = gate
-  if (ask === undefined) return { askP50: 0, askP99: 0 }
+  if (ask === undefined) return { askP50: 0, askP99: 0, askMean: 0 }
   globalThis.gc?.()
   const times: number[] = []
   let admitted = 0
@@ -59,7 +60,11 @@ export async function measureAsking(
     times.push(Number(process.hrtime.bigint() - started))
   }
   assertAll(admitted, verified.length)
-  return { askP50: quantile(times, 0.5), askP99: quantile(times, 0.99) }
+  return {
+    askP50: quantile(times, 0.5),
+    askP99: quantile(times, 0.99),
+    askMean: times.reduce((sum, ns) => sum + ns, 0) / times.length,
+  }
 }
 
 export async function measureThroughput(

@@ -2,6 +2,7 @@ import type { CaseRecord, Figures } from '../result.ts'
 import { quantile, show, showSpread, spreadOf, type Spread } from '../statistics.ts'
 import type { Cost } from './measuring.ts'
 import type { Plan } from './plans.ts'
+import { SHORT_LIFE_MS } from './short-life.ts'
 
 /** What has come out for one strategy. */
 export interface Outcome {
@@ -15,16 +16,13 @@ export interface Outcome {
   readonly perToken: number
 }
 
-/** A token of that life, killed at any moment of it, has so much left. */
-export const SHORT_LIFE_MS = 300_000
+function spread({ costs }: Outcome, member: keyof Cost): Spread {
+  return spreadOf(costs.map((cost) => cost[member]))
+}
 
-const inMicros = ({ median, range }: Spread): Spread => ({
-  median: median / 1000,
-  range: [range[0] / 1000, range[1] / 1000],
-})
-
-function spread(outcome: Outcome, member: keyof Cost): Spread {
-  return spreadOf(outcome.costs.map((cost) => cost[member]))
+/** What is measured in ns. */
+function micros(outcome: Outcome, member: Exclude<keyof Cost, 'perSecond' | 'calls'>): Spread {
+  return spreadOf(outcome.costs.map((cost) => cost[member] / 1000))
 }
 
 /** Median and worst, ms. */
@@ -34,24 +32,20 @@ function lagOf({ lags }: Outcome): readonly [number, number] {
 }
 
 function figuresOf(outcome: Outcome): Figures {
-  const [p50, p99, cpu] = (['p50', 'p99', 'cpu'] as const).map((member) =>
-    inMicros(spread(outcome, member)),
-  ) as [Spread, Spread, Spread]
-  const [ask, askP99] = (['askP50', 'askP99'] as const).map((member) =>
-    inMicros(spread(outcome, member)),
-  ) as [Spread, Spread]
+  const [p50, ask] = [micros(outcome, 'p50'), micros(outcome, 'askP50')]
   const perSecond = spread(outcome, 'perSecond')
   const [lagMs, worstLagMs] = lagOf(outcome)
   return {
     p50: p50.median,
     p50Range: p50.range,
-    p99: p99.median,
+    p99: micros(outcome, 'p99').median,
     ask: ask.median,
     askRange: ask.range,
-    askP99: askP99.median,
+    askP99: micros(outcome, 'askP99').median,
+    askMean: micros(outcome, 'askMean').median,
     perSecond: perSecond.median,
     perSecondRange: perSecond.range,
-    cpu: cpu.median,
+    cpu: micros(outcome, 'cpu').median,
     calls: spread(outcome, 'calls').median,
     lagMs,
     worstLagMs,
@@ -78,6 +72,7 @@ const heads = [
   'p99',
   'asking alone, p50',
   'p99',
+  'mean',
   'requests/s',
   'CPU µs',
   'calls',
@@ -92,17 +87,17 @@ export function gridOf(outcomes: readonly Outcome[]): readonly (readonly string[
 
 function lineOf(outcome: Outcome): string[] {
   const { plan, lags } = outcome
-  const micros = (member: keyof Cost): Spread => inMicros(spread(outcome, member))
   const [lag, worst] = lagOf(outcome)
   const isAsking = spread(outcome, 'askP50').median > 0
   return [
     plan.title,
-    showSpread(micros('p50')),
-    show(micros('p99').median),
-    isAsking ? showSpread(micros('askP50')) : '–',
-    isAsking ? show(micros('askP99').median) : '–',
+    showSpread(micros(outcome, 'p50')),
+    show(micros(outcome, 'p99').median),
+    isAsking ? showSpread(micros(outcome, 'askP50')) : '–',
+    isAsking ? show(micros(outcome, 'askP99').median) : '–',
+    isAsking ? show(micros(outcome, 'askMean').median) : '–',
     showSpread(spread(outcome, 'perSecond')),
-    show(micros('cpu').median),
+    show(micros(outcome, 'cpu').median),
     show(spread(outcome, 'calls').median),
     showMs(lag, lags.length > 0),
     showMs(worst, lags.length > 0),

@@ -16,8 +16,8 @@ export const plans: readonly Plan[] = [
   { name: 'expiry', title: 'expiry alone', gate: 'expiry' },
   { name: 'redis', title: 'Redis list per request', gate: 'redis', kill: 'list' },
   { name: 'cached', title: 'Redis list + local cache', gate: 'cached', kill: 'list', isLate: true },
-  { name: 'check', title: 'POST /v1/check per request', gate: 'check', kill: 'jti' },
+  { name: 'check', title: 'the store per request', gate: 'check', kill: 'jti' },
   { name: 'pull', title: 'Knell view, pull only', gate: 'pull', kill: 'jti' },
   { name: 'view', title: 'Knell view, push', gate: 'view', kill: 'jti' },
-  { name: 'key', title: 'Knell view, a key revoked', gate: 'view', kill: 'kid' },
+  { name: 'key', title: 'Knell view, key revoked', gate: 'view', kill: 'kid' },
 ]
