@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { plans } from '../../shared/cli/bench/strategies/plans.ts'
 
 const file = fileURLToPath(new URL('../../shared/cli/bench.js', import.meta.url))
 
@@ -66,6 +67,31 @@ describe('npm run bench', () => {
     expect(signing).to.include.keys('floor', 'ratioToFloor')
     expect(push?.knell).to.include.keys('p50', 'p99')
     expect(push).to.include.keys('floor', 'ratioToFloor')
+  })
+
+  it('runs every strategy side by side, and says of each what it costs and how soon it refuses', async function () {
+    this.timeout(240_000)
+    const { code, stdout, stderr } = await bench('--quick', '--json', 'strategies')
+    expect(code, stderr).to.equal(0)
+    const { strategies, knell, peer } = JSON.parse(stdout) as Line & {
+      strategies: Record<string, Record<string, unknown>>
+    }
+    expect(Object.keys(strategies)).to.deep.equal(plans.map(({ name }) => name))
+    expect(knell).to.deep.equal(strategies['view'])
+    expect(peer).to.include.keys('p50', 'listBytes')
+    for (const [name, { calls, ask, askP99, askRange, lagMs, ...figures }] of Object.entries(
+      strategies,
+    )) {
+      // These may be nothing: what asks nobody, and what is refused before the call returns.
+      for (const figure of [calls, ask, askP99, lagMs]) expect(figure, name).to.be.at.least(0)
+      expect(askRange, name).to.have.length(2)
+      expect(figures, name).to.include.keys('p50', 'p99', 'perSecond', 'cpu', 'worstLagMs')
+    }
+    // What asks at each request makes one call for each, and what has a memory makes none.
+    expect(strategies['redis']?.['calls']).to.equal(1)
+    expect(strategies['check']?.['calls']).to.equal(1)
+    expect(strategies['view']?.['calls']).to.equal(0)
+    expect(strategies['cached']?.['calls']).to.be.above(0).and.below(1)
   })
 
   it('names the known cases, and measures nothing, where one is unknown', async () => {

@@ -8,6 +8,7 @@ import { runPush } from './push.ts'
 import { runRevoke } from './revoke.ts'
 import { runSignals } from './signals.ts'
 import { runSigning } from './signing.ts'
+import { runStrategies } from './strategies.ts'
 import { runSweep } from './sweep.ts'
 
 /** In the order in which they run where none is named. */
@@ -22,4 +23,5 @@ export const cases: readonly Case[] = [
   { name: 'signals', title: 'Signals: waiting for the death of very many', run: runSignals },
   { name: 'sweep', title: 'Sweep: what the push path missed', run: runSweep },
   { name: 'crowd', title: 'Crowd: many instances, many tenants', run: runCrowd },
+  { name: 'strategies', title: 'Strategies: refusing the dead, side by side', run: runStrategies },
 ]

@@ -10,6 +10,8 @@ export interface CaseRecord {
   readonly floor?: Figures
   /** What somebody without Knell would do instead. */
   readonly peer?: Figures
+  /** Where there is more to compare than Knell, one floor and one peer. */
+  readonly strategies?: Readonly<Record<string, Figures>>
   readonly ratioToFloor?: number
   readonly ratioToPeer?: number
   readonly ratioRange?: readonly [number, number]
@@ -28,6 +30,8 @@ export interface Row {
 export interface CaseResult {
   readonly record: CaseRecord
   readonly rows: readonly Row[]
+  /** A table of its own, its heads first, where the columns of all cases do not fit. */
+  readonly grid?: readonly (readonly string[])[]
   /** What one must know to read the figures. */
   readonly notes: readonly string[]
 }

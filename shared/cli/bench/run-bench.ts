@@ -24,9 +24,9 @@ async function runCase(
   const started = performance.now()
   say(title)
   try {
-    const { record, rows, notes } = await run({ ...common, scope })
+    const { record, ...shown } = await run({ ...common, scope })
     if (json) console.log(JSON.stringify(record))
-    return { title, rows, notes }
+    return { title, ...shown }
   } finally {
     await scope.release()
     const { amqpUrl, redisUrl, namespace } = common.engines

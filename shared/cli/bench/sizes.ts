@@ -44,6 +44,18 @@ export interface Sizes {
     readonly tenants: number
     readonly seconds: number
   }
+  readonly strategies: {
+    /** Sessions that ask, and how often all of them do per round. */
+    readonly sessions: number
+    readonly perRound: number
+    readonly rounds: number
+    /** Tokens that are killed while somebody looks. */
+    readonly deaths: number
+    /** Tokens that were revoked before. */
+    readonly revoked: number
+    /** How long the peer's cache believes what it has heard. */
+    readonly cacheMs: number
+  }
 }
 
 export const fullSizes: Sizes = {
@@ -63,6 +75,14 @@ export const fullSizes: Sizes = {
   signals: { tokens: 1_000_000, rounds: 7, perRound: 100_000, samples: 200 },
   sweep: { small: 10_000, large: 1_000_000, due: 1000, samples: 40 },
   crowd: { instances: 500, processes: 2, tenants: 1000, seconds: 10 },
+  strategies: {
+    sessions: 500,
+    perRound: 2000,
+    rounds: 5,
+    deaths: 100,
+    revoked: 50_000,
+    cacheMs: 5000,
+  },
 }
 
 /** Small enough for a test: the figures say that the bench works, and nothing else. */
@@ -77,4 +97,5 @@ export const quickSizes: Sizes = {
   signals: { tokens: 5000, rounds: 2, perRound: 2000, samples: 10 },
   sweep: { small: 1000, large: 10_000, due: 1000, samples: 2 },
   crowd: { instances: 10, processes: 2, tenants: 20, seconds: 2 },
+  strategies: { sessions: 30, perRound: 60, rounds: 2, deaths: 3, revoked: 100, cacheMs: 300 },
 }

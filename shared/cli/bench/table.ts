@@ -13,6 +13,7 @@ const heads: Readonly<Record<(typeof columns)[number], string>> = {
 export interface Section {
   readonly title: string
   readonly rows: readonly Row[]
+  readonly grid?: readonly (readonly string[])[]
   readonly notes: readonly string[]
 }
 
@@ -29,10 +30,21 @@ export function tableOf(sections: readonly Section[]): string {
   )
   const lineOf = (texts: readonly string[]): string =>
     `  ${texts.map((text, i) => text.padEnd(widths[i] ?? 0)).join('  ')}`.trimEnd()
-  const lines = [lineOf(used.map((column) => heads[column]))]
-  for (const { title, rows: own, notes } of sections) {
+  const lines = rows.length > 0 ? [lineOf(used.map((column) => heads[column]))] : []
+  for (const { title, rows: own, grid = [], notes } of sections) {
     lines.push('', title, ...own.map((row) => lineOf(used.map((column) => row[column] ?? ''))))
+    lines.push(...gridLines(grid))
     for (const note of notes) lines.push(`  (${note})`)
   }
   return lines.join('\n')
+}
+
+/** A table whose columns are as wide as they must be; all but the first hold figures. */
+function gridLines(grid: readonly (readonly string[])[]): string[] {
+  const widths = (grid[0] ?? []).map((_, i) =>
+    Math.max(...grid.map((texts) => texts[i]?.length ?? 0)),
+  )
+  return grid.map((texts) =>
+    `  ${texts.map((text, i) => (i === 0 ? text.padEnd(widths[i] ?? 0) : text.padStart(widths[i] ?? 0))).join('  ')}`.trimEnd(),
+  )
 }
