@@ -260,7 +260,7 @@ describe('the audit trail in the store', function () {
         return test.store.readAll(commands)
       }
       const trail = { tenants, own: true, filter: { who }, after: undefined, before: undefined }
-      const page = await readPage({ store, auditStore: audit }, trail, 100, from)
+      const page = await readPage({ store, auditStore: audit }, trail, 1000, from)
       return { page, rounds }
     }
 

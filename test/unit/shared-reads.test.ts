@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { SharedReads } from '../../../shared/store/shared-reads.ts'
+import { SharedReads } from '../../shared/store/shared-reads.ts'
 
 describe('shared reads by name', () => {
   it('forget past their number the one that nobody has asked for the longest', async () => {
