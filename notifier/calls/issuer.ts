@@ -3,6 +3,7 @@ import { json, NOTIFIER, type Call } from '../../shared/http/calls/call.ts'
 import * as part from '../../shared/http/calls/parts.ts'
 import { jwksTakes } from '../issuer/jwks.ts'
 import { keyTakes } from '../issuer/keys.ts'
+import { refreshTakes } from '../issuer/refresh-routes.ts'
 import { sessionTakes } from '../issuer/sessions.ts'
 
 const key = z.object({
@@ -14,6 +15,33 @@ const key = z.object({
   endedAt: part.date.optional(),
   retiresAt: part.date.optional(),
 })
+const tokens = z.object({
+  access_token: z.string(),
+  token_type: z.literal('Bearer'),
+  expires_in: part.count,
+  scope: z.string().optional(),
+  sid: z.string().optional(),
+  jti: z.string(),
+})
+const refreshed = tokens.extend({ refresh_token: z.string(), refresh_expires_in: part.count })
+const session = z.object({
+  sub: z.string(),
+  client_id: z.string(),
+  sid: z.string(),
+  aud: z.union([z.string(), z.array(z.string())]),
+  scope: z.string().optional(),
+  claims: z.record(z.string(), z.unknown()).optional(),
+  startedAt: part.date,
+  endsAt: part.date,
+})
+const refusals = [
+  'refresh_token_invalid',
+  'refresh_token_reused',
+  'session_ended',
+  'session_revoked',
+  'session_held',
+  'no_verification_key',
+] as const
 const ring = z.object({ tenant: part.tenant, keys: z.array(key) })
 const jwks = z.object({ keys: z.array(z.record(z.string(), z.unknown())) })
 const jwksAnswer: Call['answers'] = {
@@ -29,25 +57,76 @@ export const issuerCalls: readonly Call[] = [
     call: 'POST /v1/sessions',
     id: 'beginSession',
     servedBy: NOTIFIER,
-    summary: 'Signs and registers an access token for a user who has logged in',
+    summary: 'Begins a session for a user who has logged in: an access token, and a refresh token',
     description:
-      'Only with ISSUER_ENABLED. The token is of RFC 9068, the answer of RFC 6749, section 5.1.',
+      'Only with ISSUER_ENABLED. The access token is of RFC 9068, the answer of RFC 6749, section 5.1. With refresh false there is no refresh token.',
     scopes: ['tokens:issue'],
     ...sessionTakes['POST /v1/sessions'],
     answers: {
-      201: json(
-        'The token.',
+      201: json('The token.', z.union([refreshed, tokens])),
+    },
+    codes: [
+      'session_exists',
+      'grant_refused',
+      'no_verification_key',
+      'token_too_long_lived',
+      'quota_exceeded',
+    ],
+  },
+  {
+    call: 'POST /v1/sessions/lookup',
+    id: 'lookUpSession',
+    servedBy: NOTIFIER,
+    summary: 'The session of a refresh token that is good now; rotates nothing',
+    description:
+      'For whoever decides whether it may go on. A used token ends its session here too.',
+    scopes: ['tokens:issue'],
+    ...refreshTakes['POST /v1/sessions/lookup'],
+    answers: { 200: json('Whose it is, and what its tokens say.', session) },
+    codes: refusals,
+  },
+  {
+    call: 'POST /v1/sessions/refresh',
+    id: 'refreshSession',
+    servedBy: NOTIFIER,
+    summary: 'Rotates a refresh token: another access token, and the refresh token that follows',
+    description:
+      'Sent again within REFRESH_GRACE it answers the same refresh token; later, the session ends. claims replace those that the tokens of the session have had so far.',
+    scopes: ['tokens:issue'],
+    ...refreshTakes['POST /v1/sessions/refresh'],
+    answers: { 200: json('The tokens.', refreshed) },
+    codes: [
+      ...refusals,
+      'invalid_scope',
+      'grant_refused',
+      'token_too_long_lived',
+      'quota_exceeded',
+    ],
+  },
+  {
+    call: 'POST /v1/sessions/end',
+    id: 'endSession',
+    servedBy: NOTIFIER,
+    summary:
+      'Ends a session by its sid or a refresh token: revokes the sid, for logout where nothing is said',
+    scopes: ['tokens:issue'],
+    headers: ['knell-via'],
+    ...refreshTakes['POST /v1/sessions/end'],
+    answers: {
+      200: json(
+        'The revocation of the sid.',
         z.object({
-          access_token: z.string(),
-          token_type: z.literal('Bearer'),
-          expires_in: part.count,
-          scope: z.string().optional(),
-          sid: z.string().optional(),
-          jti: z.string(),
+          id: z.string(),
+          sid: z.string(),
+          shard: part.shard,
+          epoch: part.epoch,
+          seq: part.seq,
+          issuedBefore: part.dateOrNull,
+          until: part.dateOrNull,
         }),
       ),
     },
-    codes: ['grant_refused', 'no_verification_key', 'token_too_long_lived', 'quota_exceeded'],
+    codes: ['refresh_token_invalid'],
   },
   {
     call: 'GET /v1/keys',

@@ -91,7 +91,7 @@ export interface TokenAnswer {
   readonly jti: string
 }
 
-export function answerOf({ accessToken, claims }: Issued): TokenAnswer {
+function answerOf({ accessToken, claims }: Issued): TokenAnswer {
   const { exp, iat, sid, jti, scope } = claims
   return {
     access_token: accessToken,

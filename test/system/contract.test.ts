@@ -66,6 +66,9 @@ const samples: Readonly<Record<string, readonly Asked[]>> = {
   'POST /v1/sessions': [
     { body: { sub: 'sam', client_id: 'web', aud: 'api', scope: 'a b', claims: { roles: ['x'] } } },
   ],
+  'POST /v1/sessions/lookup': [{ body: { refreshToken: 'unknown', client_id: 'web' } }],
+  'POST /v1/sessions/refresh': [{ body: { refreshToken: 'unknown', client_id: 'web' } }],
+  'POST /v1/sessions/end': [{ body: { sid: 'sample', reason: 'logout' } }],
   'GET /v1/keys': [{}],
   'POST /v1/keys': [
     { body: { kid: 'own-1', jwk: { kty: 'oct', k: randomBytes(32).toString('base64url') } } },
@@ -125,6 +128,21 @@ describe('the contract, on a real system', function () {
 
   const ask = (name: string, asked?: Asked) => client.ask(notifier, name, asked)
   const revoke = (body: object, headers = {}) => ask('POST /v1/revocations', { body, headers })
+
+  it('answers whatever is done with a session as it is described', async () => {
+    const login = await ask('POST /v1/sessions', {
+      body: { sub: 'rita', client_id: 'web', aud: ['a', 'b'], claims: { roles: [] } },
+    })
+    const alone = { sub: 'rita', client_id: 'web', aud: 'a', refresh: false }
+    expect((await ask('POST /v1/sessions', { body: alone })).status).to.equal(201)
+    const { refresh_token: refreshToken, sid } = login.body as Record<string, string>
+    const body = { refreshToken, client_id: 'web' }
+    expect((await ask('POST /v1/sessions/lookup', { body })).status).to.equal(200)
+    expect((await ask('POST /v1/sessions/refresh', { body })).status).to.equal(200)
+    const ended = await ask('POST /v1/sessions/end', { body: { sid, by: 'rita' } })
+    expect(ended.status).to.equal(200)
+    expect((await ask('POST /v1/sessions/lookup', { body })).status).to.equal(400)
+  })
 
   it('answers every change of rules as it is described', async () => {
     const done = await revoke(

@@ -1,5 +1,10 @@
 import { expect } from 'chai'
+import { execFile } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { compiled } from '../../shared/cli/checkout.ts'
 import type { KnellProcess } from '../../shared/cli/processes.ts'
 import { createIssuer, type Check, type Issuer, type Reuse } from '../../shared/issuer/index.ts'
 import type { MetricName } from '../../shared/metrics/metrics-table.ts'
@@ -8,6 +13,7 @@ import { openProxy, type Proxy } from '../../shared/testing/tcp-proxy.ts'
 import { createVerifier } from '../../shared/tokens/verifier.ts'
 import { codeOf } from '../support/code-of.ts'
 import { eventually } from '../support/eventually.ts'
+import { exampleIn } from '../support/example-in.ts'
 import { createIssuingSystem, ISSUER } from '../support/issuing.ts'
 import { scrape } from '../support/metrics.ts'
 import type { TestSystem } from '../support/system.ts'
@@ -162,13 +168,13 @@ describe('knell/issuer', function () {
 
     // What Knell does not take nobody gets: here its key is not known.
     const stranger = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
-    const pem = String(stranger.export({ format: 'pem', type: 'pkcs8' }))
+    const pem = stranger.export({ format: 'pem', type: 'pkcs8' })
     const other = issuerWith({ keys: { issuer: ISSUER, key: { pem, kid: 'own-1' } } })
     expect(await codeOf(other.sign(ALICE))).to.equal('token_signature_invalid')
     const weak = generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey
     const bad = [
-      { pem: String(weak.export({ format: 'pem', type: 'pkcs8' })), kid: 'w' },
-      { pem: String(own.publicKey.export({ format: 'pem', type: 'spki' })), kid: 'p' },
+      { pem: weak.export({ format: 'pem', type: 'pkcs8' }), kid: 'w' },
+      { pem: own.publicKey.export({ format: 'pem', type: 'spki' }), kid: 'p' },
       { pem, kid: 'a b' },
       { pem, kid: 'a', alg: 'RS256' as const },
       { kid: 'a' },
@@ -177,6 +183,27 @@ describe('knell/issuer', function () {
       expect(() => issuerWith({ keys: { issuer: ISSUER, key } }))
         .to.throw()
         .with.property('code', 'config_invalid')
+    }
+  })
+
+  it('does in docs/issuer.md what the page says', async () => {
+    // Inside the package, so that its own name resolves as it does for whoever has installed it.
+    const folder = mkdtempSync(join(compiled, 'issuer-example-'))
+    try {
+      const file = join(folder, 'issuer.mjs')
+      writeFileSync(file, exampleIn('issuer.js', 'docs/issuer.md'))
+      const env = {
+        PATH: process.env['PATH'],
+        KNELL_URL: notifier.url,
+        KNELL_API_KEY: system.apiKey,
+      }
+      const { stdout } = await promisify(execFile)(process.execPath, [file], { cwd: folder, env })
+      expect(stdout.trim().split('\n')).to.deep.equal([
+        'refreshed 300 true',
+        'check_refused the account is not active true',
+      ])
+    } finally {
+      rmSync(folder, { recursive: true })
     }
   })
 
