@@ -102,6 +102,7 @@ export const revocationCalls: readonly Call[] = [
       'invalid_match',
       'idempotency_conflict',
       ...jwtCodes,
+      'keys_unavailable',
       'issued_before_in_future',
       'too_many_cutoffs',
       'too_many_shapes',

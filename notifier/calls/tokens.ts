@@ -40,6 +40,7 @@ export const tokenCalls: readonly Call[] = [
       'token_expired',
       'token_too_long_lived',
       'no_verification_key',
+      'keys_unavailable',
       'quota_exceeded',
     ],
   },

@@ -97,7 +97,7 @@ export function parseMaxTokens(value: unknown): number {
 }
 
 /** Reads the audiences of logout tokens: a text or a list of them. @throws KnellError `config_invalid` */
-export function parseLogoutAudience(value: unknown): readonly string[] {
+function parseLogoutAudience(value: unknown): readonly string[] {
   const found: readonly unknown[] = Array.isArray(value) ? value : [value]
   const problem = found.map(problemOfId).find((one) => one !== undefined)
   if (problem === undefined && found.length > 0) return Object.freeze([...(found as string[])])

@@ -50,7 +50,7 @@ export function describeSettings(env: Env, kind: ProcessKind, dev: boolean): Des
     tenants: [...settings.tenants.values()].map((one) => ({
       tenant: one.tenant,
       issuer: one.issuer,
-      hasKeys: one.keySet !== undefined,
+      hasKeys: one.keySet !== undefined || one.jwksUri !== undefined,
       maxTokenTtlSeconds: one.maxTokenTtlSeconds,
       maxTokens: one.maxTokens,
     })),
