@@ -103,7 +103,7 @@ export class TokenStore {
     const { leadSeconds, maxTokens } = this.#settingsOf(tenant)
     const most = Math.min(Math.ceil(maxTokens / this.#store.shards), Number.MAX_SAFE_INTEGER)
     for (let tries = 0; tries < MAX_TRIES; tries++) {
-      const declared = this.#leads(tenant, shard, leadSeconds)
+      const declared = this.#leads(keys.meta, leadSeconds)
       const numbers = new Map<number, number>()
       const numberOf = (second: number): number => {
         const number = numbers.get(second) ?? numbers.size + 1
@@ -130,9 +130,27 @@ export class TokenStore {
     throw new KnellError('internal', 'The lead times in use change all the time.')
   }
 
+  /** Whether a token of this `jti` and `exp` was registered, and its expiry not announced yet. @throws KnellError `store_*` */
+  async isRegistered(tenant: string, jti: string, exp: number): Promise<boolean> {
+    const keys = this.#store.keys.shard(tenant, shardOfJti(jti, this.#store.shards))
+    const { leadSeconds } = this.#settingsOf(tenant)
+    const second = Math.ceil(exp)
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      const declared = this.#leads(keys.meta, leadSeconds)
+      const seconds = [second, ...declared.map((lead) => second - lead)]
+      const [word, , inUse] = await this.#store.run(
+        'findToken',
+        [keys.meta, ...seconds.map((each) => keys.second(each))],
+        [inside(jti), second, declared.join()],
+      )
+      this.#leadsInUse.set(keys.meta, readLeads(inUse))
+      if (word !== 'leads') return word === 'yes'
+    }
+    throw new KnellError('internal', 'The lead times in use change all the time.')
+  }
+
   /** The lead times whose seconds a script must be able to reach, ascending. */
-  #leads(tenant: string, shard: number, ...more: (readonly number[])[]): readonly number[] {
-    const { meta } = this.#store.keys.shard(tenant, shard)
+  #leads(meta: string, ...more: (readonly number[])[]): readonly number[] {
     const leads = new Set([...(this.#leadsInUse.get(meta) ?? []), ...more.flat()])
     return [...leads].sort((a, b) => a - b)
   }
@@ -190,7 +208,7 @@ export class TokenStore {
     const { leadSeconds } = this.#settingsOf(tenant)
     let found: readonly number[] = []
     for (let tries = 0; tries < MAX_TRIES; tries++) {
-      const declared = this.#leads(tenant, shard, leadSeconds, found)
+      const declared = this.#leads(keys.meta, leadSeconds, found)
       const targets = targetsOf(second, leadSeconds, declared)
       const reply = await this.#store.run(
         'drain',

@@ -14,7 +14,7 @@ import { claimHoles, handlerState, scanHandled, settleHoles } from './holes.ts'
 import { beginFamily, endFamily, keepForFamilies, readFamily, refreshFamily } from './families.ts'
 import { prelude } from './prelude.ts'
 import { dueChanges, listSchedules } from './schedules.ts'
-import { drain, due, register } from './tokens.ts'
+import { drain, due, findToken, register } from './tokens.ts'
 import { ack, forget, join, listInstances } from './instances.ts'
 import { replaceRing } from './rings.ts'
 import { openSession, readSession } from './sessions.ts'
@@ -31,6 +31,7 @@ import {
 export type ScriptName =
   | 'commit'
   | 'register'
+  | 'findToken'
   | 'due'
   | 'drain'
   | 'readFeed'
@@ -74,6 +75,7 @@ export type ScriptName =
 const bodies: Readonly<Record<ScriptName, string>> = {
   commit,
   register,
+  findToken,
   due,
   drain,
   readFeed,

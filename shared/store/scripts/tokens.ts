@@ -83,6 +83,27 @@ end
 return reply
 `
 
+/**
+ * Whether a token lies on the wheel, at its `exp` or at an announcement before it. KEYS: meta, hash of
+ * the second of its `exp`, then one hash per lead time. ARGV: random, field (`jti` as the inside of a
+ * JSON string), second of its `exp`, lead times whose seconds are declared, in the order of their keys.
+ * Answers `leads` where it may lie at a lead time that is not declared, else `yes` or `no`; the store
+ * time; the lead times in use.
+ */
+export const findToken: string = `${wheel}
+local s = open()
+local declared, text = numbers(ARGV[4]), redis.call('HGET', META, 'leads')
+local isDeclared, word = setOf(declared), 'no'
+for lead in pairs(leadsOf(text)) do
+  if not isDeclared[lead] then word = 'leads' end
+end
+if redis.call('HEXISTS', KEYS[2], ARGV[2]) == 1 then word = 'yes' end
+for i = 1, #declared do
+  if redis.call('HEXISTS', KEYS[2 + i], ARGV[2] .. '\\n' .. ARGV[3]) == 1 then word = 'yes' end
+end
+return { word, int(s.now), text or '' }
+`
+
 /** The due seconds of a shard. KEYS: meta, wheel index, unsent. ARGV: random, ms of grace, most seconds. */
 export const due = `
 local s = open()

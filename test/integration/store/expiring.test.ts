@@ -135,6 +135,34 @@ describe('lead times on the wheel', function () {
     expect(new Set(eventsOf('expired').map(({ exp }) => exp))).to.deep.equal(new Set([base + 40]))
   })
 
+  it('let a token be found by its jti and exp wherever it lies, until its expiry is told', async () => {
+    const { tenant, base } = await openTenant()
+    const { tokens } = processOf([10, 60])
+    const isThere = (jti: string, exp: number): Promise<boolean> =>
+      processOf().tokens.isRegistered(tenant, jti, exp)
+    const odd = 'a"b\\n\u{1f642}'
+    await tokens.register(tenant, { jti: odd, exp: base + 100 })
+    await processOf().tokens.register(tenant, { jti: 'plain', exp: base + 100 })
+    for (const second of [base, base + 40, base + 90]) {
+      await setNow(tenant, second * 1000)
+      await tokens.drain(tenant, 0, second, '0', 1e6)
+      expect(await isThere(odd, base + 100), `at ${second - base}`).to.equal(true)
+      expect(await isThere(odd, base + 99.5), 'of a fraction').to.equal(true)
+      expect(await isThere('plain', base + 100)).to.equal(true)
+      const others: [string, number][] = [
+        [odd, base + 101],
+        [odd, base + 99],
+        [odd, second],
+        ['other', base + 100],
+        [`${odd}\n${base + 100}`, second],
+      ]
+      for (const [jti, exp] of others) expect(await isThere(jti, exp)).to.equal(false)
+    }
+    await setNow(tenant, (base + 100) * 1000)
+    await tokens.drain(tenant, 0, base + 100, '0', 1e6)
+    expect(await isThere(odd, base + 100)).to.equal(false)
+  })
+
   it('are passed over for a revoked jti, whose expiry is told all the same once it is restored', async () => {
     const { tenant, base } = await openTenant()
     const { tokens } = processOf([10])
@@ -321,6 +349,8 @@ describe('lead times on the wheel', function () {
               for (const second of seconds) await drainSecond(process, second, '0', 2000)
             }
           }
+          // Knows of no lead time but by what the store tells it.
+          const stranger = processOf()
           const check = async (): Promise<void> => {
             const lying = await readWheel(test.store, tenant)
             expect(lyingTexts(lying)).to.deep.equal(lyingTexts([...model.tokens.values()]))
@@ -329,6 +359,12 @@ describe('lead times on the wheel', function () {
               'tokens',
             )
             expect(Number(count ?? 0)).to.equal(model.tokens.size)
+            for (const { jti, exp } of lying) {
+              expect(await stranger.tokens.isRegistered(tenant, jti, exp), jti).to.equal(true)
+              const isOther = model.tokens.has(`${jti} ${exp + 1}`)
+              const found = await stranger.tokens.isRegistered(tenant, jti, exp + 1)
+              expect(found, `${jti} a second later`).to.equal(isOther)
+            }
           }
 
           for (const each of steps) {
