@@ -22,12 +22,12 @@ export class Verifiers {
     call?: VerifyCall & { readonly typ?: readonly string[] },
   ): Promise<VerifiedToken | undefined> {
     try {
-      return await this.#verify(settings, token, call, false)
+      const verified = await this.#verify(settings, token, call, false)
+      if (verified !== undefined || this.#sources.length === 0) return verified
     } catch (error) {
-      // The key may be newer than what is known here.
-      if (!isKnellError(error, 'token_unknown_key') || this.#sources.length === 0) throw error
-      return this.#verify(settings, token, call, true)
+      if (!mayBeOfNewKey(error) || this.#sources.length === 0) throw error
     }
+    return this.#verify(settings, token, call, true)
   }
 
   async #verify(
@@ -51,4 +51,9 @@ export class Verifiers {
     }
     return sets.length === 0 ? undefined : joinKeySets(sets)
   }
+}
+
+/** The key may be newer than what is known here, the first of the tenant or of its algorithm included. */
+function mayBeOfNewKey(error: unknown): boolean {
+  return isKnellError(error, 'token_unknown_key') || isKnellError(error, 'token_alg_refused')
 }
