@@ -9,7 +9,11 @@ const record = z.object({
   at: part.timeMs,
   tenant: z.union([part.tenant, z.null()]),
   action: z.enum(auditActions),
-  who: z.object({ key: z.string().nullable(), by: z.string().optional() }),
+  who: z.object({
+    key: z.string().nullable(),
+    by: z.string().optional(),
+    client: z.string().optional(),
+  }),
   from: z.object({ address: z.string().nullable(), via: z.enum(auditVias) }),
   match: part.match.optional(),
   reason: z.string().optional(),

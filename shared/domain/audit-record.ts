@@ -34,8 +34,8 @@ export type AuditVia = (typeof auditVias)[number]
 /** What is known of an act before it is done: who asks for what, and from where. Never a token or a secret. */
 export interface AuditAct {
   readonly action: AuditAction
-  /** The name of the API key; null where Knell acts by itself, or where nobody is known. `by` is what the caller said. */
-  readonly who: { readonly key: string | null; readonly by?: string }
+  /** The name of the API key; null where Knell acts by itself, or where nobody is known. `by` is what the caller said, `client` an OAuth client that has authenticated. */
+  readonly who: { readonly key: string | null; readonly by?: string; readonly client?: string }
   readonly from: { readonly address: string | null; readonly via: AuditVia }
   readonly match?: Match
   readonly reason?: string
@@ -68,7 +68,7 @@ export interface AuditRecord extends AuditAct {
 /** What of an audit trail is asked for; what is absent lets everything through. */
 export interface AuditFilter {
   readonly actions?: ReadonlySet<string> | undefined
-  /** The name of an API key, or what a caller said in `by`. */
+  /** The name of an API key, an OAuth client, or what a caller said in `by`. */
   readonly who?: string | undefined
   /** Claims that the match must name with these values, as texts. */
   readonly claims?: Readonly<Record<string, string>> | undefined
@@ -76,7 +76,8 @@ export interface AuditFilter {
 
 export function isWanted(record: AuditRecord, { actions, who, claims }: AuditFilter): boolean {
   if (actions !== undefined && !actions.has(record.action)) return false
-  if (who !== undefined && record.who.key !== who && record.who.by !== who) return false
+  const { key, by, client } = record.who
+  if (who !== undefined && ![key, by, client].includes(who)) return false
   return Object.entries(claims ?? {}).every(([name, value]) => {
     const claim = record.match?.[name]
     return claim !== undefined && String(claim) === value

@@ -31,6 +31,12 @@ const COUNTED_MS = 60_000
 const MAX_STRANGERS = 20
 const MAX_FOREIGN = 3
 const MAX_TEXT = 1000
+/** How a call without an API key, or without the credentials of an OAuth client, is refused. */
+const STRANGERS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'unauthorized',
+  'invalid_client',
+  'too_many_requests',
+])
 
 /** What is counted together: acts of one key in one tenant, with one result. Where they came from is that of the first. */
 interface Kind {
@@ -93,7 +99,7 @@ export class AuditTraffic {
       if (!this.#isKept || !isKnellError(error) || error.status >= 500) return
       const key = app.auth.known(request)
       if (key === undefined) {
-        const isStranger = error.code === 'unauthorized' || error.code === 'too_many_requests'
+        const isStranger = STRANGERS.has(error.code)
         // What else fails without a key is of pages that need none.
         if (isStranger) this.#stranger(request)
       } else {

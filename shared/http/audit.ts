@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import type { ApiKey } from '../config/api-keys.ts'
+import type { OAuthClient } from '../config/clients.ts'
 import {
   toAuditText,
   type AuditAct,
@@ -22,6 +23,9 @@ export interface Asked {
   readonly details?: Readonly<Record<string, unknown>>
 }
 
+/** Whom an act is put down to. */
+type Caller = ApiKey | OAuthClient
+
 /** Writes the audit trail. With `days` 0 nothing is kept, and nothing is written. */
 export class Audit {
   readonly #store: AuditStore
@@ -33,8 +37,8 @@ export class Audit {
   }
 
   /** The text of an act that a commit keeps with its change; undefined where no trail is kept. */
-  act(request: FastifyRequest, key: ApiKey, asked: Asked): string | undefined {
-    return this.#isKept ? textOf(request, key, asked) : undefined
+  act(request: FastifyRequest, who: Caller, asked: Asked): string | undefined {
+    return this.#isKept ? textOf(request, who, asked) : undefined
   }
 
   /** The text of what Knell does by itself. */
@@ -49,7 +53,7 @@ export class Audit {
    */
   async record(
     request: FastifyRequest,
-    key: ApiKey,
+    who: Caller,
     tenant: string | null,
     asked: Asked,
     result: AuditResult,
@@ -59,29 +63,33 @@ export class Audit {
     await this.#store.append(
       'audit',
       tenant,
-      textOf(request, key, asked),
+      textOf(request, who, asked),
       toAuditText(result, secret),
     )
   }
 
   /** Records a login to the dashboard, before it is answered. @throws KnellError `store_*` */
-  async login(request: FastifyRequest, key: ApiKey): Promise<void> {
+  async login(request: FastifyRequest, who: Caller): Promise<void> {
     if (!this.#isKept) return
-    const act = textOf(request, key, { action: 'login' })
+    const act = textOf(request, who, { action: 'login' })
     await this.#store.appendLogin(act, toAuditText({ ok: true }))
   }
+}
+
+function nameOf(who: Caller): AuditAct['who'] {
+  return 'clientId' in who ? { key: null, client: who.clientId } : { key: who.name }
 }
 
 /** The text of an act of a caller. */
 export function textOf(
   request: FastifyRequest,
-  key: ApiKey,
+  who: Caller,
   { action, match, reason, by, note, details }: Asked,
 ): string {
   const isDetailed = Object.values(details ?? {}).some((value) => value !== undefined)
   const act: AuditAct = {
     action,
-    who: { key: key.name, ...(by === undefined ? {} : { by }) },
+    who: { ...nameOf(who), ...(by === undefined ? {} : { by }) },
     from: fromOf(request),
     ...(match === undefined ? {} : { match }),
     ...(reason === undefined ? {} : { reason }),

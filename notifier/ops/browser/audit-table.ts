@@ -32,7 +32,7 @@ function titled(text: string, title: string): Cell {
 }
 
 function whoText({ who }: AuditRecord): string {
-  const name = who.key ?? 'Knell itself'
+  const name = who.key ?? who.client ?? 'Knell itself'
   return who.by === undefined ? name : `${name} (${who.by})`
 }
 

@@ -205,7 +205,7 @@ export interface AuditRecord {
   readonly at: number
   readonly tenant: string | null
   readonly action: string
-  readonly who: { readonly key: string | null; readonly by?: string }
+  readonly who: { readonly key: string | null; readonly by?: string; readonly client?: string }
   readonly from: { readonly address: string | null; readonly via: string }
   readonly match?: Match
   readonly reason?: string

@@ -26,7 +26,7 @@ interface AuditRecord {
   readonly at: number
   readonly tenant?: string
   readonly action: string
-  readonly who?: { readonly key?: string; readonly by?: string }
+  readonly who?: { readonly key?: string; readonly by?: string; readonly client?: string }
   readonly from?: { readonly via?: string }
   readonly match?: unknown
   readonly reason?: string
@@ -110,7 +110,7 @@ function table(audit: readonly AuditRecord[]): string {
       showMs(at),
       tenant,
       action,
-      [who?.key, who?.by].filter(Boolean).join(' / '),
+      [who?.key, who?.client, who?.by].filter(Boolean).join(' / '),
       from?.via,
       match === undefined ? null : showMatch(match),
       reason,
