@@ -3,6 +3,7 @@ import { sharedCalls } from '../../shared/http/calls/shared-calls.ts'
 import { auditCalls } from './audit.ts'
 import { issuerCalls } from './issuer.ts'
 import { maxTokenTtlCalls } from './max-token-ttl.ts'
+import { oauthCalls } from './oauth.ts'
 import { overviewCalls } from './overview.ts'
 import { recentCalls } from './recent.ts'
 import { revocationCalls } from './revocations.ts'
@@ -20,4 +21,5 @@ export const allCalls: readonly Call[] = [
   ...recentCalls,
   ...overviewCalls,
   ...issuerCalls,
+  ...oauthCalls,
 ]

@@ -1,21 +1,30 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { z } from 'zod'
 import type { ApiKey } from '../../shared/config/api-keys.ts'
 import type { OAuthClient } from '../../shared/config/clients.ts'
 import type { Settings } from '../../shared/config/settings.ts'
 import type { TenantSettings } from '../../shared/config/tenant-settings.ts'
-import { audiencesOf } from '../../shared/domain/claims.ts'
+import { audiencesOf, type Claims } from '../../shared/domain/claims.ts'
 import { isRecord } from '../../shared/domain/entry.ts'
 import { isKnellError, KnellError } from '../../shared/domain/errors.ts'
 import { parseRefreshToken } from '../../shared/domain/refresh-token.ts'
 import { DEFAULT_TENANT } from '../../shared/domain/tenant.ts'
 import { Cap } from '../../shared/http/cap.ts'
+import type { Takes } from '../../shared/http/calls/call.ts'
 import { tenantOf, type Services } from '../../shared/http/services.ts'
 import type { VerifiedClaims } from '../../shared/tokens/verifier.ts'
 import { tenantNamed } from '../tenant-named.ts'
 import type { KnownSessions } from './known-sessions.ts'
-import { formOf } from './oauth-form.ts'
+import { formOf, formSchema } from './oauth-form.ts'
 import type { OAuthRoom } from './oauth-room.ts'
 import { readLive } from './token-facts.ts'
+
+const tokenForm = formSchema({ token: z.string(), token_type_hint: z.string().optional() })
+
+/** What the calls of this file take. */
+export const introspectTakes: Takes = {
+  'POST /oauth/introspect': { form: tokenForm },
+}
 
 /** Who asks: a client, or a service with an API key. */
 type Asker = { readonly client: OAuthClient } | { readonly key: ApiKey }
@@ -57,15 +66,17 @@ export function addIntrospectRoute(
     if (parseRefreshToken(token) !== undefined) {
       const sent = client && { refreshToken: token, clientId: client.clientId }
       const session = sent && (await sessions.told(tenant, sent))
-      return session === undefined ? INACTIVE : { active: true, ...session }
+      return session === undefined ? INACTIVE : answerOf(session)
     }
     const claims = await readLive(services, tenant, token, isStateful)
-    return claims !== undefined && isFor(client, claims) ? answerOf(claims) : INACTIVE
+    return claims !== undefined && isFor(client, claims)
+      ? { ...answerOf(claims), ...bindingOf(claims) }
+      : INACTIVE
   }
 
-  app.post('/introspect', { config: { isOpen: true } }, async (request, reply) => {
+  app.post('/oauth/introspect', { config: { isOpen: true } }, async (request, reply) => {
     const asker = askerOf(request, reply)
-    const token = formOf(request).need('token')
+    const { token } = formOf(request).read(tokenForm)
     const answer = await told(tenantFor(request, asker, token), asker, token)
     return reply.header('cache-control', 'no-store').send(answer)
   })
@@ -102,17 +113,19 @@ function isFor(client: OAuthClient | undefined, claims: VerifiedClaims): boolean
   return audiences === undefined || audiencesOf(claims).some((each) => audiences.has(String(each)))
 }
 
-function answerOf(claims: VerifiedClaims): Told {
+function answerOf(claims: Claims): Told {
   const texts = TEXTS.filter((name) => typeof claims[name] === 'string')
   const times = TIMES.filter((name) => typeof claims[name] === 'number')
-  const { aud, cnf } = claims
-  // A token that is bound to a key (RFC 8705, RFC 9449) must not pass for one that is not.
-  const isBound = isRecord(cnf)
+  const { aud } = claims
   return {
     active: true,
-    token_type: isBound && 'jkt' in cnf ? 'DPoP' : 'Bearer',
     ...Object.fromEntries([...texts, ...times].map((name) => [name, claims[name]])),
     ...(aud === undefined ? {} : { aud }),
-    ...(isBound ? { cnf } : {}),
   }
+}
+
+/** How an access token is to be sent. One that is bound to a key (RFC 8705, RFC 9449) must not pass for one that is not. */
+function bindingOf({ cnf }: Claims): Told {
+  if (!isRecord(cnf)) return { token_type: 'Bearer' }
+  return { token_type: 'jkt' in cnf ? 'DPoP' : 'Bearer', cnf }
 }

@@ -1,5 +1,9 @@
 import type { FastifyBodyParser, FastifyRequest } from 'fastify'
+import { z } from 'zod'
 import { KnellError } from '../../shared/domain/errors.ts'
+import { parseWith } from '../../shared/http/schemas.ts'
+
+export const FORM_TYPE = 'application/x-www-form-urlencoded'
 
 /** The parameters of a call, as `application/x-www-form-urlencoded` brings them. */
 export class OAuthForm {
@@ -14,12 +18,22 @@ export class OAuthForm {
     return this.#parameters.get(name) || undefined
   }
 
-  /** @throws KnellError `invalid_request` where it is missing */
-  need(name: string): string {
-    const value = this.get(name)
-    if (value !== undefined) return value
-    throw new KnellError('invalid_request', `The parameter ${name} is missing.`)
+  /** Its parameters by a schema. @throws KnellError `invalid_request` */
+  read<T>(schema: z.ZodType<T>): T {
+    const sent = [...this.#parameters].filter(([, value]) => value !== '')
+    return parseWith(schema, Object.fromEntries(sent), 'form')
   }
+}
+
+/** With what a client authenticates where it does not by HTTP Basic (RFC 6749, section 2.3.1). */
+const credentials: Readonly<Record<'client_id' | 'client_secret', z.ZodOptional<z.ZodString>>> = {
+  client_id: z.string().optional(),
+  client_secret: z.string().optional(),
+}
+
+/** A form with these parameters; others are ignored (RFC 6749, section 3.2). */
+export function formSchema<T extends z.ZodRawShape>(shape: T): z.ZodObject<T> {
+  return z.object({ ...credentials, ...shape })
 }
 
 /** The form of a call. @throws KnellError `invalid_request` where it brings none */

@@ -4,7 +4,7 @@ import type { Services } from '../../shared/http/services.ts'
 import { watchClients } from '../../shared/process/watch-clients.ts'
 import { createClientAuth, type ClientAuth } from './client-auth.ts'
 import { answerOAuthError } from './oauth-errors.ts'
-import { readForm } from './oauth-form.ts'
+import { FORM_TYPE, readForm } from './oauth-form.ts'
 
 /** A token of 16 KiB and what goes with it. */
 const BODY_LIMIT = 32_768
@@ -13,7 +13,7 @@ const BODY_MS = 10_000
 
 /** Where the calls of OAuth live: forms in, JSON out, errors as RFC 6749 has them. */
 export interface OAuthRoom {
-  /** Routes that are added to it stand under `/oauth`; each needs `config: { isOpen: true }`. */
+  /** Each route that is added to it stands under `/oauth` and needs `config: { isOpen: true }`. */
   readonly app: FastifyInstance
   readonly clients: ClientAuth
 }
@@ -31,22 +31,31 @@ export function addOAuthRoom(
     await Promise.resolve()
   })
   const clients = createClientAuth(() => watched.current(), app.limits)
+  const furnish = (room: FastifyInstance): void => {
+    room.removeAllContentTypeParsers()
+    const limits = { parseAs: 'buffer', bodyLimit: BODY_LIMIT } as const
+    room.addContentTypeParser(FORM_TYPE, limits, readForm)
+    room.setErrorHandler((error: KnellError, request, reply) =>
+      answerOAuthError(error, request, reply, log),
+    )
+    room.addHook('onRequest', async (request) => {
+      health.assertServing()
+      assertNoQuery(request)
+      cutSlowBody(request)
+      await Promise.resolve()
+    })
+  }
+  const served = new Set<string>()
+  void app.register((room, _options, done) => {
+    furnish(room)
+    room.addHook('onRoute', ({ url }) => void served.add(url))
+    addRoutes({ app: room, clients })
+    done()
+  })
   void app.register(
-    (room, _options, done) => {
-      room.removeAllContentTypeParsers()
-      const limits = { parseAs: 'buffer', bodyLimit: BODY_LIMIT } as const
-      room.addContentTypeParser('application/x-www-form-urlencoded', limits, readForm)
-      room.setErrorHandler((error: KnellError, request, reply) =>
-        answerOAuthError(error, request, reply, log),
-      )
-      room.addHook('onRequest', async (request) => {
-        health.assertServing()
-        assertNoQuery(request)
-        cutSlowBody(request)
-        await Promise.resolve()
-      })
-      refuseOtherMethods(room)
-      addRoutes({ app: room, clients })
+    (rest, _options, done) => {
+      furnish(rest)
+      refuseOtherCalls(rest, served)
       done()
     },
     { prefix: '/oauth' },
@@ -67,13 +76,11 @@ function cutSlowBody({ raw }: FastifyRequest): void {
   raw.once('end', () => clearTimeout(timer))
 }
 
-/** Every call is a POST; another method says so, to whomever, without looking at anything. */
-function refuseOtherMethods(room: FastifyInstance): void {
-  const served = new Set<string>()
-  room.addHook('onRoute', ({ url }) => void served.add(url))
+/** Every call is a POST; another method is told so, whoever sends it. */
+function refuseOtherCalls(rest: FastifyInstance, served: ReadonlySet<string>): void {
   // The type does not know that the options may have a config.
   const options = { config: { isOpen: true } } as object
-  room.setNotFoundHandler(options, (request, reply) => {
+  rest.setNotFoundHandler(options, (request, reply) => {
     const path = request.url.split('?')[0] ?? ''
     if (!served.has(path)) throw new KnellError('not_found', 'There is nothing at this path.')
     void reply.header('allow', 'POST')

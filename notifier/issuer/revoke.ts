@@ -1,18 +1,27 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
+import { z } from 'zod'
 import type { OAuthClient } from '../../shared/config/clients.ts'
 import type { TenantSettings } from '../../shared/config/tenant-settings.ts'
 import type { Match } from '../../shared/domain/claims.ts'
 import { KnellError } from '../../shared/domain/errors.ts'
 import { LEEWAY_SECONDS } from '../../shared/domain/max-token-ttl.ts'
 import { parseRefreshToken } from '../../shared/domain/refresh-token.ts'
+import type { Takes } from '../../shared/http/calls/call.ts'
 import { tenantOf, type Services } from '../../shared/http/services.ts'
 import type { RevokeChange } from '../../shared/store/changes.ts'
 import { livesOf } from '../../shared/store/lives.ts'
 import type { KnownSessions } from './known-sessions.ts'
-import { formOf } from './oauth-form.ts'
+import { formOf, formSchema } from './oauth-form.ts'
 import type { OAuthRoom } from './oauth-room.ts'
 import { readProven } from './token-facts.ts'
+
+const tokenForm = formSchema({ token: z.string(), token_type_hint: z.string().optional() })
+
+/** What the calls of this file take. */
+export const revokeTakes: Takes = {
+  'POST /oauth/revoke': { form: tokenForm },
+}
 
 /** What is to die for a token to be dead. */
 interface Doomed {
@@ -84,11 +93,15 @@ export function addRevokeRoute(
     log.info({ id: ids[0], tenant, client: client.clientId, reason: 'logout' }, 'revoked')
   }
 
-  app.post('/revoke', { config: { isOpen: true, action: 'revoke' } }, async (request, reply) => {
-    const client = clients.authenticate(request, reply)
-    const token = formOf(request).need('token')
-    const settings = tenantOf(services.settings, client.tenant)
-    await end(request, settings, client, await doomedBy(settings, client, token))
-    return reply.header('cache-control', 'no-store').send()
-  })
+  app.post(
+    '/oauth/revoke',
+    { config: { isOpen: true, action: 'revoke' } },
+    async (request, reply) => {
+      const client = clients.authenticate(request, reply)
+      const { token } = formOf(request).read(tokenForm)
+      const settings = tenantOf(services.settings, client.tenant)
+      await end(request, settings, client, await doomedBy(settings, client, token))
+      return reply.header('cache-control', 'no-store').send()
+    },
+  )
 }

@@ -1,9 +1,22 @@
+import { z } from 'zod'
 import { KnellError } from '../../shared/domain/errors.ts'
+import type { Takes } from '../../shared/http/calls/call.ts'
 import { tenantOf, type Services } from '../../shared/http/services.ts'
-import { formOf } from './oauth-form.ts'
+import { formOf, formSchema } from './oauth-form.ts'
 import type { OAuthRoom } from './oauth-room.ts'
 import type { Refreshing } from './refreshing.ts'
 import { refreshedAnswerOf, scopeSchema } from './sessions.ts'
+
+const grantForm = formSchema({
+  grant_type: z.string(),
+  refresh_token: z.string().optional(),
+  scope: z.string().optional(),
+})
+
+/** What the calls of this file take. */
+export const tokenTakes: Takes = {
+  'POST /oauth/token': { form: grantForm },
+}
 
 /**
  * `POST /oauth/token` (RFC 6749, section 6): a client refreshes its own session. Sessions begin at
@@ -14,14 +27,15 @@ export function addTokenEndpoint(
   { settings }: Services,
   refreshing: Refreshing,
 ): void {
-  app.post('/token', { config: { isOpen: true } }, async (request, reply) => {
+  app.post('/oauth/token', { config: { isOpen: true } }, async (request, reply) => {
     const { clientId, tenant } = clients.authenticate(request, reply)
-    const form = formOf(request)
-    if (form.need('grant_type') !== 'refresh_token') {
+    const { grant_type, refresh_token: refreshToken, scope } = formOf(request).read(grantForm)
+    if (grant_type !== 'refresh_token') {
       throw new KnellError('unsupported_grant_type', 'Only grant_type=refresh_token is served.')
     }
-    const refreshToken = form.need('refresh_token')
-    const scope = form.get('scope')
+    if (refreshToken === undefined) {
+      throw new KnellError('invalid_request', 'The parameter refresh_token is missing.')
+    }
     if (scope !== undefined && !scopeSchema.safeParse(scope).success) {
       throw new KnellError('invalid_scope', 'The scope must be words parted by spaces.')
     }

@@ -3,11 +3,12 @@ import type { Scope } from '../../config/api-keys.ts'
 import type { ErrorCode } from '../../domain/errors.ts'
 import type { ProcessKind } from '../../config/settings.ts'
 
-/** The schemas with which a route reads what it is sent: of the query, of a JSON body, of a line of NDJSON. */
+/** The schemas with which a route reads what it is sent: of the query, of a JSON body, of a line of NDJSON, of a form. */
 interface Taken {
   readonly query?: z.ZodType
   readonly body?: z.ZodType
   readonly line?: z.ZodType
+  readonly form?: z.ZodType
 }
 
 /** What the calls of a route file take, by `GET /v1/feed`. */
@@ -38,6 +39,8 @@ export interface Call extends Taken {
   readonly scopes: readonly Exclude<Scope, '*'>[]
   readonly headers?: readonly CallHeader[]
   readonly answers: Readonly<Record<number, Answer>>
+  /** Whether OAuth clients call it, instead of callers with a key or besides them; its errors are OAuth's then. Those without a secret only where told. */
+  readonly clients?: 'confidential' | 'any'
   /** What it may answer besides what every call with a key may. */
   readonly codes?: readonly ErrorCode[]
 }

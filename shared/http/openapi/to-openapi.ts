@@ -67,6 +67,12 @@ export function toOpenApi(calls: readonly Call[], schemas: SchemaFiles): Record<
     components: {
       securitySchemes: {
         key: { type: 'http', scheme: 'bearer', description: 'The secret of an API key.' },
+        client: {
+          type: 'http',
+          scheme: 'basic',
+          description:
+            'The id and secret of an OAuth client, each encoded as in a form (RFC 6749, section 2.3.1); they may come in the form instead. A client without a secret sends its client_id in the form.',
+        },
       },
       headers: {
         RetryAfter: { description: 'Seconds.', schema: { type: 'integer', minimum: 0 } },
@@ -78,7 +84,7 @@ export function toOpenApi(calls: readonly Call[], schemas: SchemaFiles): Record<
 }
 
 function operationOf(call: Call, method: string): Record<string, unknown> {
-  const { id, summary, description, scopes, servedBy, query, body, line } = call
+  const { id, summary, description, servedBy, query } = call
   const parameters = [
     ...(query === undefined ? [] : parametersOf(toSchema(query, 'input'))),
     ...(call.headers ?? []).map((name) => headers[name]),
@@ -88,23 +94,37 @@ function operationOf(call: Call, method: string): Record<string, unknown> {
     summary,
     ...(description === undefined ? {} : { description }),
     'x-served-by': servedBy,
-    // Any of these; the scopes of a key are its roles.
-    security: scopes.map((scope) => ({ key: [scope] })),
+    security: securityOf(call),
     ...(parameters.length === 0 ? {} : { parameters }),
-    ...(body === undefined
-      ? {}
-      : {
-          requestBody: {
-            required: isRequired(body),
-            content: {
-              'application/json': { schema: toSchema(body, 'input') },
-              ...(line === undefined
-                ? {}
-                : { 'application/x-ndjson': { schema: toSchema(line, 'input') } }),
-            },
-          },
-        }),
-    responses: { ...answersOf(call.answers), ...problemsOf(call, method) },
+    ...bodyOf(call),
+    responses: {
+      ...answersOf(call.answers),
+      ...(call.clients === undefined ? problemsOf(call, method) : oauthErrorsOf(call)),
+    },
+  }
+}
+
+/** Any of these; the scopes of a key are its roles. */
+function securityOf({ scopes, clients }: Call): object[] {
+  return [
+    ...scopes.map((scope) => ({ key: [scope] })),
+    ...(clients === undefined ? [] : [{ client: [] }]),
+    ...(clients === 'any' ? [{}] : []),
+  ]
+}
+
+function bodyOf({ body, line, form }: Call): { requestBody?: object } {
+  const schema = body ?? form
+  if (schema === undefined) return {}
+  const content = Object.entries({
+    'application/json': body,
+    'application/x-ndjson': line,
+    'application/x-www-form-urlencoded': form,
+  }).flatMap(([type, each]) =>
+    each === undefined ? [] : [[type, { schema: toSchema(each, 'input') }]],
+  )
+  return {
+    requestBody: { required: isRequired(schema), content: Object.fromEntries(content) as object },
   }
 }
 
@@ -182,18 +202,53 @@ function problemsOf(call: Call, method: string): Record<string, unknown> {
   )
 }
 
-function problemOf(status: number, codes: readonly ErrorCode[]): Record<string, unknown> {
-  const isRetryable = codes.some((code) => errorCodes[code].retryable)
+/** RFC 6749, section 5.2. */
+const oauthError: JsonSchema = {
+  type: 'object',
+  required: ['error', 'error_description'],
+  properties: { error: { type: 'string' }, error_description: { type: 'string' } },
+}
+
+/** The errors of a call of OAuth, by status. */
+function oauthErrorsOf({ clients }: Call): Record<string, unknown> {
+  const descriptions: Readonly<Record<number, string>> = {
+    400: 'What was sent is not good: invalid_request, or what the call says besides.',
+    401: 'invalid_client, or invalid_token for an API key',
+    ...(clients === 'confidential' ? { 403: 'unauthorized_client, insufficient_scope' } : {}),
+    413: 'invalid_request: too large',
+    415: 'invalid_request: no form',
+    429: 'temporarily_unavailable: too much at once, or too many failures',
+    500: 'server_error',
+    503: 'temporarily_unavailable: try again, nothing has been done for certain',
+  }
+  return Object.fromEntries(
+    Object.entries(descriptions).map(([status, description]) => [
+      status,
+      {
+        description,
+        ...headersOf(Number(status), status === '429' || status === '503'),
+        content: { 'application/json': { schema: oauthError } },
+      },
+    ]),
+  )
+}
+
+function headersOf(status: number, isRetryable: boolean): { headers?: object } {
   const answered = {
     ...(isRetryable ? { 'Retry-After': { $ref: '#/components/headers/RetryAfter' } } : {}),
     ...(status === 401
       ? { 'WWW-Authenticate': { $ref: '#/components/headers/WwwAuthenticate' } }
       : {}),
   }
+  return Object.keys(answered).length === 0 ? {} : { headers: answered }
+}
+
+function problemOf(status: number, codes: readonly ErrorCode[]): Record<string, unknown> {
+  const isRetryable = codes.some((code) => errorCodes[code].retryable)
   const schema = { allOf: [refTo('problem.json'), { properties: { code: { enum: codes } } }] }
   return {
     description: codes.join(', '),
-    ...(Object.keys(answered).length === 0 ? {} : { headers: answered }),
+    ...headersOf(status, isRetryable),
     content: { 'application/problem+json': { schema } },
   }
 }

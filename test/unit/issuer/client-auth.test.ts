@@ -1,8 +1,9 @@
 import { expect } from 'chai'
 import Fastify, { type FastifyInstance, type InjectOptions } from 'fastify'
 import { pino } from 'pino'
+import { z } from 'zod'
 import { addOAuthRoom } from '../../../notifier/issuer/oauth-room.ts'
-import { parseForm } from '../../../notifier/issuer/oauth-form.ts'
+import { formSchema, parseForm } from '../../../notifier/issuer/oauth-form.ts'
 import { parseClients } from '../../../shared/config/clients.ts'
 import { KnellError } from '../../../shared/domain/errors.ts'
 import { LIMITS } from '../../../shared/http/limits.ts'
@@ -20,7 +21,7 @@ function createRoom(failures: number, fault?: Error): FastifyInstance {
   const health = { assertServing: () => {} }
   const services = { settings, health, log: pino({ level: 'silent' }) } as unknown as Services
   addOAuthRoom(app, services, (room) => {
-    room.app.post('/who', { config: { isOpen: true } }, (request, reply) => {
+    room.app.post('/oauth/who', { config: { isOpen: true } }, (request, reply) => {
       const { clientId } = room.clients.authenticate(request, reply)
       if (fault !== undefined) throw fault
       return { clientId }
@@ -180,6 +181,7 @@ describe('a form', () => {
     expect([form.get('b'), form.get('c')]).to.deep.equal([undefined, undefined])
     expect([form.get('__proto__'), form.get('e')]).to.deep.equal(['p', 'f=g'])
     expect(form.get('constructor')).to.equal(undefined)
-    expect(() => form.need('b')).to.throw('missing')
+    expect(form.read(formSchema({ e: z.string() }))).to.deep.equal({ e: 'f=g' })
+    expect(() => form.read(formSchema({ b: z.string() }))).to.throw('form is not acceptable: b:')
   })
 })
