@@ -114,14 +114,14 @@ function isFor(client: OAuthClient | undefined, claims: VerifiedClaims): boolean
 }
 
 function answerOf(claims: Claims): Told {
-  const texts = TEXTS.filter((name) => typeof claims[name] === 'string')
-  const times = TIMES.filter((name) => typeof claims[name] === 'number')
+  const told = [...TEXTS, ...TIMES].flatMap((name): [string, unknown][] => {
+    const value = claims[name]
+    if (TEXTS.includes(name)) return typeof value === 'string' ? [[name, value]] : []
+    // A time may have a fraction; here it is an integer.
+    return typeof value === 'number' ? [[name, Math.floor(value)]] : []
+  })
   const { aud } = claims
-  return {
-    active: true,
-    ...Object.fromEntries([...texts, ...times].map((name) => [name, claims[name]])),
-    ...(aud === undefined ? {} : { aud }),
-  }
+  return { active: true, ...Object.fromEntries(told), ...(aud === undefined ? {} : { aud }) }
 }
 
 /** How an access token is to be sent. One that is bound to a key (RFC 8705, RFC 9449) must not pass for one that is not. */
