@@ -50,7 +50,8 @@ describe('What the calls of OAuth give away', function () {
   }
 
   it('is no token, secret or key, in the store, the log, the metrics, the audit trail or an error', async () => {
-    const hidden: string[] = [kek, system.apiKey, ...Object.values(secrets)]
+    const headers = [web, all, api].map(({ authorization }) => authorization.slice(6))
+    const hidden: string[] = [kek, system.apiKey, ...Object.values(secrets), ...headers]
     const answers: string[] = []
     const note = ({ body }: Answer): void => void answers.push(JSON.stringify(body))
     for (let i = 0; i < 3; i++) {
