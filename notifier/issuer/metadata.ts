@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Settings } from '../../shared/config/settings.ts'
 import type { TenantSettings } from '../../shared/config/tenant-settings.ts'
 import { KnellError } from '../../shared/domain/errors.ts'
@@ -26,21 +26,21 @@ export function addMetadataRoute(app: FastifyInstance, { tenants }: Settings): v
     const url = issuerUrlOf(settings)
     return url === undefined ? [] : [{ settings, url }]
   })
-  for (const path of [WELL_KNOWN, `${WELL_KNOWN}/*`]) {
-    app.get(path, { config: { isOpen: true } }, (request, reply) => {
-      const asked = pathOf(request.url.split('?')[0]?.slice(WELL_KNOWN.length) ?? '')
-      const fitting = issuers.filter(({ url }) => pathOf(url.pathname) === asked)
-      const found =
-        fitting.length > 1 ? fitting.find(({ url }) => url.host === request.host) : fitting[0]
-      if (found === undefined) {
-        throw new KnellError('not_found', 'No tenant has an issuer of this path that is a URL.')
-      }
-      return reply
-        .header('cache-control', `public, max-age=${MAX_AGE_SECONDS}`)
-        .type('application/json')
-        .send(metadataOf(found.settings, found.url, app.calls))
-    })
+  const answer = (request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    const asked = pathOf(request.url.split('?')[0]?.slice(WELL_KNOWN.length) ?? '')
+    const fitting = issuers.filter(({ url }) => pathOf(url.pathname) === asked)
+    const found =
+      fitting.length > 1 ? fitting.find(({ url }) => url.host === request.host) : fitting[0]
+    if (found === undefined) {
+      throw new KnellError('not_found', 'No tenant has an issuer of this path that is a URL.')
+    }
+    return reply
+      .header('cache-control', `public, max-age=${MAX_AGE_SECONDS}`)
+      .type('application/json')
+      .send(metadataOf(found.settings, found.url, app.calls))
   }
+  app.get('/.well-known/oauth-authorization-server', { config: { isOpen: true } }, answer)
+  app.get(`${WELL_KNOWN}/*`, { config: { isOpen: true } }, answer)
 }
 
 /** RFC 8414, section 2: an issuer without a query and a fragment. */
@@ -60,7 +60,7 @@ function metadataOf(
   calls: readonly string[],
 ): object {
   const isDefault = tenant === DEFAULT_TENANT
-  const jwks = `${isDefault ? '' : `/tenants/${tenant}`}/.well-known/jwks.json`
+  const jwks = `/.well-known/jwks.json${isDefault ? '' : `?tenant=${tenant}`}`
   const served = Object.entries(endpoints).flatMap(([name, [path, methods]]) =>
     calls.includes(`POST ${path}`)
       ? [

@@ -93,15 +93,12 @@ export function addRevokeRoute(
     log.info({ id: ids[0], tenant, client: client.clientId, reason: 'logout' }, 'revoked')
   }
 
-  app.post(
-    '/oauth/revoke',
-    { config: { isOpen: true, action: 'revoke' } },
-    async (request, reply) => {
-      const client = clients.authenticate(request, reply)
-      const { token } = formOf(request).read(tokenForm)
-      const settings = tenantOf(services.settings, client.tenant)
-      await end(request, settings, client, await doomedBy(settings, client, token))
-      return reply.header('cache-control', 'no-store').send()
-    },
-  )
+  const options = { config: { isOpen: true, action: 'revoke' } } as const
+  app.post('/oauth/revoke', options, async (request, reply) => {
+    const client = clients.authenticate(request, reply)
+    const { token } = formOf(request).read(tokenForm)
+    const settings = tenantOf(services.settings, client.tenant)
+    await end(request, settings, client, await doomedBy(settings, client, token))
+    return reply.header('cache-control', 'no-store').send()
+  })
 }

@@ -11,7 +11,7 @@ interface Content {
 export interface Operation {
   readonly operationId: string
   readonly 'x-served-by': readonly string[]
-  readonly security: readonly { readonly key: readonly string[] }[]
+  readonly security: readonly { readonly key?: readonly string[] }[]
   readonly parameters?: readonly {
     readonly name: string
     readonly in: string

@@ -40,6 +40,18 @@ describe('Asking about tokens, and ending them', function () {
     expect(status, JSON.stringify(body)).to.equal(201)
     return String(body['access_token'])
   }
+  const session = async (more: object = {}): Promise<{ access: string; refresh: string }> => {
+    const grant = { sub: 'alice', client_id: 'web', aud: 'https://api.example', ...more }
+    const { body } = await call(notifier, system.apiKey, '/v1/sessions', grant)
+    return { access: String(body['access_token']), refresh: String(body['refresh_token']) }
+  }
+  const renew = (refresh: string, headers: object = web) =>
+    postForm(
+      notifier,
+      '/oauth/token',
+      { grant_type: 'refresh_token', refresh_token: refresh },
+      { ...headers },
+    )
   const introspect = (token: string, headers: object = all, more: object = {}) =>
     postForm(notifier, '/oauth/introspect', { token, ...more }, { ...headers })
   const isActive = async (token: string, headers: object = all): Promise<unknown> => {
@@ -166,6 +178,34 @@ describe('Asking about tokens, and ending them', function () {
       }
     })
 
+    it('says of a refresh token what its session is, to its own client only, and rotates nothing', async () => {
+      const own = { client_id: 'all', scope: 'a b', claims: { roles: ['x'] } }
+      const { access, refresh } = await session(own)
+      const { claims } = readUnverified(access)
+      const { body } = await introspect(refresh, all)
+      const { exp, iat, ...said } = body
+      expect(said).to.deep.equal({
+        active: true,
+        client_id: 'all',
+        scope: 'a b',
+        sub: 'alice',
+        sid: claims['sid'],
+        iss: ISSUER,
+        aud: 'https://api.example',
+      })
+      expect(Number(exp) - Number(iat)).to.equal(30 * 24 * 3600)
+      for (const who of [api, { authorization: `Bearer ${system.apiKey}` }]) {
+        expect(await isActive(refresh, who)).to.equal(false)
+      }
+      const renewed = await renew(refresh, all)
+      expect(renewed.status).to.equal(200)
+      const next = String(renewed.body['refresh_token'])
+      expect(await isActive(next)).to.equal(true)
+      expect(await isActive(`${next.slice(0, -2)}AA`)).to.equal(false)
+      await call(notifier, system.apiKey, '/v1/revocations', { match: { sid: claims['sid'] } })
+      expect(await isActive(next)).to.equal(false)
+    })
+
     it('takes any token_type_hint, and needs a token', async () => {
       const token = await login()
       for (const hint of ['access_token', 'refresh_token', 'nonsense', '']) {
@@ -234,6 +274,26 @@ describe('Asking about tokens, and ending them', function () {
       }
     })
 
+    it('ends the session of a client’s own refresh token, whatever the hint, and no other', async () => {
+      for (const hint of ['access_token', 'refresh_token', 'nonsense']) {
+        const { access, refresh } = await session()
+        await endWith(refresh, {}, { client_id: 'app', token_type_hint: hint })
+        await endWith(refresh, basicOf('foreign', secrets.foreign), { token_type_hint: hint })
+        await endWith(`${refresh.slice(0, -2)}AA`, web, { token_type_hint: hint })
+        expect(await isActive(access)).to.equal(true)
+        await endWith(refresh, web, { token_type_hint: hint })
+        expect(await isActive(access)).to.equal(false)
+        const again = await renew(refresh)
+        expect([again.status, again.body['error']]).to.deep.equal([400, 'invalid_grant'])
+        await endWith(refresh, web, { token_type_hint: hint })
+      }
+      const { access, refresh } = await session()
+      const next = String((await renew(refresh)).body['refresh_token'])
+      await endWith(refresh)
+      expect(await isActive(access), 'by a refresh token that was used before').to.equal(false)
+      expect((await renew(next)).body['error']).to.equal('invalid_grant')
+    })
+
     it('needs a client and a token', async () => {
       const token = await login()
       const answers = [
@@ -266,7 +326,7 @@ describe('Asking about tokens, and ending them', function () {
         if (!/_endpoint$|_uri$/.test(name)) continue
         const url = new URL(String(value))
         const answer = name.endsWith('_uri')
-          ? await get(url.pathname)
+          ? await get(url.pathname + url.search)
           : await postForm(notifier, url.pathname, {})
         expect(answer.status, name).to.equal(name.endsWith('_uri') ? 200 : 401)
       }

@@ -55,7 +55,7 @@ describe('docs/openapi.json', function () {
     const ids = [...operations.values()].map(({ operationId }) => operationId)
     expect(new Set(ids).size).to.equal(ids.length)
     const named = [...operations.values()].flatMap(({ security }) =>
-      security.flatMap(({ key }) => key),
+      security.flatMap(({ key = [] }) => key),
     )
     expect([...new Set(named), '*']).to.have.members(scopes)
   })
