@@ -5,9 +5,10 @@ import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { checkout } from '../../shared/cli/checkout.ts'
-import { createSystem, type TestSystem } from '../support/system.ts'
+import { createIssuingSystem } from '../support/issuing.ts'
+import type { TestSystem } from '../support/system.ts'
 
-/** The secret of a key that may neither revoke nor undo. */
+/** The secret of a key that may hold, but not release. */
 const reader = randomBytes(12).toString('hex')
 const folder = join(checkout, 'docs', 'examples')
 
@@ -15,27 +16,34 @@ const folder = join(checkout, 'docs', 'examples')
 const situations: Readonly<Record<string, readonly string[]>> = {
   'logout.mjs': [
     '✔ the laptop, at once: 401 revoked (logout)',
+    '✔ its refresh: session_ended',
     '✔ the phone goes on: 200 welcome',
-    '✔ a token minted for it afterwards: 401 revoked (logout)',
+    '✔ its refresh, too: refreshed',
   ],
   'role-change.mjs': [
     '✔ her old token, at once: 401 revoked (role-change)',
-    '✔ her new token at /admin: 403 wrong_role',
+    '✔ her refresh: session_revoked',
+    '✔ and at /admin: 403 wrong_role',
+    '✔ her next one: 403 wrong_role',
     '✔ Bob, who is still one: 200 welcome',
   ],
   'breach.mjs': [
     '✔ the thief, at once: 401 revoked (key-compromise)',
     '✔ whatever else the thief signs: 401 revoked (key-compromise)',
-    '✔ a session of the new key: 200 welcome',
+    '✔ Alice goes on: 200 welcome',
+    '✔ a new login: 200 welcome',
   ],
   'suspension.mjs': [
     '✔ Alice, at once: 401 held (suspension)',
+    '✔ her refresh: session_held',
     '✔ Alice, with the same token: 200 welcome',
     '✔ Alice, at once: 401 revoked (deletion)',
+    '✔ her refresh: session_revoked',
     '✔ Bob still goes on: 200 welcome',
   ],
   'password-change.mjs': [
     '✔ they, at once: 401 revoked (password-change)',
+    '✔ their refresh: session_revoked',
     '✔ the laptop goes on: 200 welcome',
     '✔ a login after that: 200 welcome',
   ],
@@ -43,7 +51,8 @@ const situations: Readonly<Record<string, readonly string[]>> = {
     '✔ the other: 401 held (anomaly)',
     '✔ it goes on with the same token: 200 welcome',
     '✔ it is revoked: 401 revoked (anomaly)',
-    '✔ and so does the session at home: 200 welcome',
+    '✔ and cannot be refreshed: session_revoked',
+    '✔ the session at home still goes on: 200 welcome',
   ],
 }
 
@@ -53,8 +62,8 @@ describe('the programs in docs/examples', function () {
   let env: NodeJS.ProcessEnv
 
   before(async () => {
-    system = createSystem()
-    const keys = `test=${system.apiKey}:* reader=${reader}:feed:read+tokens:claims`
+    system = createIssuingSystem()
+    const keys = `test=${system.apiKey}:* reader=${reader}:feed:read+tokens:issue+revocations:write`
     const { url } = await system.start('notifier', { API_KEYS: keys })
     env = {
       PATH: process.env['PATH'],
@@ -62,6 +71,7 @@ describe('the programs in docs/examples', function () {
       KNELL_URL: url,
       KNELL_API_KEY: system.apiKey,
       NAMESPACE: system.namespace,
+      ISSUER: system.env['ISSUER'],
     }
   })
   after(() => system.stop())
@@ -97,9 +107,9 @@ describe('the programs in docs/examples', function () {
   }
 
   it('end with 1, and say why, where what they show does not come about', async () => {
-    const { code, output } = await run('logout.mjs', { KNELL_API_KEY: reader })
+    const { code, output } = await run('suspension.mjs', { KNELL_API_KEY: reader })
     expect(code, output).to.equal(1)
-    expect(output).to.include('✔ the laptop: 200 welcome').and.to.include('"code":"forbidden"')
-    expect(output).to.not.include('at once')
+    expect(output).to.include('✔ her refresh: session_held').and.to.include('"code":"forbidden"')
+    expect(output).to.not.include('with the same token')
   })
 })

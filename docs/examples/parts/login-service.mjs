@@ -1,89 +1,71 @@
-import jwt from 'jsonwebtoken'
-import { generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto'
-import { setTimeout as delay } from 'node:timers/promises'
+import { createIssuer } from 'knell/issuer'
 
 const { KNELL_URL = 'http://127.0.0.1:7070', KNELL_API_KEY = '' } = process.env
+const CLIENT = 'web'
 
-const ISSUER = 'https://login.example'
-const AUDIENCE = 'shop'
-const LIFE_SECONDS = 5 * 60
-
-/** Signs tokens, registers them with Knell, and tells Knell what dies. */
+/** Knows who may log in, and in which role. What it decides, Knell makes happen: tokens, and their deaths. */
 export class LoginService {
-  // The next key is published before it signs anything, so that every service knows it by then.
-  #keys = [newKey(), newKey()]
-  #latestCutOff = 0
+  #accounts = new Map()
+  #issuer = createIssuer({
+    url: KNELL_URL,
+    apiKey: KNELL_API_KEY,
+    checks: [(session) => this.#check(session)],
+  })
 
-  /** What a service verifies tokens by: the option `verify` of `connect`. */
-  get verify() {
-    const keys = this.#keys.map(({ kid, publicKey }) => ({
-      ...publicKey.export({ format: 'jwk' }),
-      kid,
-      alg: 'ES256',
-    }))
-    return { keys: { keys }, issuer: ISSUER, audience: AUDIENCE }
+  /** The account of a user, which may be changed. */
+  account(user) {
+    if (!this.#accounts.has(user)) this.#accounts.set(user, { isActive: true, role: 'customer' })
+    return this.#accounts.get(user)
   }
 
-  /** The key that signs now. */
-  get key() {
-    return this.#keys[0]
+  /** A new session: `{ accessToken, refreshToken, sid }`. */
+  async logIn(user) {
+    const { isActive, role } = this.account(user)
+    if (!isActive) throw new Error(`${user} may not log in.`)
+    return this.#issuer.login({ sub: user, clientId: CLIENT, aud: 'shop', claims: { role } })
   }
 
-  /** Signs with the next key from now on. */
-  rotate() {
-    this.#keys.shift()
-    this.#keys.push(newKey())
+  /** The session with new tokens. Throws with a `code` where Knell, or the check, does not want it to go on. */
+  async refresh({ refreshToken }) {
+    return this.#issuer.refresh({ refreshToken, clientId: CLIENT })
   }
 
-  /** A new session: `{ token, sid }`. */
-  async logIn(user, { roles = ['customer'], client = 'web' } = {}) {
-    return this.#issue({ sub: user, sid: randomUUID(), client_id: client, roles })
+  /** Asked at every refresh. */
+  #check({ sub }) {
+    const { isActive, role } = this.account(sub)
+    return isActive ? { claims: { role } } : { refuse: 'the account is not active' }
   }
 
-  /** A new token of a session that goes on, as a refresh gives it. */
-  async refresh({ sub, sid, client_id }, { roles = ['customer'] } = {}) {
-    return this.#issue({ sub, sid, client_id, roles })
-  }
-
-  async #issue(claims) {
-    const iat = await this.#nextIat()
-    const all = {
-      iss: ISSUER,
-      aud: AUDIENCE,
-      jti: randomUUID(),
-      iat,
-      exp: iat + LIFE_SECONDS,
-      ...claims,
-    }
-    const token = sign(all, this.key)
-    await this.#call('/v1/tokens', { claims: all })
-    return { token, ...claims }
-  }
-
-  /** `iat` counts whole seconds and a cut-off covers its own, so a token that is to outlive it comes a second later. */
-  async #nextIat() {
-    while (Date.now() / 1000 < this.#latestCutOff + 1) await delay(50)
-    return Math.floor(Date.now() / 1000)
+  async logOut({ sid }) {
+    await this.#issuer.logout({ sid })
   }
 
   /** Resolves when every live instance of every service refuses these tokens. */
   async revoke(match, options = {}) {
     const wait = { for: 'all', timeoutMs: 10_000 }
-    const answer = await this.#call('/v1/revocations', { match, wait, ...options })
-    if (!('sid' in match))
-      this.#latestCutOff = Math.max(this.#latestCutOff, answer.issuedBefore ?? 0)
-    if (!answer.enforced.done) throw new Error(`Not enforced: ${JSON.stringify(answer.enforced)}`)
-    return answer
+    const { enforced } = await this.#call('/v1/revocations', { match, wait, ...options })
+    if (!enforced.done) throw new Error(`Not enforced: ${JSON.stringify(enforced)}`)
   }
 
   /** Refuses these tokens until they are released, or until `reviewBy` (NumericDate), when `outcome` follows. */
   async hold(match, { reviewBy, outcome, reason }) {
-    return this.revoke(match, { reason, hold: { reviewBy, outcome } })
+    await this.revoke(match, { reason, hold: { reviewBy, outcome } })
   }
 
   /** Resolves when it is committed; services know it some milliseconds later. */
   async release(match) {
-    return this.#call('/v1/revocations/release', { match })
+    await this.#call('/v1/revocations/release', { match })
+  }
+
+  /** Signs with a key of one's own (a private JWK) from now on. */
+  async signWith(kid, jwk) {
+    await this.#call('/v1/keys', { kid, jwk })
+    await this.#call('/v1/keys/rotate', {})
+  }
+
+  /** The next key signs from now on, and whatever this one has signed is dead. */
+  async revokeKey(kid) {
+    await this.#call('/v1/keys/revoke', { kid, reason: 'key-compromise' })
   }
 
   async #call(path, body) {
@@ -96,14 +78,4 @@ export class LoginService {
     if (!response.ok) throw new Error(`${path} answered ${response.status}: ${text}`)
     return JSON.parse(text)
   }
-}
-
-/** What anybody can do who has the key. */
-export function sign(claims, { kid, privateKey }) {
-  return jwt.sign(claims, privateKey, { algorithm: 'ES256', header: { kid, typ: 'at+jwt' } })
-}
-
-function newKey() {
-  const kid = `key-${randomBytes(4).toString('hex')}`
-  return { kid, ...generateKeyPairSync('ec', { namedCurve: 'P-256' }) }
 }

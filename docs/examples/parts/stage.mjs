@@ -4,11 +4,10 @@ import { openShop } from './shop.mjs'
 
 /**
  * Plays a situation with a login service and a shop, says what comes of it, and ends the process:
- * with 0 where everything was as expected, else with 1.
+ * with 0 where everything was as expected, else with 1. `before` is done before the shop opens.
  */
-export async function play(situation) {
+export async function play(situation, before = async () => {}) {
   const login = new LoginService()
-  const shop = await openShop(login)
   let failures = 0
 
   /** Prints what was seen, and whether it is what should be. */
@@ -17,23 +16,38 @@ export async function play(situation) {
     if (!isRight) failures += 1
     console.log(`${isRight ? '✔' : '✘'} ${what}: ${seen}${isRight ? '' : `, not ${expected}`}`)
   }
+
+  let shop
   try {
-    await situation({ login, shop, see, say, someone })
+    await before(login)
+    shop = await openShop()
+    await situation({ login, shop, see })
   } catch (error) {
     failures += 1
     console.error(error)
   } finally {
-    await shop.close()
+    await shop?.close()
   }
   process.exitCode = failures === 0 ? 0 : 1
 }
 
-/** A user whom no earlier run has touched. */
-function someone(name) {
+/** A name that no earlier run has used. */
+export function someone(name) {
   return `${name}-${randomBytes(4).toString('hex')}`
 }
 
 /** Prints what happens. */
-function say(line) {
+export function say(line) {
   console.log(`  ${line}`)
+}
+
+/** How a refresh ends that is tried: `refreshed`, or the code of the refusal. */
+export async function outcomeOf(refresh) {
+  try {
+    await refresh
+    return 'refreshed'
+  } catch (error) {
+    if (typeof error.code !== 'string') throw error
+    return error.code
+  }
 }
