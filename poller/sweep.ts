@@ -140,12 +140,12 @@ export class Sweeper {
   }
 
   /** What went wrong with the signing keys must not keep the rest of the sweep from its report. */
-  async #keepRings(at: number): Promise<unknown> {
+  async #keepRings(at: number): Promise<Error | undefined> {
     try {
       await this.#parts.ringKeeper?.runOnce(at)
       return undefined
     } catch (error) {
-      return error
+      return error instanceof Error ? error : new Error(String(error))
     }
   }
 

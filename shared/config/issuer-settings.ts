@@ -3,7 +3,7 @@ import { CronExpressionParser } from 'cron-parser'
 import { KnellError } from '../domain/errors.ts'
 import { ringAlgorithms, type RingAlgorithm } from '../domain/key-ring.ts'
 import { readText } from './read-text.ts'
-import { duration, matching, oneOf, type SettingReader } from './setting-reader.ts'
+import { duration, matching, oneOf, type Parse, type SettingReader } from './setting-reader.ts'
 import type { Tenants } from './tenants.ts'
 
 /** How tokens are issued, where that is on. */
@@ -60,16 +60,20 @@ export function parseKeyEncryptionKeys(text: string): Buffer[] {
   return good
 }
 
+/** A duration from and to so many ms, in seconds. */
+function wholeSeconds(leastMs: number, mostMs: number): Parse<number> {
+  return (text) => {
+    const ms = duration(leastMs, mostMs)(text)
+    return ms !== undefined && ms % 1000 === 0 ? ms / 1000 : undefined
+  }
+}
+
 /** Reads how tokens are issued; undefined where `ISSUER_ENABLED` is not 1. What is wrong goes to the reader's problems. */
 export function readIssuerSettings(
   { read, value, problems }: SettingReader,
   tenants: Tenants | undefined,
 ): IssuerSettings | undefined {
   const isOn = read('ISSUER_ENABLED', oneOf(['0', '1'])) === '1'
-  const wholeSeconds = (least: number, most: number) => (text: string) => {
-    const ms = duration(least, most)(text)
-    return ms !== undefined && ms % 1000 === 0 ? ms / 1000 : undefined
-  }
   const settings = {
     alg: read('ISSUER_ALG', oneOf(ringAlgorithms)),
     accessSeconds: read('ACCESS_TTL', wholeSeconds(1000, 24 * HOUR_MS)),
@@ -89,7 +93,7 @@ export function readIssuerSettings(
     )
   }
   for (const { tenant, maxTokenTtlSeconds } of issuing) {
-    if (settings.accessSeconds <= maxTokenTtlSeconds) continue
+    if (!(settings.accessSeconds > maxTokenTtlSeconds)) continue
     problems.push(
       `ACCESS_TTL: is longer than the longest token life of tenant "${tenant}" (${maxTokenTtlSeconds}s); shorten it, or raise MAX_TOKEN_TTL`,
     )

@@ -59,14 +59,16 @@ export async function toRingKey(
   return { kid, alg, state: 'next', createdAt: now, ...(shown && { jwk: shown }), sealed }
 }
 
+function refuse(why: string): KnellError {
+  return new KnellError('invalid_request', `The key ${why}. Send a private JWK (RFC 7517).`)
+}
+
 /**
  * A private key or secret made elsewhere, as what it signs with: RSA of at least 2048 bits (RS256), EC on
  * P-256 (ES256) or a secret of at least 32 bytes (HS256).
  * @throws KnellError `invalid_request`, quoting nothing
  */
 export function parsePrivateJwk(jwk: Jwk): RingAlgorithm {
-  const refuse = (why: string): KnellError =>
-    new KnellError('invalid_request', `The key ${why}. Send a private JWK (RFC 7517).`)
   const alg = { EC: 'ES256', RSA: 'RS256', oct: 'HS256' }[String(jwk['kty'])] as
     RingAlgorithm | undefined
   if (alg === undefined) throw refuse('has a "kty" other than EC, RSA and oct')

@@ -69,5 +69,5 @@ export async function scriptsDuring(
   } finally {
     monitor.disconnect()
   }
-  return Object.fromEntries(Object.entries(counts).sort())
+  return Object.fromEntries(Object.entries(counts).toSorted(([a], [b]) => a.localeCompare(b)))
 }

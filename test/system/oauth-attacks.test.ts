@@ -306,7 +306,7 @@ describe('Attacks on the calls of OAuth (RFC 8725)', function () {
       `${head}.${payload}=.${signature}`,
       `${head}.${payload.toLowerCase()}.${signature}`,
       `${head}.${payload}.${raw.toString('base64')}`,
-      `${head}.${payload}.${Buffer.from(raw).reverse().toString('base64url')}`,
+      `${head}.${payload}.${Buffer.from(raw.toReversed()).toString('base64url')}`,
       `${head}.${payload}.${Buffer.alloc(64).toString('base64url')}`,
       `Bearer ${token}`,
       JSON.stringify({ token }),
@@ -467,7 +467,7 @@ describe('Attacks on the calls of OAuth (RFC 8725)', function () {
       for (const [init, status] of cases) {
         const response = await fetch(notifier.url + path, {
           ...init,
-          headers: { ...init.headers, ...all, connection: 'close' },
+          headers: { ...(init.headers as Record<string, string>), ...all, connection: 'close' },
         })
         const text = await response.text()
         const what = `${init.method} ${path} ${JSON.stringify(init.headers)}: ${text}`
