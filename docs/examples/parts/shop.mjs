@@ -8,15 +8,13 @@ export const ISSUER = process.env.ISSUER ?? 'https://login.example'
 
 /** A protected service: no request is answered without a live token, and none makes a call to find out. */
 export async function openShop() {
-  // The next key is among them before it signs anything.
-  const keys = await (await fetch(`${KNELL_URL}/.well-known/jwks.json`)).text()
   const subscriber = await connect({
     service: 'shop',
     amqp: AMQP_URL,
     pull: [KNELL_URL],
     apiKey: KNELL_API_KEY,
     ...(NAMESPACE && { namespace: NAMESPACE }),
-    verify: { keys, issuer: ISSUER, audience: 'shop' },
+    verify: { jwksUri: `${KNELL_URL}/.well-known/jwks.json`, issuer: ISSUER, audience: 'shop' },
   })
   // In earnest the client is not told why; here we want to see it.
   const guard = knell({ subscriber, exposeReason: true })

@@ -4,9 +4,9 @@ import { openShop } from './shop.mjs'
 
 /**
  * Plays a situation with a login service and a shop, says what comes of it, and ends the process:
- * with 0 where everything was as expected, else with 1. `before` is done before the shop opens.
+ * with 0 where everything was as expected, else with 1.
  */
-export async function play(situation, before = async () => {}) {
+export async function play(situation) {
   const login = new LoginService()
   let failures = 0
 
@@ -19,7 +19,6 @@ export async function play(situation, before = async () => {}) {
 
   let shop
   try {
-    await before(login)
     shop = await openShop()
     await situation({ login, shop, see })
   } catch (error) {

@@ -20,6 +20,13 @@ export class Caller {
     return this.#call('POST', path, 'application/json', (sent) => void sent.end(text))
   }
 
+  /** As OAuth wants it (RFC 6749, appendix B). */
+  form(path: string, fields: Readonly<Record<string, string>>): Promise<unknown> {
+    const text = new URLSearchParams(fields).toString()
+    const type = 'application/x-www-form-urlencoded'
+    return this.#call('POST', path, type, (sent) => void sent.end(text))
+  }
+
   get(path: string): Promise<unknown> {
     return this.#call('GET', path, undefined, (sent) => void sent.end())
   }

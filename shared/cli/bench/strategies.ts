@@ -1,3 +1,4 @@
+import { createPublicKey, randomBytes } from 'node:crypto'
 import { openNotifier, secret, type Bench } from './bench-context.ts'
 import { Caller } from './caller.ts'
 import { openChild, type Child } from './child.ts'
@@ -27,12 +28,14 @@ interface Running {
 export async function runStrategies(bench: Bench): Promise<CaseResult> {
   const { engines, scope, sizes, say } = bench
   const { sessions, perRound, rounds, deaths, revoked, cacheMs } = sizes.strategies
-  const notifier = await openNotifier(bench)
+  const mint = createMint()
+  const others = Array.from({ length: deaths }, (_, i) => createMint(`bench-other-${i}`))
+  const issuing = issuingEnv(mint)
+  const notifier = await openNotifier(bench, issuing)
+  const stateful = await openNotifier(bench, { ...issuing, STATEFUL: '1' })
   const redis = openRedis(bench)
   const caller = new Caller(notifier.url, secret, { sockets: CALLERS })
   scope.defer(() => caller.close())
-  const mint = createMint()
-  const others = Array.from({ length: deaths }, (_, i) => createMint(`bench-other-${i}`))
 
   say(`strategies: revoking ${revoked} tokens, in Knell and in a list`)
   const list = (jti: string): Promise<unknown> =>
@@ -52,12 +55,14 @@ export async function runStrategies(bench: Bench): Promise<CaseResult> {
     redisUrl: engines.redisUrl,
     namespace: engines.namespace,
     url: notifier.url,
+    statefulUrl: stateful.url,
     apiKey: secret,
     cacheMs,
     everyMs: EVERY_MS,
     sessions,
   }
   const tokens = Array.from({ length: sessions }, (_, i) => mint.sign(revoked + i))
+  await register(caller, tokens)
   const running: Running[] = []
   for (const plan of plans) running.push(await open(bench, plan, options, tokens))
 
@@ -77,6 +82,7 @@ export async function runStrategies(bench: Bench): Promise<CaseResult> {
     say(`strategies: killing ${deaths} tokens: ${plan.title}`)
     const doomed = doomedOf(plan, mint, others, next, deaths)
     next += deaths
+    if (plan.kill !== 'kid') await register(caller, [...doomed.keys()])
     const kill: Kill = (token) => {
       const { jti, kid } = doomed.get(token) ?? { jti: '', kid: '' }
       if (plan.kill === 'list') return list(jti)
@@ -91,6 +97,26 @@ export async function runStrategies(bench: Bench): Promise<CaseResult> {
     rows: [],
     grid: gridOf(outcomes),
     notes: notesOf(bench, outcomes, listBytes),
+  }
+}
+
+/** What makes a notifier issue, and vouch for what the login service of the bench signs. */
+function issuingEnv({ key, issuer }: Mint): Readonly<Record<string, string>> {
+  const jwk = { ...createPublicKey(key.pem).export({ format: 'jwk' }), kid: key.kid, alg: 'ES256' }
+  return {
+    ISSUER: issuer,
+    JWT_KEYS: JSON.stringify({ keys: [jwk] }),
+    ISSUER_ENABLED: '1',
+    KEY_ENCRYPTION_KEY: randomBytes(32).toString('hex'),
+  }
+}
+
+const PER_CALL = 1000
+
+async function register(caller: Caller, tokens: readonly string[]): Promise<void> {
+  for (let from = 0; from < tokens.length; from += PER_CALL) {
+    const items = tokens.slice(from, from + PER_CALL).map((token) => ({ token }))
+    await caller.post('/v1/tokens', items)
   }
 }
 

@@ -37,8 +37,9 @@ export interface GateOptions {
   readonly amqpUrl: string
   readonly redisUrl: string
   readonly namespace: string
-  /** A notifier. */
+  /** A notifier that issues tokens of its own as well, and one that answers for registered ones only. */
   readonly url: string
+  readonly statefulUrl: string
   readonly apiKey: string
   /** How long a local cache believes what Redis has said. */
   readonly cacheMs: number

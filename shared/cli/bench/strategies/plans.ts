@@ -14,9 +14,12 @@ export interface Plan {
 /** In the order of the table. */
 export const plans: readonly Plan[] = [
   { name: 'expiry', title: 'expiry alone', gate: 'expiry' },
+  { name: 'refresh', title: 'short life + refresh', gate: 'refresh' },
   { name: 'redis', title: 'Redis list per request', gate: 'redis', kill: 'list' },
   { name: 'cached', title: 'Redis list + local cache', gate: 'cached', kill: 'list', isLate: true },
   { name: 'check', title: 'the store per request', gate: 'check', kill: 'jti' },
+  { name: 'introspect', title: 'introspection per request', gate: 'introspect', kill: 'jti' },
+  { name: 'stateful', title: 'stateful introspection', gate: 'stateful', kill: 'jti' },
   { name: 'pull', title: 'Knell view, pull only', gate: 'pull', kill: 'jti' },
   { name: 'view', title: 'Knell view, push', gate: 'view', kill: 'jti' },
   { name: 'key', title: 'Knell view, key revoked', gate: 'view', kill: 'kid' },
