@@ -333,6 +333,7 @@ describe('a subscriber', function () {
       '@opentelemetry/api',
       'amqplib',
       'cockatiel',
+      'jose/jwks/remote',
       'jsonwebtoken',
       'p-limit',
     ])
