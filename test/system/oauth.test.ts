@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { KnellProcess } from '../../shared/cli/processes.ts'
+import { openProxy } from '../../shared/testing/tcp-proxy.ts'
 import { readUnverified } from '../../shared/tokens/read-unverified.ts'
 import { eventually } from '../support/eventually.ts'
 import { createIssuer } from '../support/issuer.ts'
@@ -389,6 +390,39 @@ describe('Asking about tokens, and ending them', function () {
       })
       expect(await ask(stateful, String(issued.body['access_token']))).to.equal(true)
     })
+  })
+
+  it('says that it does not know while the store is away, and has then changed nothing', async () => {
+    const { hostname, port, href } = new URL(String(system.env['REDIS_URL']))
+    const proxy = await openProxy({ target: { host: hostname, port: Number(port) } })
+    try {
+      const cut = await system.start('notifier', { REDIS_URL: proxy.url(href) })
+      const { access, refresh } = await session()
+      const ask = (path: string, token: string) =>
+        postForm(cut, path, { token }, path.endsWith('e') ? web : all)
+      expect((await ask('/oauth/introspect', access)).body['active']).to.equal(true)
+      await proxy.cut()
+      const asked: [string, string][] = [
+        ['/oauth/introspect', access],
+        ['/oauth/introspect', 'unknown'],
+        ['/oauth/revoke', access],
+        ['/oauth/revoke', refresh],
+        ['/oauth/revoke', 'unknown'],
+      ]
+      const answers = await Promise.all(asked.map(([path, token]) => ask(path, token)))
+      for (const { status, body, headers } of answers) {
+        expect([status, body['error']]).to.deep.equal([503, 'temporarily_unavailable'])
+        expect(Number(headers.get('retry-after'))).to.be.greaterThan(0)
+      }
+      expect(await isActive(access)).to.equal(true)
+      await proxy.resume()
+      await eventually(async () => (await ask('/oauth/revoke', access)).status === 200, {
+        what: 'the store to be back',
+      })
+      expect(await isActive(access)).to.equal(false)
+    } finally {
+      await proxy.close()
+    }
   })
 
   it('knows the clients of a changed file without a restart, and keeps the old ones where it is broken', async () => {
