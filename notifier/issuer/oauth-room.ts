@@ -2,14 +2,13 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { KnellError } from '../../shared/domain/errors.ts'
 import type { Services } from '../../shared/http/services.ts'
 import { watchClients } from '../../shared/process/watch-clients.ts'
+import { cutSlowBody } from '../cut-slow-body.ts'
 import { createClientAuth, type ClientAuth } from './client-auth.ts'
 import { answerOAuthError } from './oauth-errors.ts'
 import { FORM_TYPE, readForm } from './oauth-form.ts'
 
 /** A token of 16 KiB and what goes with it. */
 const BODY_LIMIT = 32_768
-/** Whoever calls is known only by the body, so a stranger must not keep us waiting for it. */
-const BODY_MS = 10_000
 
 /** Where the calls of OAuth live: forms in, JSON out, errors as RFC 6749 has them. */
 export interface OAuthRoom {
@@ -66,14 +65,6 @@ export function addOAuthRoom(
 function assertNoQuery(request: FastifyRequest): void {
   if (!request.url.includes('?')) return
   throw new KnellError('invalid_request', 'Send the parameters in the body, none in the URL.')
-}
-
-/** Ends the connection of a call whose body does not come. */
-function cutSlowBody({ raw }: FastifyRequest): void {
-  const timer = setTimeout(() => raw.destroy(), BODY_MS)
-  timer.unref()
-  raw.once('close', () => clearTimeout(timer))
-  raw.once('end', () => clearTimeout(timer))
 }
 
 /** Every call is a POST; another method is told so, whoever sends it. */

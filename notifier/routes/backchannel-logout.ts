@@ -13,13 +13,12 @@ import { livesOf } from '../../shared/store/lives.ts'
 import { thisMoment } from '../../shared/store/store.ts'
 import type { LogoutToken } from '../../shared/tokens/logout-token.ts'
 import { digest } from '../change-request.ts'
+import { cutSlowBody } from '../cut-slow-body.ts'
 
 const PATH = '/v1/backchannel-logout'
 const FORM = 'application/x-www-form-urlencoded'
 /** A token of 16 KiB, and what a provider may add. */
 const BODY_LIMIT = 32_768
-/** Nobody is known before the body has come, so a stranger must not keep us waiting for it. */
-const BODY_MS = 10_000
 
 const query = z.strictObject({ tenant: tenantSchema })
 
@@ -158,12 +157,4 @@ function answer(reply: FastifyReply, error: KnellError): FastifyReply {
       error_description: code === 'internal' ? 'Something went wrong on our side.' : message,
       code,
     })
-}
-
-/** Ends the connection of a call whose body does not come. */
-function cutSlowBody({ raw }: FastifyRequest): void {
-  const timer = setTimeout(() => raw.destroy(), BODY_MS)
-  timer.unref()
-  raw.once('close', () => clearTimeout(timer))
-  raw.once('end', () => clearTimeout(timer))
 }
