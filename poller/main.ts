@@ -20,6 +20,7 @@ import { livesOf } from '../shared/store/lives.ts'
 import { HoleStore } from '../shared/store/hole-store.ts'
 import { createBullRedis } from '../shared/store/redis.ts'
 import { HandlerRepair } from './handler-repair.ts'
+import { isIssuing } from '../shared/config/tenant-settings.ts'
 import { RingKeeper } from './ring-keeper.ts'
 import { observeSwept } from './observe-swept.ts'
 import { SweepSchedule } from './sweep-schedule.ts'
@@ -82,7 +83,7 @@ await runProcess('poller', process, (app, shared) => {
     livingOf: (tenant) => instances.living(tenant, Math.max(ALIVE_MS, 5 * beatMs)),
     log,
   })
-  const issuing = tenants.filter((name) => settings.tenants.get(name)?.issuer !== undefined)
+  const issuing = [...settings.tenants.values()].filter(isIssuing).map(({ tenant }) => tenant)
   const ringKeeper =
     settings.issuer === undefined || shared.keyRings === undefined
       ? undefined

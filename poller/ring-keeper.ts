@@ -1,6 +1,11 @@
 import { CronExpressionParser } from 'cron-parser'
 import type { Logger } from 'pino'
-import { keyIn, type RingKey, type SigningRing } from '../shared/domain/key-ring.ts'
+import {
+  keyIn,
+  rotationProblem,
+  type RingKey,
+  type SigningRing,
+} from '../shared/domain/key-ring.ts'
 import type { Audit } from '../shared/http/audit.ts'
 import type { KeyRings } from '../shared/keys/key-rings.ts'
 import { shardOfMatch } from '../shared/domain/shard.ts'
@@ -58,6 +63,7 @@ export class RingKeeper {
     await this.#mend(tenant, ring, now)
     const active = keyIn(ring, 'active')
     if (active?.activeAt === undefined || !isRotationDue(cron, active.activeAt, now)) return
+    if (rotationProblem(ring, now) !== undefined) return
     await this.#rotate(tenant, active)
   }
 
@@ -65,7 +71,8 @@ export class RingKeeper {
   async #rotate(tenant: string, active: RingKey): Promise<void> {
     const { rings, audit, log, cron } = this.#parts
     const act = audit.ownAct({ action: 'rotate-key', details: { cron } }, 'sweep')
-    if (await rings.rotate(tenant, act, active.kid)) log.info({ tenant }, 'another key signs')
+    if (await rings.rotate(tenant, { act, instead: active.kid }))
+      log.info({ tenant }, 'another key signs')
   }
 
   async #mend(tenant: string, ring: SigningRing, now: number): Promise<void> {

@@ -160,7 +160,7 @@ export const issuerCalls: readonly Call[] = [
     headers: ['knell-via'],
     ...keyTakes['POST /v1/keys/rotate'],
     answers: { 200: json('The keys as they now are.', ring) },
-    codes: ['no_verification_key'],
+    codes: ['no_verification_key', 'key_too_new', 'too_many_keys'],
   },
   {
     call: 'POST /v1/keys/revoke',
@@ -183,7 +183,7 @@ export const issuerCalls: readonly Call[] = [
         }),
       ),
     },
-    codes: ['no_verification_key', 'not_found'],
+    codes: ['no_verification_key', 'unknown_key'],
   },
   {
     call: 'GET /.well-known/jwks.json',

@@ -17,7 +17,7 @@ export function addIssuer(app: FastifyInstance, services: Services): void {
   const { settings, keyRings } = services
   if (settings.issuer === undefined || keyRings === undefined) return
   const issuing = new Issuing(services, keyRings, settings.issuer.accessSeconds)
-  const sessions = createSessionParts(services, issuing, settings.issuer)
+  const sessions = createSessionParts(services, issuing, settings.issuer, keyRings)
   addSessionRoutes(app, services, issuing, sessions.start)
   addRefreshRoutes(app, services, sessions)
   addOAuthRoom(app, services, (room) => {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { TenantSettings } from '../../shared/config/tenant-settings.ts'
+import { isIssuing, type TenantSettings } from '../../shared/config/tenant-settings.ts'
 import type { Claims } from '../../shared/domain/claims.ts'
 import { KnellError } from '../../shared/domain/errors.ts'
 import { ttlAt } from '../../shared/domain/max-token-ttl.ts'
@@ -33,6 +33,8 @@ export interface Issued {
 
 /** A cut-off of this very second ends with it; one that reaches further is not waited for. */
 const MAX_WAITS = 2
+/** So many keys in a row may be revoked while one token is issued. */
+const MAX_KEYS = 10
 
 /** Signs access tokens with the key ring, and registers them before anybody has them. */
 export class Issuing {
@@ -55,10 +57,10 @@ export class Issuing {
    *   that does not issue; `session_revoked`, `session_held`; `quota_exceeded`, `store_*`
    */
   async issue(settings: TenantSettings, grant: Grant, family?: Claims): Promise<Issued> {
-    const { issuer, tenant } = settings
-    if (issuer === undefined) throw doesNotIssue(tenant)
-    const claims = toClaims(issuer, grant)
-    for (let waits = 0; ; waits += 1) {
+    const { tenant } = settings
+    if (!isIssuing(settings)) throw doesNotIssue(tenant)
+    const claims = toClaims(settings.issuer, grant)
+    for (let waits = 0, keys = 0; ;) {
       const key = await this.#rings.signing(tenant)
       const header = { kid: key.kid }
       const judgedAt = family === undefined ? Infinity : await this.judge(tenant, family)
@@ -71,10 +73,16 @@ export class Issuing {
         assertShort(seconds, ttlAt(read.steps, iat))
         return this.#sign(tenant, { ...claims, iat, exp: iat + seconds }, key)
       }
-      if (await this.#endRevoked(tenant, key, claims, iat, read)) continue
+      if (isOfKey(claims, iat, key, read) && keys < MAX_KEYS) {
+        // Ended just now, or by a rule alone: it must not sign, and the next one does.
+        await this.#rings.revoke(tenant, key.kid)
+        keys += 1
+        continue
+      }
       const isOfThisSecond = read.table.verdict({ ...claims, iat: iat + 1 }, header) === undefined
       if (!isOfThisSecond || waits >= MAX_WAITS) throw refused(verdict)
       await delay(1000 - (earliestAt % 1000))
+      waits += 1
     }
   }
 
@@ -96,19 +104,6 @@ export class Issuing {
       : new KnellError('session_revoked', 'The session was revoked; the user must log in again.', {
           details,
         })
-  }
-
-  /** A key that was revoked by a rule alone must not sign; whether it was that which refuses the token. */
-  async #endRevoked(
-    tenant: string,
-    { kid }: SigningKey,
-    claims: Claims,
-    iat: number,
-    { table }: CoveringRules,
-  ): Promise<boolean> {
-    const isDead = table.verdict({ iat }, { kid })?.code === 'revoked'
-    if (!isDead || table.verdict({ ...claims, iat }, {}) !== undefined) return false
-    return (await this.#rings.revoke(tenant, kid)).changed
   }
 
   async #sign(tenant: string, claims: AccessClaims, key: SigningKey): Promise<Issued> {
@@ -145,6 +140,17 @@ function assertShort(seconds: number, longest: number | undefined): void {
   )
 }
 
+/** Whether it is only the key that a rule has killed: signed with another one the token would be good. */
+function isOfKey(
+  claims: Claims,
+  iat: number,
+  { kid }: SigningKey,
+  { table }: CoveringRules,
+): boolean {
+  const isDead = table.verdict({ iat }, { kid })?.code === 'revoked'
+  return isDead && table.verdict({ ...claims, iat }, {}) === undefined
+}
+
 function refused({ code, reason }: { code: string; reason?: string }): KnellError {
   return new KnellError(
     'grant_refused',
@@ -156,6 +162,6 @@ function refused({ code, reason }: { code: string; reason?: string }): KnellErro
 export function doesNotIssue(tenant: string): KnellError {
   return new KnellError(
     'no_verification_key',
-    `Tenant "${tenant}" issues no tokens: it has no issuer.`,
+    `Tenant "${tenant}" issues no tokens: it has no issuer, or a provider of its own publishes its keys.`,
   )
 }

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
-import type { TenantSettings } from '../../shared/config/tenant-settings.ts'
+import { isIssuing, type TenantSettings } from '../../shared/config/tenant-settings.ts'
 import { keyNamed, type SigningRing } from '../../shared/domain/key-ring.ts'
 import { KnellError } from '../../shared/domain/errors.ts'
 import type { Takes } from '../../shared/http/calls/call.ts'
@@ -12,14 +12,15 @@ import { noteSchema } from '../change-request.ts'
 import { doesNotIssue } from './issuing.ts'
 
 const tenantQuery = z.strictObject({ tenant: tenantSchema })
-const rotateBody = z.strictObject({
+const wordsBody = z.strictObject({
   tenant: tenantSchema,
   by: z.string().max(200).optional(),
   note: noteSchema,
 })
 const kidSchema = z.string().regex(/^[A-Za-z0-9._-]{1,128}$/, '1 to 128 of A-Z, a-z, 0-9 and . _ -')
-const addBody = rotateBody.extend({ kid: kidSchema, jwk: z.record(z.string(), z.unknown()) })
-const revokeBody = rotateBody.extend({
+const rotateBody = wordsBody.extend({ force: z.boolean().optional() })
+const addBody = wordsBody.extend({ kid: kidSchema, jwk: z.record(z.string(), z.unknown()) })
+const revokeBody = wordsBody.extend({
   kid: kidSchema,
   reason: reasonSchema,
 })
@@ -44,9 +45,9 @@ function shownRing(tenant: string, { keys }: SigningRing): object {
 }
 
 /** The tenant's name, where it issues. @throws KnellError `no_verification_key` */
-function issuing({ tenant, issuer }: TenantSettings): string {
-  if (issuer === undefined) throw doesNotIssue(tenant)
-  return tenant
+function issuing(settings: TenantSettings): string {
+  if (!isIssuing(settings)) throw doesNotIssue(settings.tenant)
+  return settings.tenant
 }
 
 /** `GET` and `POST /v1/keys`, `POST /v1/keys/rotate`, `POST /v1/keys/revoke`: the signing keys of a tenant. */
@@ -71,12 +72,13 @@ export function addKeyRoutes(app: FastifyInstance, services: Services, rings: Ke
   })
 
   app.post('/v1/keys/rotate', { config: { action: 'rotate-key' } }, async (request) => {
-    const { tenant: named, by, note } = parseWith(rotateBody, request.body ?? {}, 'body')
+    const sent = parseWith(rotateBody, request.body ?? {}, 'body')
+    const { tenant: named, force, by, note } = sent
     const settings = app.auth.tenant(request, named, 'keys:write')
     const tenant = issuing(settings)
     const key = app.auth.caller(request)
     const act = audit.act(request, key, { action: 'rotate-key', by, note })
-    const ring = (await rings.rotate(tenant, act)) ?? (await rings.read(tenant))
+    const ring = (await rings.rotate(tenant, { act, force })) ?? (await rings.read(tenant))
     log.info({ tenant }, 'another key signs')
     return shownRing(tenant, ring)
   })
@@ -93,7 +95,7 @@ export function addKeyRoutes(app: FastifyInstance, services: Services, rings: Ke
     const tenant = issuing(settings)
     if (keyNamed(await rings.read(tenant), kid) === undefined) {
       throw new KnellError(
-        'not_found',
+        'unknown_key',
         `Tenant "${tenant}" has had no signing key of this kid; to kill the tokens of another issuer's key, revoke {"kid": …}.`,
       )
     }

@@ -2,6 +2,7 @@ import type { TenantSettings } from '../../shared/config/tenant-settings.ts'
 import { planRefresh, type RefreshPlan } from '../../shared/domain/family.ts'
 import { parseRefreshToken } from '../../shared/domain/refresh-token.ts'
 import type { Family, FamilyStore } from '../../shared/store/family-store.ts'
+import type { KeyRings } from '../../shared/keys/key-rings.ts'
 import { refreshHashOf, type RefreshTokens } from './refresh-tokens.ts'
 
 /** A refresh token as it comes, and the client that sends it. */
@@ -27,15 +28,21 @@ const NO_SEED = ''
 export class RefreshProof {
   readonly #families: FamilyStore
   readonly #tokens: RefreshTokens
+  readonly #rings: KeyRings
   readonly #graceMs: number
 
-  constructor(families: FamilyStore, tokens: RefreshTokens, graceMs: number) {
+  constructor(families: FamilyStore, tokens: RefreshTokens, rings: KeyRings, graceMs: number) {
     this.#families = families
     this.#tokens = tokens
+    this.#rings = rings
     this.#graceMs = graceMs
   }
 
-  /** Undefined for what is no token of ours, and for one of another client alike. @throws KnellError `store_*` */
+  /**
+   * Undefined for what is no token of ours, and for one of another client alike.
+   * @throws KnellError `config_invalid` where this process has another key-encryption key than the rest
+   *   and so cannot tell; `store_*`
+   */
   async prove(
     { tenant }: TenantSettings,
     { refreshToken, clientId }: Sent,
@@ -44,6 +51,7 @@ export class RefreshProof {
     if (token === undefined) return undefined
     const { at, family } = await this.#families.find(tenant, token.family)
     const isOurs = this.#tokens.proves(tenant, token, family?.seed ?? NO_SEED)
+    if (!isOurs) await this.#rings.assertOpens(tenant)
     if (family === undefined || !isOurs || family.facts.client_id !== clientId) return undefined
     const { generation } = token
     const hash = refreshHashOf(refreshToken)

@@ -1,4 +1,4 @@
-import type { TenantSettings } from '../../shared/config/tenant-settings.ts'
+import { isIssuing, type TenantSettings } from '../../shared/config/tenant-settings.ts'
 import { claimsOfFamily, type FamilyFacts, type RefreshPlan } from '../../shared/domain/family.ts'
 import type { Claims } from '../../shared/domain/claims.ts'
 import { KnellError } from '../../shared/domain/errors.ts'
@@ -148,9 +148,9 @@ export class Refreshing {
   }
 }
 
-function toClaims({ issuer, tenant }: TenantSettings, { facts, startedAt }: Family): Claims {
-  if (issuer === undefined) throw doesNotIssue(tenant)
-  return claimsOfFamily(issuer, facts, startedAt)
+function toClaims(settings: TenantSettings, { facts, startedAt }: Family): Claims {
+  if (!isIssuing(settings)) throw doesNotIssue(settings.tenant)
+  return claimsOfFamily(settings.issuer, facts, startedAt)
 }
 
 /** RFC 6749, section 6: what is asked for may leave words out, and add none. @throws KnellError `invalid_scope` */

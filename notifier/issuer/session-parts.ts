@@ -1,5 +1,6 @@
 import type { IssuerSettings } from '../../shared/config/issuer-settings.ts'
 import type { Services } from '../../shared/http/services.ts'
+import type { KeyRings } from '../../shared/keys/key-rings.ts'
 import { createSealer } from '../../shared/keys/sealer.ts'
 import { FamilyStore } from '../../shared/store/family-store.ts'
 import type { Issuing } from './issuing.ts'
@@ -23,13 +24,14 @@ export function createSessionParts(
   services: Services,
   issuing: Issuing,
   issuer: IssuerSettings,
+  rings: KeyRings,
   families: FamilyStore = new FamilyStore(services.store),
 ): SessionParts {
   const { refreshSeconds: lifeSeconds, refreshGraceMs: graceMs } = issuer
   const tokens = new RefreshTokens(
     createSealer(issuer.keyEncryptionKeys, services.settings.namespace),
   )
-  const proof = new RefreshProof(families, tokens, graceMs)
+  const proof = new RefreshProof(families, tokens, rings, graceMs)
   const alarm = new ReuseAlarm(services)
   const common = { issuing, families, tokens, lifeSeconds }
   return {

@@ -4,6 +4,7 @@ import { KnellError } from '../domain/errors.ts'
 import { ringAlgorithms, type RingAlgorithm } from '../domain/key-ring.ts'
 import { readText } from './read-text.ts'
 import { duration, matching, oneOf, type Parse, type SettingReader } from './setting-reader.ts'
+import { isIssuing } from './tenant-settings.ts'
 import type { Tenants } from './tenants.ts'
 
 /** How tokens are issued, where that is on. */
@@ -86,10 +87,10 @@ export function readIssuerSettings(
   const keyEncryptionKeys =
     isOn || isKeyed ? read('KEY_ENCRYPTION_KEY', parseKeyEncryptionKeys) : []
   if (!isOn) return undefined
-  const issuing = [...(tenants?.values() ?? [])].filter(({ issuer }) => issuer !== undefined)
+  const issuing = [...(tenants?.values() ?? [])].filter(isIssuing)
   if (tenants !== undefined && issuing.length === 0) {
     problems.push(
-      'ISSUER_ENABLED: needs a tenant with an issuer; set ISSUER, or it in TENANTS_FILE',
+      'ISSUER_ENABLED: needs a tenant with an issuer and no jwksUri, which is of tokens issued elsewhere; set ISSUER, or it in TENANTS_FILE',
     )
   }
   for (const { tenant, maxTokenTtlSeconds } of issuing) {

@@ -26,6 +26,13 @@ export interface TenantSettings {
   readonly maxTokens: number
 }
 
+/** Whether Knell may sign tokens in the tenant's name: it has an issuer, and no provider of its own publishes the keys. */
+export function isIssuing(
+  settings: TenantSettings,
+): settings is TenantSettings & { readonly issuer: string } {
+  return settings.issuer !== undefined && settings.jwksUri === undefined
+}
+
 /** What a tenant is made of, as configured. */
 export interface TenantMembers {
   readonly issuer?: unknown

@@ -33,6 +33,9 @@ export type ErrorCode =
   | 'no_verification_key'
   | 'keys_unavailable'
   | 'grant_refused'
+  | 'unknown_key'
+  | 'key_too_new'
+  | 'too_many_keys'
   | 'refresh_token_invalid'
   | 'refresh_token_reused'
   | 'session_exists'
@@ -127,6 +130,9 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   no_verification_key: { status: 400, retryable: false },
   keys_unavailable: { status: 503, retryable: true },
   grant_refused: { status: 403, retryable: false },
+  unknown_key: { status: 404, retryable: false },
+  key_too_new: { status: 409, retryable: true },
+  too_many_keys: { status: 409, retryable: true },
   // Sessions
   refresh_token_invalid: { status: 400, retryable: false },
   refresh_token_reused: { status: 400, retryable: false },

@@ -53,6 +53,25 @@ export function verifies({ state }: RingKey): boolean {
   return state === 'next' || state === 'active' || state === 'retiring'
 }
 
+/** For so long a key is published before it signs, so that verifiers that keep what they fetched know it. */
+export const PUBLISHED_SECONDS = 300
+/** More keys that verify than verifiers take from one set would lock out whoever has a token of the newest. */
+const MAX_VERIFYING = 50
+
+/** Why the next key should not sign yet: it is known to nobody so far, or too many keys verify already. `waitSeconds`: when it may. */
+export function rotationProblem(
+  ring: SigningRing,
+  now: number,
+): { readonly code: 'key_too_new' | 'too_many_keys'; readonly waitSeconds: number } | undefined {
+  const verifying = ring.keys.filter(verifies)
+  if (verifying.length >= MAX_VERIFYING) {
+    const first = Math.min(...verifying.map(({ retiresAt = Infinity }) => retiresAt))
+    return { code: 'too_many_keys', waitSeconds: Math.max(1, first - now) }
+  }
+  const waitSeconds = (keyIn(ring, 'next')?.createdAt ?? -Infinity) + PUBLISHED_SECONDS - now
+  return waitSeconds > 0 ? { code: 'key_too_new', waitSeconds } : undefined
+}
+
 function withoutSecret(key: RingKey): RingKey {
   const { sealed, ...rest } = key
   return sealed === undefined ? key : rest

@@ -8,6 +8,7 @@ import {
   planRevocation,
   planRotation,
   planStart,
+  rotationProblem,
   verifies,
   type RingAlgorithm,
   type RingKey,
@@ -42,6 +43,15 @@ export interface RingOptions {
   readonly longestLife: (tenant: string) => Promise<number>
 }
 
+/** How the next key is let sign. */
+export interface Rotation {
+  /** The text under which it is audited. */
+  readonly act?: string | undefined
+  /** The `kid` of the key in whose place it is to sign. */
+  readonly instead?: string
+  readonly force?: boolean | undefined
+}
+
 /** How old what is known of a ring may be, for verifying. Signing asks each time. */
 const MAX_AGE_MS = 1000
 
@@ -69,7 +79,7 @@ export class KeyRings implements KeySource {
     const { ring } = await this.#options.store.read(tenant)
     if (keyIn(ring, 'active') !== undefined && keyIn(ring, 'next') !== undefined) return ring
     const plan = async (now: SigningRing, at: number): Promise<SigningRing> =>
-      planStart(now, at, await this.#fresh(tenant, at))
+      planStart(now, at, await this.#fresh(tenant, now, at))
     return (await this.#options.store.change(tenant, { plan })).ring
   }
 
@@ -90,12 +100,24 @@ export class KeyRings implements KeySource {
     return (await this.#options.store.read(tenant)).ring
   }
 
-  /** Lets the next key sign from now on; with `instead`, only where that key signs still. Undefined: it does not. */
-  async rotate(tenant: string, act?: string, instead?: string): Promise<SigningRing | undefined> {
+  /**
+   * Lets the next key sign from now on; with `instead`, only where that key signs still. Undefined: it
+   * does not. `force`: also where the next key is so new that verifiers may not know it.
+   * @throws KnellError `key_too_new`, `too_many_keys`, `config_invalid`, `store_*`
+   */
+  async rotate(
+    tenant: string,
+    { act, instead, force = false }: Rotation = {},
+  ): Promise<SigningRing | undefined> {
     const keep = await this.#options.longestLife(tenant)
     const plan = async (ring: SigningRing, at: number): Promise<SigningRing> => {
       if (instead !== undefined && keyIn(ring, 'active')?.kid !== instead) return ring
-      return planRotation(ring, at, keep, await this.#fresh(tenant, at))
+      const problem = rotationProblem(ring, at)
+      if (problem !== undefined && !(force && problem.code === 'key_too_new')) {
+        throw notYet(problem)
+      }
+      const fresh = await this.#fresh(tenant, ring, at)
+      return planRotation(await this.#withoutForeign(tenant, ring), at, keep, fresh)
     }
     const { ring, changed } = await this.#options.store.change(tenant, { plan, act })
     return changed ? ring : undefined
@@ -108,7 +130,7 @@ export class KeyRings implements KeySource {
     act?: string,
   ): Promise<{ ring: SigningRing; changed: boolean }> {
     const plan = async (ring: SigningRing, at: number): Promise<SigningRing> =>
-      planRevocation(ring, kid, at, await this.#fresh(tenant, at))
+      planRevocation(ring, kid, at, await this.#fresh(tenant, ring, at))
     return this.#options.store.change(tenant, { plan, act })
   }
 
@@ -124,6 +146,7 @@ export class KeyRings implements KeySource {
       if (keyNamed(ring, kid) !== undefined) {
         throw new KnellError('invalid_request', 'The ring has, or has had, a key of this kid.')
       }
+      await this.#assertOpens(tenant, ring)
       return planAddition(ring, await toRingKey(jwk, alg, kid, tenant, this.#options.sealer, at))
     }
     return (await this.#options.store.change(tenant, { plan, act })).ring
@@ -134,8 +157,36 @@ export class KeyRings implements KeySource {
     return (await this.#options.store.change(tenant, { plan: planRetirement })).ring
   }
 
-  async #fresh(tenant: string, at: number): Promise<RingKey[]> {
+  /**
+   * That the key which signs can be opened here: where it cannot, this process has another
+   * key-encryption key than the rest, and whatever it sealed would be of no use to them.
+   * @throws KnellError `config_invalid`, `store_*`
+   */
+  async assertOpens(tenant: string): Promise<void> {
+    const { ring } = await this.#options.store.read(tenant, MAX_AGE_MS)
+    await this.#assertOpens(tenant, ring)
+  }
+
+  async #assertOpens(tenant: string, ring: SigningRing): Promise<void> {
+    const active = keyIn(ring, 'active')
+    if (active !== undefined) await this.#open(tenant, active)
+  }
+
+  /** A ring without a next key that nobody here could sign with. */
+  async #withoutForeign(tenant: string, ring: SigningRing): Promise<SigningRing> {
+    const next = keyIn(ring, 'next')
+    if (next === undefined) return ring
+    try {
+      await this.#open(tenant, next)
+      return ring
+    } catch {
+      return { ...ring, keys: ring.keys.filter((key) => key !== next) }
+    }
+  }
+
+  async #fresh(tenant: string, ring: SigningRing, at: number): Promise<RingKey[]> {
     const { alg, sealer } = this.#options
+    await this.#assertOpens(tenant, ring)
     return Promise.all([
       createRingKey(alg, tenant, sealer, at),
       createRingKey(alg, tenant, sealer, at),
@@ -157,4 +208,15 @@ export class KeyRings implements KeySource {
     opened.catch(() => this.#opened.delete(sealed))
     return opened
   }
+}
+
+function notYet({
+  code,
+  waitSeconds,
+}: NonNullable<ReturnType<typeof rotationProblem>>): KnellError {
+  const text =
+    code === 'key_too_new'
+      ? 'The next key was published a moment ago, so verifiers may not know it; wait, or send force. To end a stolen key revoke it, which waits for nothing.'
+      : 'So many keys still verify that verifiers would not take one more; wait until some have retired, or rotate less often.'
+  return new KnellError(code, text, { retryAfterSeconds: waitSeconds })
 }

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import type { Logger } from 'pino'
 import { Broker } from '../broker/broker.ts'
 import { ensureExchanges } from '../broker/topology.ts'
-import { DEFAULT_MAX_TOKENS } from '../config/tenant-settings.ts'
+import { DEFAULT_MAX_TOKENS, isIssuing } from '../config/tenant-settings.ts'
 import type { Settings } from '../config/settings.ts'
 import { isKnellError, KnellError } from '../domain/errors.ts'
 import { namesOf, type Names } from '../domain/names.ts'
@@ -187,7 +187,7 @@ export function createServices(settings: Settings, log: Logger): Process {
     population,
     committed,
     signer,
-    storeChecked: checkStore(store, settings, log),
+    storeChecked: checkStore(store, settings, log, keyRings),
   }
 }
 
@@ -211,7 +211,12 @@ function createKeyRings(
 }
 
 /** Each time the store (re)appears it may be another one, so it is looked at again; the first look decides whether the process may run. */
-function checkStore(store: Store, settings: Settings, log: Logger): Promise<void> {
+function checkStore(
+  store: Store,
+  settings: Settings,
+  log: Logger,
+  keyRings: KeyRings | undefined,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const look = async (): Promise<void> => {
       try {
@@ -230,9 +235,14 @@ function checkStore(store: Store, settings: Settings, log: Logger): Promise<void
             'MAX_TOKEN_TTL differs from what the store keeps; the store’s value holds',
           )
         }
+        for (const one of [...settings.tenants.values()].filter(isIssuing)) {
+          await keyRings?.assertOpens(one.tenant)
+        }
         resolve()
       } catch (error) {
-        if (isKnellError(error, 'store_mismatch')) return reject(error)
+        const isFatal =
+          isKnellError(error, 'store_mismatch') || isKnellError(error, 'config_invalid')
+        if (isFatal) return reject(error)
         log.warn({ err: error }, 'the store cannot be checked yet')
         // Keeps nothing alive: a process that is stopping need not know any more.
         setTimeout(() => void look(), RETRY_MS).unref()

@@ -39,6 +39,8 @@ export const RESERVED_CLAIMS: readonly string[] = [
   'jti',
   'sid',
   'scope',
+  // Of a logout token or a security event, which no verifier takes for an access token.
+  'events',
 ]
 
 /** Signs an access token: header `typ: at+jwt` (RFC 9068, section 2.1), `alg` and `kid`. */

@@ -76,7 +76,7 @@ const samples: Readonly<Record<string, readonly Asked[]>> = {
   'POST /v1/keys': [
     { body: { kid: 'own-1', jwk: { kty: 'oct', k: randomBytes(32).toString('base64url') } } },
   ],
-  'POST /v1/keys/rotate': [{ body: {} }],
+  'POST /v1/keys/rotate': [{ body: { force: true } }],
   'POST /v1/keys/revoke': [{ body: { kid: 'unknown' } }],
   'GET /.well-known/jwks.json': [{}, { query: { tenant: 'default' } }],
   'POST /v1/backchannel-logout': [
@@ -286,7 +286,7 @@ describe('the contract, on a real system', function () {
   })
 
   it('revokes a signing key as it is described', async () => {
-    const { keys } = (await ask('POST /v1/keys/rotate', { body: {} })).body as {
+    const { keys } = (await ask('POST /v1/keys/rotate', { body: { force: true } })).body as {
       keys: { kid: string; state: string }[]
     }
     const kid = keys.find(({ state }) => state === 'active')?.kid

@@ -90,7 +90,7 @@ describe('Issuing access tokens', () => {
   it('publishes the next key before it signs, and lets the last one verify after a rotation', async () => {
     const old = await login()
     const published = (await jwks()).keys.map(({ kid }) => kid)
-    const { status, body } = await ask('/v1/keys/rotate', {})
+    const { status, body } = await ask('/v1/keys/rotate', { force: true })
     expect(status).to.equal(200)
     expect((body['keys'] as { state: string }[]).map(({ state }) => state)).to.include.members([
       'retiring',
@@ -124,6 +124,26 @@ describe('Issuing access tokens', () => {
     expect((await ask('/v1/tokens', { token })).body).to.include({ code: 'token_unknown_key' })
   })
 
+  it('refuses nobody while keys are revoked one after the other under load', async () => {
+    let isOver = false
+    const answers: Answer[] = []
+    const login = async (): Promise<void> => {
+      while (!isOver) answers.push(await ask('/v1/sessions', ALICE))
+    }
+    const logins = Promise.all(Array.from({ length: 20 }, login))
+    for (let i = 0; i < 5; i++) {
+      const { keys } = (await ask('/v1/keys')).body as { keys: { kid: string; state: string }[] }
+      const kid = keys.find(({ state }) => state === 'active')?.kid
+      expect((await ask('/v1/keys/revoke', { kid })).status).to.equal(200)
+    }
+    isOver = true
+    await logins
+    expect(answers.length).to.be.greaterThan(20)
+    const refused = answers.filter(({ status }) => status !== 201).map(({ body }) => body)
+    expect(refused).to.deep.equal([])
+    expect((await ask('/v1/keys/revoke', { kid: 'nobody' })).body).to.include({ code: 'unknown_key' })
+  })
+
   it('signs with no key that a rule alone has killed', async () => {
     const { kid } = readUnverified(await login()).header
     expect((await ask('/v1/revocations', { match: { kid } })).status).to.equal(201)
@@ -155,6 +175,7 @@ describe('Issuing access tokens', () => {
     for (const bad of [
       { claims: { iss: 'x' } },
       { claims: { exp: 1 } },
+      { claims: { events: {} } },
       { sub: '' },
       { aud: [] },
       { scope: 'a  b' },

@@ -60,7 +60,7 @@ export class LoginService {
   /** Signs with a key of one's own (a private JWK) from now on. */
   async signWith(kid, jwk) {
     await this.#call('/v1/keys', { kid, jwk })
-    await this.#call('/v1/keys/rotate', {})
+    await this.#call('/v1/keys/rotate', { force: true })
   }
 
   /** The next key signs from now on, and whatever this one has signed is dead. */

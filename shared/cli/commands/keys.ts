@@ -64,11 +64,13 @@ function addRotate(keys: Command): void {
     withConnection(
       keys.command('rotate').description('let the next key sign; the last one goes on verifying'),
     ),
-  )
-  withExamples(rotate, [['knell keys rotate --note "monthly"', 'nobody is logged out']])
-  rotate.action(async ({ json, by, note }: Words) => {
+  ).option('--force', 'also where the next key is so new that verifiers may not know it')
+  withExamples(rotate, [
+    ['knell keys rotate --force --note "before the audit"', 'nobody is logged out'],
+  ])
+  rotate.action(async ({ json, by, note, force }: Words & { force?: boolean }) => {
     const client = clientOf(rotate)
-    const body = { tenant: client.connection.tenant, by, note }
+    const body = { tenant: client.connection.tenant, by, note, force }
     answer(json, await client.call<Ring>('/v1/keys/rotate', { body }), show)
   })
 }

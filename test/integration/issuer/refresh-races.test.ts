@@ -61,7 +61,7 @@ describe('A revocation in the midst of', () => {
     settings = tenantOf(services.settings)
     families = new WatchedFamilies(services.store)
     const issuing = new Issuing(services, keyRings, issuer.accessSeconds)
-    sessions = createSessionParts(services, issuing, issuer, families)
+    sessions = createSessionParts(services, issuing, issuer, keyRings, families)
   })
   after(async () => {
     const { redis } = services.store

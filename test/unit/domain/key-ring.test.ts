@@ -8,6 +8,7 @@ import {
   planRevocation,
   planRotation,
   planStart,
+  rotationProblem,
   verifies,
   type RingKey,
   type SigningRing,
@@ -73,6 +74,20 @@ describe('A ring of signing keys', () => {
     const added = planAddition(ring, own)
     expect(states(added)).to.deep.equal(['active', 'next'])
     expect(keyIn(planRotation(added, 3, 10, fresh(3)), 'active')?.kid).to.equal(own.kid)
+  })
+
+  it('says when a rotation comes too early, and when too many keys verify', () => {
+    let ring = planStart(EMPTY_RING, 1000, fresh(1000))
+    expect(rotationProblem(ring, 1299)).to.deep.equal({ code: 'key_too_new', waitSeconds: 1 })
+    expect(rotationProblem(ring, 1300)).to.equal(undefined)
+    let now = 1300
+    while (ring.keys.length < 50) ring = planRotation(ring, (now += 1), 900, fresh(now))
+    expect(rotationProblem(ring, now)).to.deep.equal({
+      code: 'too_many_keys',
+      waitSeconds: 1301 + 960 - now,
+    })
+    const later = planRetirement(ring, 1301 + 960)
+    expect(rotationProblem(later, 1301 + 960)).to.equal(undefined)
   })
 
   it('always has one key that signs, never a dead one that verifies, and stays small', () => {
