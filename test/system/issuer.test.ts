@@ -141,7 +141,9 @@ describe('Issuing access tokens', () => {
     expect(answers.length).to.be.greaterThan(20)
     const refused = answers.filter(({ status }) => status !== 201).map(({ body }) => body)
     expect(refused).to.deep.equal([])
-    expect((await ask('/v1/keys/revoke', { kid: 'nobody' })).body).to.include({ code: 'unknown_key' })
+    expect((await ask('/v1/keys/revoke', { kid: 'nobody' })).body).to.include({
+      code: 'unknown_key',
+    })
   })
 
   it('signs with no key that a rule alone has killed', async () => {
@@ -169,6 +171,17 @@ describe('Issuing access tokens', () => {
     const refused = await ask('/v1/sessions', { ...ALICE, sub: 'bea' })
     expect(refused.status).to.equal(403)
     expect(refused.body).to.include({ code: 'grant_refused', decision: 'held' })
+  })
+
+  it('goes on with a session once the revocation that covered it is restored', async () => {
+    const { body: login } = await ask('/v1/sessions', { ...ALICE, sub: 'ines' })
+    const { body: made } = await ask('/v1/revocations', { match: { sub: 'ines' } })
+    const refresh = (): Promise<Answer> =>
+      ask('/v1/sessions/refresh', { refreshToken: login['refresh_token'], client_id: 'web' })
+    expect((await refresh()).body).to.include({ code: 'session_revoked' })
+    expect((await ask('/v1/revocations/restore', { id: made['id'] })).status).to.equal(200)
+    const { status, body } = await refresh()
+    expect(status, JSON.stringify(body)).to.equal(200)
   })
 
   it('refuses claims that are not the caller’s to set, a key without the scope, and a life past the maximum', async () => {
