@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import type { Settings } from '../../shared/config/settings.ts'
 import { isIssuing } from '../../shared/config/tenant-settings.ts'
-import { verifies, type SigningRing } from '../../shared/domain/key-ring.ts'
+import { PUBLISHED_SECONDS, verifies, type SigningRing } from '../../shared/domain/key-ring.ts'
 import { tenantOf } from '../../shared/http/services.ts'
 import type { KeyRings } from '../../shared/keys/key-rings.ts'
 import { isKnellError, KnellError } from '../../shared/domain/errors.ts'
@@ -12,7 +12,7 @@ import type { Takes } from '../../shared/http/calls/call.ts'
 import { parseWith, tenantSchema } from '../../shared/http/schemas.ts'
 
 /** Long enough to spare this process, and no longer than the next key is published before it signs. */
-const MAX_AGE_SECONDS = 300
+const MAX_AGE_SECONDS = PUBLISHED_SECONDS
 
 const tenantQuery = z.strictObject({ tenant: tenantSchema })
 
