@@ -6,7 +6,7 @@ import { KnellError } from '../domain/errors.ts'
 import { DEFAULT_TENANT, isTenant } from '../domain/tenant.ts'
 import { nearMatch } from './near-match.ts'
 import { configInvalid, problemsOf } from './problems.ts'
-import { readText } from './read-text.ts'
+import { readJson } from './read-json.ts'
 
 /** An OAuth client (RFC 6749, section 2) of one tenant. */
 export interface OAuthClient {
@@ -173,15 +173,5 @@ export function loadClients(
       'The clients are unusable',
       problemsOf(error).map((problem) => `${where}: ${problem}`),
     )
-  }
-}
-
-function readJson(path: string): unknown {
-  const text = readText(path)
-  try {
-    return JSON.parse(text)
-  } catch {
-    // The parser quotes what it read, which may be a secret.
-    throw new KnellError('config_invalid', 'the file is not JSON')
   }
 }

@@ -4,7 +4,7 @@ import { isRecord } from '../domain/entry.ts'
 import { DEFAULT_TENANT, isTenant } from '../domain/tenant.ts'
 import { nearMatch } from './near-match.ts'
 import { configInvalid, problemsOf } from './problems.ts'
-import { readText } from './read-text.ts'
+import { readJson } from './read-json.ts'
 import {
   parseIssuerSkew,
   parseLeads,
@@ -46,16 +46,6 @@ const variables: Readonly<Record<keyof TenantMembers, string>> = {
   issuerSkew: 'ISSUER_SKEW',
   expiringLead: 'EXPIRING_LEAD',
   maxTokens: 'MAX_TOKENS',
-}
-
-function readJson(path: string): unknown {
-  const text = readText(path)
-  try {
-    return JSON.parse(text)
-  } catch {
-    // The parser quotes what it read, which may be a key.
-    throw new KnellError('config_invalid', 'the file is not JSON')
-  }
 }
 
 /** Runs `read`; what is wrong goes to `problems`, each with `where` in front. */

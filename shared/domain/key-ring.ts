@@ -128,6 +128,11 @@ export function planRotation(
   return bounded(promoted(keys, now, fresh))
 }
 
+/** The key of this name, where there is one that is not revoked yet. */
+export function revocable(ring: SigningRing, kid: string): RingKey | undefined {
+  return ring.keys.find((key) => key.kid === kid && key.state !== 'revoked')
+}
+
 /**
  * The key is dead, and whatever it has signed; another one signs. Answers the same ring where it is
  * so already, or where the key is not known. `fresh`: two new keys.
@@ -138,8 +143,8 @@ export function planRevocation(
   now: number,
   fresh: readonly RingKey[],
 ): SigningRing {
-  const found = keyNamed(ring, kid)
-  if (found === undefined || found.state === 'revoked') return ring
+  const found = revocable(ring, kid)
+  if (found === undefined) return ring
   const dead = withoutSecret({ ...found, state: 'revoked', endedAt: found.endedAt ?? now })
   const keys = ring.keys.map((key) => (key === found ? dead : key))
   return planStart({ v: 1, keys }, now, fresh)

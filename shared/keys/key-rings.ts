@@ -8,6 +8,7 @@ import {
   planRevocation,
   planRotation,
   planStart,
+  revocable,
   rotationProblem,
   verifies,
   type RingAlgorithm,
@@ -129,8 +130,11 @@ export class KeyRings implements KeySource {
     kid: string,
     act?: string,
   ): Promise<{ ring: SigningRing; changed: boolean }> {
-    const plan = async (ring: SigningRing, at: number): Promise<SigningRing> =>
-      planRevocation(ring, kid, at, await this.#fresh(tenant, ring, at))
+    const plan = async (ring: SigningRing, at: number): Promise<SigningRing> => {
+      // Whoever was about to sign with it calls as well: only the first need make new keys.
+      if (revocable(ring, kid) === undefined) return ring
+      return planRevocation(ring, kid, at, await this.#fresh(tenant, ring, at))
+    }
     return this.#options.store.change(tenant, { plan, act })
   }
 

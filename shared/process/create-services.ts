@@ -192,21 +192,15 @@ export function createServices(settings: Settings, log: Logger): Process {
 }
 
 /** The signing keys of the tenants, where tokens are issued. */
-function createKeyRings(
-  { issuer, namespace, tenants }: Settings,
-  store: Store,
-  feed: FeedStore,
-): KeyRings | undefined {
+function createKeyRings(settings: Settings, store: Store, feed: FeedStore): KeyRings | undefined {
+  const { issuer, namespace } = settings
   if (issuer === undefined) return undefined
   return new KeyRings({
     store: new RingStore(store),
     sealer: createSealer(issuer.keyEncryptionKeys, namespace),
     alg: issuer.alg,
-    async longestLife(tenant) {
-      const steps = await feed.maxTokenTtl(tenant)
-      const longest = Math.max(...steps.map(({ seconds }) => seconds))
-      return steps.length > 0 ? longest : (tenants.get(tenant)?.maxTokenTtlSeconds ?? 0)
-    },
+    longestLife: async (tenant) =>
+      (await livesOf({ feed, store }, tenantOf(settings, tenant))).ttlSeconds,
   })
 }
 

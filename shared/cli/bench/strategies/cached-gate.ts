@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache'
 import { jtiOf } from '../tokens.ts'
 import type { Gate, OpenGate, Verified } from './gate.ts'
 import { revokedKey } from './revoked-key.ts'
-import { createVerify } from './verify.ts'
+import { createAdmit } from './verify.ts'
 
 /** More than one instance serves at a time; past it the least used are forgotten, and asked about again. */
 const MAX_ENTRIES = 1_000_000
@@ -16,7 +16,6 @@ const MAX_ENTRIES = 1_000_000
 export const openCachedGate: OpenGate = async (options): Promise<Gate> => {
   const redis = new Redis(options.redisUrl, { enableAutoPipelining: true })
   await redis.ping()
-  const verify = createVerify(options)
   let calls = 0
   /** While set, what the cache takes for the time: ms. */
   let pretended: number | undefined
@@ -39,10 +38,7 @@ export const openCachedGate: OpenGate = async (options): Promise<Gate> => {
   }
   return {
     ask,
-    admit(token) {
-      const verified = verify(token)
-      return verified === undefined ? false : ask(verified)
-    },
+    admit: createAdmit(options, ask),
     calls: () => calls,
     pace(isPaced) {
       // What was remembered by one clock means nothing by the other.

@@ -1,13 +1,12 @@
 import { Caller } from '../caller.ts'
 import type { Gate, OpenGate, Verified } from './gate.ts'
-import { createVerify } from './verify.ts'
+import { createAdmit } from './verify.ts'
 
 const SOCKETS = 64
 
 /** `POST /v1/check` at every request: the store's own word, after verifying here. */
 export const openCheckGate: OpenGate = async (options): Promise<Gate> => {
   const caller = new Caller(options.url, options.apiKey, { sockets: SOCKETS })
-  const verify = createVerify(options)
   let calls = 0
   const ask = async ({ claims, header }: Verified): Promise<boolean> => {
     calls += 1
@@ -16,10 +15,7 @@ export const openCheckGate: OpenGate = async (options): Promise<Gate> => {
   }
   return {
     ask,
-    admit(token) {
-      const verified = verify(token)
-      return verified === undefined ? false : ask(verified)
-    },
+    admit: createAdmit(options, ask),
     calls: () => calls,
     close: () => caller.close(),
   }

@@ -1,13 +1,12 @@
 import { Redis } from 'ioredis'
 import type { Gate, OpenGate, Verified } from './gate.ts'
 import { revokedKey } from './revoked-key.ts'
-import { createVerify } from './verify.ts'
+import { createAdmit } from './verify.ts'
 
 /** A list of revoked tokens in Redis, asked at every request. Calls of one turn share a pipeline, as ioredis offers. */
 export const openRedisGate: OpenGate = async (options): Promise<Gate> => {
   const redis = new Redis(options.redisUrl, { enableAutoPipelining: true })
   await redis.ping()
-  const verify = createVerify(options)
   let calls = 0
   const ask = async ({ claims }: Verified): Promise<boolean> => {
     calls += 1
@@ -15,10 +14,7 @@ export const openRedisGate: OpenGate = async (options): Promise<Gate> => {
   }
   return {
     ask,
-    admit(token) {
-      const verified = verify(token)
-      return verified === undefined ? false : ask(verified)
-    },
+    admit: createAdmit(options, ask),
     calls: () => calls,
     close: () => redis.disconnect(),
   }

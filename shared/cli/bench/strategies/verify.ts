@@ -1,7 +1,7 @@
 import { createPublicKey } from 'node:crypto'
 import jwt from 'jsonwebtoken'
 import type { Claims, Header } from '../../../domain/claims.ts'
-import type { GateOptions, Verified } from './gate.ts'
+import type { Gate, GateOptions, Verified } from './gate.ts'
 
 /** Verifies as a service without Knell does, with keys that are read once. Undefined for a bad token. */
 export function createVerify(options: GateOptions): (token: string) => Verified | undefined {
@@ -22,6 +22,15 @@ export function createVerify(options: GateOptions): (token: string) => Verified 
       if (error instanceof jwt.JsonWebTokenError) return undefined
       throw error
     }
+  }
+}
+
+/** How a token is admitted where it is asked about once it is verified. */
+export function createAdmit(options: GateOptions, ask: NonNullable<Gate['ask']>): Gate['admit'] {
+  const verify = createVerify(options)
+  return (token) => {
+    const verified = verify(token)
+    return verified === undefined ? false : ask(verified)
   }
 }
 
