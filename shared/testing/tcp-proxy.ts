@@ -1,8 +1,6 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
-
-/** Seen from the client: `up` goes to the target, `down` comes from it. */
-type Direction = 'up' | 'down'
+import { pump, type Direction, type Orders, type Slowness } from './pump.ts'
 
 /**
  * A TCP proxy on loopback through which a test, or the demo, cuts two parts of a system off from each
@@ -16,8 +14,16 @@ export interface Proxy {
   cut(): Promise<void>
   /** As if the network swallowed all: connections open and stay open, and nothing arrives. What is sent is held until `resume`. */
   stall(): void
+  /** Holds what is sent in one direction until `resume`; the other goes on. */
+  hold(direction: Direction): void
   /** Loses all that is sent in one direction; the other goes on. */
   swallow(direction: Direction): void
+  /** Makes every connection slow, both ways, until `resume`. */
+  slow(slowness: Slowness): void
+  /** Resets what is open, in the midst of whatever is on its way; what comes is served. */
+  reset(): void
+  /** Resets each connection that comes, when it has brought its client so many bytes, until `resume`. */
+  resetAfter(bytes: number): void
   /** Back to passing everything on. What was swallowed stays lost. */
   resume(): Promise<void>
   close(): Promise<void>
@@ -28,12 +34,25 @@ interface Target {
   readonly port: number
 }
 
-type Mode = 'pass' | 'cut' | 'stall' | 'swallow up' | 'swallow down'
+/** What the network does at the moment. */
+interface Weather {
+  readonly holds?: readonly Direction[]
+  readonly loses?: Direction
+  readonly slowness?: Slowness
+  /** How many bytes a new connection may bring its client. */
+  readonly allowance?: number
+}
 
-/** Opens a proxy to `target` on a free loopback port. The target need not be there yet. */
-export async function openProxy(options: { readonly target: Target }): Promise<Proxy> {
+const FAIR: Weather = {}
+
+/**
+ * Opens a proxy to `target` on a free loopback port. The target need not be there yet, and may be another for each connection.
+ */
+export async function openProxy(options: {
+  readonly target: Target | (() => Target)
+}): Promise<Proxy> {
   const pairs = new Set<Pair>()
-  let mode: Mode = 'pass'
+  let weather = FAIR
   let server = await listen(0)
   const { port } = server.address() as AddressInfo
 
@@ -45,7 +64,8 @@ export async function openProxy(options: { readonly target: Target }): Promise<P
   }
 
   function accept(client: Socket): void {
-    const pair = join(client, options.target, () => mode)
+    const target = typeof options.target === 'function' ? options.target() : options.target
+    const pair = join(client, target, () => weather)
     pairs.add(pair)
     void pair.gone.then(() => pairs.delete(pair))
   }
@@ -57,8 +77,8 @@ export async function openProxy(options: { readonly target: Target }): Promise<P
     await Promise.all([closed, ...[...pairs].map((pair) => pair.gone)])
   }
 
-  function change(to: Mode): void {
-    mode = to
+  function change(to: Weather): void {
+    weather = to
     for (const pair of pairs) pair.obey()
   }
 
@@ -71,30 +91,35 @@ export async function openProxy(options: { readonly target: Target }): Promise<P
       return url.href
     },
     async cut() {
-      change('cut')
+      change(FAIR)
       await shut()
     },
-    stall: () => change('stall'),
-    swallow: (direction) => change(`swallow ${direction}`),
+    stall: () => change({ holds: ['up', 'down'] }),
+    hold: (direction) => change({ holds: [direction] }),
+    swallow: (direction) => change({ loses: direction }),
+    slow: (slowness) => change({ slowness }),
+    reset() {
+      for (const pair of pairs) pair.reset()
+    },
+    resetAfter: (bytes) => change({ allowance: bytes }),
     async resume() {
       if (!server.listening) server = await listen(port)
-      change('pass')
+      change(FAIR)
     },
     close: shut,
   }
 }
 
 interface Pair {
-  /** Looks at the mode again. */
+  /** Looks at the weather again. */
   obey(): void
   reset(): void
   readonly gone: Promise<unknown>
 }
 
-function join(client: Socket, target: Target, mode: () => Mode): Pair {
+function join(client: Socket, target: Target, weather: () => Weather): Pair {
   const upstream = connect({ ...target, allowHalfOpen: true })
-  const obeyUp = pump(client, upstream, 'up', mode)
-  const obeyDown = pump(upstream, client, 'down', mode)
+  let { allowance = Infinity } = weather()
   const reset = (): void => {
     for (const socket of [client, upstream]) {
       // While its end is being sent a socket cannot be reset: Node then neither does so nor closes it.
@@ -102,6 +127,19 @@ function join(client: Socket, target: Target, mode: () => Mode): Pair {
       else socket.resetAndDestroy()
     }
   }
+  const ordersOf = (direction: Direction) => (): Orders => {
+    const { holds = [], loses, slowness } = weather()
+    return { holds: holds.includes(direction), loses: loses === direction, slowness }
+  }
+  const spend = (length: number): number => {
+    const passed = Math.min(length, allowance)
+    allowance -= passed
+    // After the bytes that it may still bring have gone out.
+    if (allowance === 0) setImmediate(reset)
+    return passed
+  }
+  const obeyUp = pump(client, upstream, ordersOf('up'))
+  const obeyDown = pump(upstream, client, ordersOf('down'), spend)
   // An error on one side is told to the other as what it mostly is, a reset.
   client.on('error', reset)
   upstream.on('error', reset)
@@ -118,28 +156,4 @@ function join(client: Socket, target: Target, mode: () => Mode): Pair {
 /** Not `once` of node:events, which rejects on an error. */
 function closed(socket: Socket): Promise<unknown> {
   return new Promise((resolve) => socket.once('close', resolve))
-}
-
-/** Carries bytes and the end of the stream from one socket to the other, as fast as that one takes them. */
-function pump(from: Socket, to: Socket, direction: Direction, mode: () => Mode): () => void {
-  from.setNoDelay(true)
-  let isFull = false
-  const obey = (): void => {
-    if (isFull || mode() === 'stall') from.pause()
-    else from.resume()
-  }
-  from.on('data', (chunk) => {
-    if (mode() === `swallow ${direction}`) return
-    isFull = !to.write(chunk)
-    obey()
-  })
-  to.on('drain', () => {
-    isFull = false
-    obey()
-  })
-  from.on('end', () => {
-    if (mode() !== `swallow ${direction}`) to.end()
-  })
-  obey()
-  return obey
 }

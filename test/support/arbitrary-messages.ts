@@ -129,6 +129,23 @@ export const snapshotRule: fc.Arbitrary<Record<string, unknown>> = asJson(
   fc.record({ shard, epoch, seq: count, rule }),
 )
 
+/** Plain rules in one line; a length for all its arrays. */
+export const snapshotRun: fc.Arbitrary<Record<string, unknown>> = asJson(
+  fc.integer({ min: 1, max: 4 }).chain((length) => {
+    const counts = fc.array(count, { minLength: length, maxLength: length })
+    const jtis = fc.array(fc.uuid(), { minLength: length, maxLength: length })
+    return fc.record({
+      shard,
+      epoch,
+      reason: fc.constantFrom(...reasons),
+      jtis: jtis.map((each) => each.join('')),
+      seqs: counts,
+      indexes: counts,
+      untils: counts,
+    })
+  }),
+)
+
 const handled = fc.record({
   log: fc.constantFrom('revocations', 'expiries'),
   shard,

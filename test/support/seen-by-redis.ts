@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline'
 import { scripts } from '../../shared/store/scripts/index.ts'
 import type { RedisClient } from '../../shared/store/store.ts'
 import { eventually } from './eventually.ts'
+import { keysOf } from './redis.ts'
 
 /** Scripts of the background, which run whatever is asked; and `touch`, since what it tells is kept for a while. */
 const BACKGROUND = new Set([
@@ -25,7 +26,10 @@ const names = new Map(
 
 /** Everything that a namespace keeps in Redis, as one text. */
 export async function dumpOf(redis: RedisClient, namespace: string): Promise<string> {
-  const keys = [...(await redis.keys(`${namespace}:*`)), ...(await redis.keys(`{${namespace}*`))]
+  const keys = [
+    ...(await keysOf(redis, `${namespace}:*`)),
+    ...(await keysOf(redis, `{${namespace}*`)),
+  ]
   const values = await Promise.all(
     keys.map(async (key) => {
       switch (await redis.type(key)) {

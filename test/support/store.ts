@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { parseRedisUrl } from '../../shared/config/redis-url.ts'
-import { createRedis } from '../../shared/store/redis.ts'
 import { FeedStore } from '../../shared/store/feed-store.ts'
 import type { StoredEntry } from '../../shared/store/rule-commit.ts'
 import { RuleStore } from '../../shared/store/rule-store.ts'
 import { ScheduleStore } from '../../shared/store/schedule-store.ts'
 import { Store } from '../../shared/store/store.ts'
 import { TokenStore, type WheelSettings } from '../../shared/store/token-store.ts'
+import { deleteKeys, openRedis } from './redis.ts'
 
 /** The engine of this run, or a plain error where a test was started without `npm test`. */
 export function engineUrl(name: 'AMQP_URL' | 'REDIS_URL'): string {
@@ -45,7 +44,7 @@ export function openTestStore(
   } = {},
 ): TestStore {
   const { shards = 4, url = engineUrl('REDIS_URL'), namespace = freshNamespace() } = options
-  const redis = createRedis(parseRedisUrl(url), () => {})
+  const redis = openRedis(url)
   const store = new Store(redis, { namespace, shards })
   const entries: StoredEntry[] = []
   const nowOf = async (tenant: string): Promise<number> =>
@@ -65,8 +64,7 @@ export function openTestStore(
       await store.touch(tenant, 0)
     },
     async close() {
-      const keys = await redis.keys(`${namespace}:*`)
-      if (keys.length > 0) await redis.del(...keys)
+      await deleteKeys(redis, `${namespace}:*`)
       store.close()
     },
   }

@@ -1,15 +1,14 @@
 import { randomBytes } from 'node:crypto'
-import { parseRedisUrl } from '../../shared/config/redis-url.ts'
 import {
   spawnKnell,
   type KnellKind,
   type KnellProcess,
   type SpawnOptions,
 } from '../../shared/cli/processes.ts'
-import { createRedis } from '../../shared/store/redis.ts'
 import { connect, type ConnectOptions, type Subscriber } from '../../shared/subscriber/index.ts'
 import { eventually } from './eventually.ts'
 import { engineUrl, freshNamespace } from './store.ts'
+import { deleteKeys, openRedis } from './redis.ts'
 
 type Env = Readonly<Record<string, string>>
 
@@ -80,13 +79,10 @@ export function createSystem(settings: Env = {}): TestSystem {
 
 /** Deletes what a namespace left in the store, where the store still answers. */
 async function clearStore(url: string, namespace: string): Promise<void> {
-  const redis = createRedis(parseRedisUrl(url), () => {})
+  const redis = openRedis(url)
   try {
-    const keys = [
-      ...(await redis.keys(`${namespace}:*`)),
-      ...(await redis.keys(`{${namespace}}:*`)),
-    ]
-    for (const key of keys) await redis.del(key)
+    await deleteKeys(redis, `${namespace}:*`)
+    await deleteKeys(redis, `{${namespace}}:*`)
   } catch {
     // The test ended its own engine.
   } finally {

@@ -11,6 +11,7 @@ const tools = {
   python3: 'python3',
   openssl: 'openssl',
   'docker-compose': 'docker-compose',
+  faketime: 'faketime',
   kubectl: 'kubernetes-client',
 } as const
 
