@@ -5,6 +5,7 @@ import type { Population } from '../shared/store/population.ts'
 import type { LogTotals, Totals } from '../shared/store/totals.ts'
 import type { History } from './history.ts'
 import { judgeEnforcement, type Judgement } from './verdict.ts'
+import { parseStored } from '../shared/store/stored-json.ts'
 
 type Report = Partial<Caught> & { readonly at: number }
 
@@ -66,7 +67,7 @@ export class Overviews {
     this.#reports = new SharedRead(async () => {
       const since = (await this.#now()) - HOUR_MS
       const texts = await services.upkeep.reportsSince(since)
-      return texts.map((text) => JSON.parse(text) as Report)
+      return texts.map((text) => parseStored(text) as Report)
     })
   }
 

@@ -5,7 +5,9 @@ import { bullQueueNames } from '../shared/domain/names.ts'
 import type { SweepQueue } from '../shared/relay/sweep-queue.ts'
 import type { RedisClient, Store } from '../shared/store/store.ts'
 import type { UpkeepStore } from '../shared/store/upkeep-store.ts'
+import { ClockWatch } from './clock-watch.ts'
 import type { SweepReport, Sweeper } from './sweep.ts'
+import { parseStored } from '../shared/store/stored-json.ts'
 
 /** After so many firings without a new report in the store, BullMQ is taken to be stuck. */
 const MISSED_FIRINGS = 2
@@ -23,6 +25,7 @@ export class SweepSchedule {
   readonly #queue: SweepQueue
   readonly #worker: Worker
   readonly #task: ScheduledTask
+  readonly #clock: ClockWatch = new ClockWatch(() => void this.#planAnew())
   #lastSeen = -1
   #missed = 0
   #direct: Promise<void> | undefined
@@ -74,6 +77,14 @@ export class SweepSchedule {
     this.#started = true
     void this.#worker.run()
     void this.#task.start()
+    this.#clock.start()
+  }
+
+  /** The firing that cron waits for lies as far ahead as the clock was set back. */
+  async #planAnew(): Promise<void> {
+    this.#log.warn('the clock of this machine was set back; the sweeps are planned anew')
+    await this.#task.stop()
+    if (this.#started) await this.#task.start()
   }
 
   async #sweep(trigger: string): Promise<SweepReport> {
@@ -107,7 +118,7 @@ export class SweepSchedule {
 
   async #watch(): Promise<void> {
     const [newest] = await this.#upkeep.reports(1)
-    const at = newest === undefined ? 0 : (JSON.parse(newest) as SweepReport).at
+    const at = newest === undefined ? 0 : (parseStored(newest) as SweepReport).at
     this.#missed = at > this.#lastSeen ? 0 : this.#missed + 1
     this.#lastSeen = at
     if (this.#missed < MISSED_FIRINGS || this.#direct !== undefined) return
@@ -126,6 +137,8 @@ export class SweepSchedule {
   }
 
   async stop(): Promise<void> {
+    this.#started = false
+    this.#clock.stop()
     await this.#task.destroy()
     const force = setTimeout(() => void this.#worker.close(true), 4000)
     await this.#worker.close()

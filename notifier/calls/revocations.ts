@@ -79,6 +79,11 @@ const dryRun = z
   })
   .meta({ title: 'What it would do' })
 
+/** The answers of an array, in its order. */
+const many = z
+  .object({ revocations: z.array(z.union([revoked, held])) })
+  .meta({ title: 'Revoked or held at once' })
+
 const lifted = z.object({ lifted: z.array(z.string()), match: part.match, ...place })
 
 const undoCodes = ['invalid_match', 'idempotency_conflict', 'unknown_revocation'] as const
@@ -90,13 +95,16 @@ export const revocationCalls: readonly Call[] = [
     servedBy: NOTIFIER,
     summary: 'Revokes or holds, now or at a time, or says what that would do',
     description:
-      'By match or by token. revocations:write is enough where the match names jti, sid or sub, and no kid; else revocations:mass is needed. With wait the answer comes when it is enforced, or at the time-out: it is committed whatever enforced says.',
+      'By match or by token. revocations:write is enough where the match names jti, sid or sub, and no kid; else revocations:mass is needed. With wait the answer comes when it is enforced, or at the time-out: it is committed whatever enforced says. An array of up to 1,000 is made as if each had been sent alone, but without wait, at, dryRun and Idempotency-Key: where one is not acceptable none is made.',
     scopes: ['revocations:write', 'revocations:mass'],
     headers: ['idempotency-key', 'knell-via'],
     ...revocationTakes['POST /v1/revocations'],
     answers: {
       200: json('With dryRun: nothing was written.', dryRun),
-      201: json('Done, or scheduled where at was sent.', z.union([revoked, held, scheduled])),
+      201: json(
+        'Done, or scheduled where at was sent; of an array each in its order.',
+        z.union([revoked, held, scheduled, many]),
+      ),
     },
     codes: [
       'invalid_match',

@@ -6,7 +6,13 @@ import { parseMatch } from '../../shared/domain/claims.ts'
 import { KnellError } from '../../shared/domain/errors.ts'
 import type { Takes } from '../../shared/http/calls/call.ts'
 import { Cap } from '../../shared/http/cap.ts'
-import { countSchema, parseWith, tenantSchema } from '../../shared/http/schemas.ts'
+import {
+  countSchema,
+  isStoreCount,
+  NO_CURSOR,
+  parseWith,
+  tenantSchema,
+} from '../../shared/http/schemas.ts'
 import type { Services } from '../../shared/http/services.ts'
 import { exportTrail, readPage, type Trail } from '../audit-trail.ts'
 
@@ -34,6 +40,8 @@ const actionsSchema = z
   .pipe(z.array(z.enum(auditActions)))
   .optional()
 
+const CURSOR = /^\d{1,15}-(\d{1,20})\.[\dstbl]{1,3}\.[A-Za-z0-9_-]{0,40}$/
+
 const auditQuery = z.looseObject({
   tenant: tenantSchema,
   action: actionsSchema,
@@ -43,10 +51,8 @@ const auditQuery = z.looseObject({
   limit: countSchema(1, 1000, 100),
   cursor: z
     .string()
-    .regex(
-      /^\d{1,15}-\d{1,20}\.[\dstbl]{1,3}\.[A-Za-z0-9_-]{0,40}$/,
-      'must be a cursor that an earlier page answered',
-    )
+    .regex(CURSOR, NO_CURSOR)
+    .refine((text) => isStoreCount(CURSOR.exec(text)?.[1] ?? ''), NO_CURSOR)
     .optional(),
   format: z.enum(['json', 'ndjson']).optional(),
 })

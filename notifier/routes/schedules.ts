@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import type { Takes } from '../../shared/http/calls/call.ts'
-import { countSchema, parseWith, tenantSchema } from '../../shared/http/schemas.ts'
+import { countSchema, NO_CURSOR, parseWith, tenantSchema } from '../../shared/http/schemas.ts'
 import type { Services } from '../../shared/http/services.ts'
 
 const listQuery = z.strictObject({
@@ -9,7 +9,7 @@ const listQuery = z.strictObject({
   limit: countSchema(1, 1000, 100),
   cursor: z
     .string()
-    .regex(/^\d{1,10}\.s\d{1,4}-[0-9a-f]{20}$/, 'must be a cursor that an earlier page answered')
+    .regex(/^\d{1,10}\.s\d{1,4}-[0-9a-f]{20}$/, NO_CURSOR)
     .optional(),
 })
 

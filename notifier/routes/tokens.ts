@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import { z } from 'zod'
 import type { ApiKey } from '../../shared/config/api-keys.ts'
 import type { TenantSettings } from '../../shared/config/tenant-settings.ts'
@@ -259,5 +259,5 @@ function parseLine(text: string | undefined, problem: Line['problem']): unknown 
 }
 
 function isStream(body: unknown): body is Readable {
-  return typeof body === 'object' && body !== null && 'pipe' in body
+  return body instanceof Readable
 }

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Registry } from 'prom-client'
 import { KnellError, toKnellError } from '../domain/errors.ts'
 import type { Subscriber } from '../subscriber/subscriber.ts'
-import { readObject, sendJson, sendProblem } from './answers.ts'
+import { readObject, refuseMalformed, sendJson, sendProblem } from './answers.ts'
 import type { Authorizer } from './authorizer.ts'
 
 /** Longer than proxies keep an idle connection (nginx: 60 s), so that it is they who close it and none asks into a closed one. */
@@ -62,7 +62,9 @@ export function createAgentServer(options: AgentServerOptions): Server {
     if (call === undefined) throw new KnellError('not_found', 'There is nothing here.')
     return call(request, response)
   }
-  const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES }, (request, response) => {
+  // What Node itself refuses has no code; nothing here depends on the name that the agent is called by.
+  const own = { maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: false }
+  const server = createServer(own, (request, response) => {
     const answered = (async () => serve(request, response))()
     answered.catch((error: unknown) => {
       const known = toKnellError(error, 'internal')
@@ -71,6 +73,10 @@ export function createAgentServer(options: AgentServerOptions): Server {
       else sendProblem(response, known)
     })
   })
+  server.on('checkExpectation', (request, response) => {
+    server.emit('request', request, response)
+  })
+  server.on('clientError', (_, socket) => refuseMalformed(socket))
   server.keepAliveTimeout = KEEP_ALIVE_MS
   return server
 }

@@ -154,7 +154,7 @@ function readTenants({ value, read, problems, load }: SettingReader): {
     if (fromFile || tenants.length === 1 || value(name) === undefined) continue
     problems.push(`${name}: is of one tenant; several need TENANTS_FILE`)
   }
-  const verify: Record<string, VerifySource> = {}
+  const verify = new Map<string, VerifySource>()
   for (const tenant of tenants) {
     // Without a file the one tenant may have any name.
     const source = fromFile ? tenant : DEFAULT_TENANT
@@ -166,10 +166,10 @@ function readTenants({ value, read, problems, load }: SettingReader): {
     const { issuer, jwksUri } = settings ?? {}
     if (issuer === undefined) continue
     const common = { issuer, ...(audience === undefined ? {} : { audience }) }
-    if (keys !== undefined) verify[tenant] = { ...common, keys: keys as KeyInput }
-    else if (jwksUri !== undefined) verify[tenant] = { ...common, jwksUri }
+    if (keys !== undefined) verify.set(tenant, { ...common, keys: keys as KeyInput })
+    else if (jwksUri !== undefined) verify.set(tenant, { ...common, jwksUri })
   }
-  return { tenants, verify: Object.keys(verify).length === 0 ? undefined : verify }
+  return { tenants, verify: verify.size === 0 ? undefined : Object.fromEntries(verify) }
 }
 
 function withoutGaps<T extends object>(members: T): { [K in keyof T]: NonNullable<T[K]> } {

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { isRecord } from '../domain/entry.ts'
 import { KnellError } from '../domain/errors.ts'
 import type { Refusal } from '../frameworks/refusal.ts'
@@ -21,12 +22,28 @@ export function sendRefusal(response: ServerResponse, { status, headers, body }:
 }
 
 /** An error as a problem document (RFC 9457); of a fault of ours only its code. */
-export function sendProblem(response: ServerResponse, error: KnellError): void {
+function problemOf(error: KnellError): string {
   const { code, status } = error
   const detail = code === 'internal' ? 'Something went wrong on our side.' : error.message
   const title = code.replaceAll('_', ' ')
-  const body = JSON.stringify({ type: 'about:blank', status, code, title, detail })
-  response.writeHead(status, {
+  return JSON.stringify({ type: 'about:blank', status, code, title, detail })
+}
+
+/** Answers what is no HTTP, and so never becomes a request. */
+export function refuseMalformed(socket: Duplex): void {
+  const error = new KnellError('invalid_request', 'The request is not well-formed HTTP.')
+  const body = problemOf(error)
+  if (socket.writable) {
+    socket.write(
+      `HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+    )
+  }
+  socket.destroy()
+}
+
+export function sendProblem(response: ServerResponse, error: KnellError): void {
+  const body = problemOf(error)
+  response.writeHead(error.status, {
     'content-type': 'application/problem+json; charset=utf-8',
     'cache-control': 'no-store',
     'content-length': Buffer.byteLength(body),
@@ -47,20 +64,31 @@ export async function readObject(
   if (!/^application\/json\s*(?:;\s*charset="?utf-8"?\s*)?$/i.test(type)) {
     throw new KnellError('unsupported_media_type', 'Send content-type application/json.')
   }
-  const chunks: Buffer[] = []
-  let bytes = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    bytes += chunk.length
-    if (bytes > MAX_BODY_BYTES) {
-      throw new KnellError('body_too_large', `The body is over ${MAX_BODY_BYTES} bytes.`)
-    }
-    chunks.push(chunk)
-  }
-  const value = parse(Buffer.concat(chunks))
+  const value = parse(await bytesOf(request))
   if (!isRecord(value)) throw new KnellError('invalid_request', 'The body must be a JSON object.')
   const unknown = Object.keys(value).find((name) => !members.includes(name))
   if (unknown === undefined) return value
   throw new KnellError('invalid_request', `The body may have ${members.join(', ')} only.`)
+}
+
+/** @throws KnellError `body_too_large`, `invalid_request` where whoever sends goes away, which is no fault of ours */
+async function bytesOf(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  try {
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      bytes += chunk.length
+      if (bytes > MAX_BODY_BYTES) {
+        throw new KnellError('body_too_large', `The body is over ${MAX_BODY_BYTES} bytes.`)
+      }
+      chunks.push(chunk)
+    }
+  } catch (error) {
+    if (error instanceof KnellError) throw error
+    const detail = 'The connection ended before the body did.'
+    throw new KnellError('invalid_request', detail, { cause: error })
+  }
+  return Buffer.concat(chunks)
 }
 
 function parse(bytes: Buffer): unknown {

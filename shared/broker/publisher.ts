@@ -25,6 +25,12 @@ export interface Outgoing {
 export type Sent = 'routed' | 'unroutable'
 
 const CONFIRM_TIMEOUT_MS = 10_000
+/** Refusals that go on for so long may be the channel's own fault. */
+const REFUSED_MS = 10_000
+/** The most of that, where it goes on and on: then it is a queue that is full. */
+const MAX_REFUSED_MS = 600_000
+/** After so long without a refusal the next is another matter. */
+const QUIET_MS = 60_000
 
 interface Flight {
   settle(result: Sent | KnellError): void
@@ -34,6 +40,10 @@ interface Flight {
  * Publishes with confirms on a channel of its own. At most `window` messages are unconfirmed;
  * further calls wait their turn, in order. A message without a confirm after 10 s fails as unknown
  * and the connection is made anew; whoever published it publishes it again under the same id.
+ *
+ * So it is where messages are refused for 10 s, then for 20 s and so on. A queue that is full refuses
+ * whatever comes. But a channel that began to publish to a quorum queue just when its leader died may
+ * refuse every message for that queue ever after (RabbitMQ 3.10), while a new one would not.
  */
 export class Publisher {
   readonly #broker: Broker
@@ -45,10 +55,15 @@ export class Publisher {
   readonly #turns: (() => void)[] = []
   readonly #returned = new Set<string>()
   #number = 0
+  readonly #refusedMs: number
+  /** Since when messages are refused, or since the connection was made anew for it; when the last was; and how long it may go on. */
+  #refusals = { since: 0, last: -Infinity, patienceMs: 0 }
 
-  constructor(broker: Broker, options: { window?: number } = {}) {
+  /** `refusedMs`: for how long messages may be refused at first. Default: 10,000. */
+  constructor(broker: Broker, options: { window?: number; refusedMs?: number } = {}) {
     this.#broker = broker
     this.#window = options.window ?? 100
+    this.#refusedMs = options.refusedMs ?? REFUSED_MS
     broker.use((link) => this.#open(link))
     broker.on('down', () => this.#lost())
   }
@@ -143,6 +158,7 @@ export class Publisher {
                 flight.settle(
                   new KnellError('broker_nacked', 'RabbitMQ refused a message.', { cause: error }),
                 )
+                if (link === this.#link) this.#refused(link)
               }
             },
           )
@@ -154,5 +170,19 @@ export class Publisher {
       this.#inFlight -= 1
       this.#turns.shift()?.()
     }
+  }
+
+  /** Gives the connection up where this has gone on for too long. */
+  #refused(link: Link): void {
+    const now = performance.now()
+    if (now - this.#refusals.last > QUIET_MS) {
+      this.#refusals = { since: now, last: now, patienceMs: this.#refusedMs }
+    }
+    const { since, patienceMs } = this.#refusals
+    this.#refusals.last = now
+    if (now - since < patienceMs) return
+    const longer = Math.min(2 * patienceMs, MAX_REFUSED_MS)
+    this.#refusals = { since: now, last: now, patienceMs: longer }
+    link.fail(new Error('RabbitMQ has refused messages for some time.'))
   }
 }

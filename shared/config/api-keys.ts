@@ -1,4 +1,4 @@
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
+import { createHmac, hash, timingSafeEqual } from 'node:crypto'
 import { isTenant } from '../domain/tenant.ts'
 import { nearMatch } from './near-match.ts'
 import { configInvalid, problemsOf } from './problems.ts'
@@ -79,7 +79,7 @@ const DIGEST = /^[0-9a-f]{64}$/i
 const SYNTAX = 'name=secret:scope+scope, optionally @tenant+tenant at the end'
 
 function sha256(text: string): Buffer {
-  return createHash('sha256').update(text, 'utf8').digest()
+  return hash('sha256', text, 'buffer')
 }
 
 /** The digest of a configured secret, or a sentence that says what is wrong with it. Never quotes it. */

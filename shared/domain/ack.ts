@@ -1,5 +1,5 @@
 import { parseTails, type Tail } from './beat.ts'
-import { isCount, isRecord, WIRE_VERSION } from './entry.ts'
+import { isCount, isRecord, versionText, WIRE_VERSION } from './entry.ts'
 import { KnellError } from './errors.ts'
 import { parseHandled, parseHandles, type Handled, type Handles } from './handled.ts'
 import { termOf, type Position } from './position.ts'
@@ -48,7 +48,7 @@ function readTails(value: unknown): readonly Tail[] {
 function parseAck(value: unknown): Ack {
   if (!isRecord(value)) fail('it is not an object')
   const { v, tenant, service, instance, at, state, applied, staleMs, maxStalenessMs } = value
-  if (v !== WIRE_VERSION) fail(`version ${String(v)} is not ${WIRE_VERSION}`)
+  if (v !== WIRE_VERSION) fail(`${versionText(v)} is not ${WIRE_VERSION}`)
   if (!isTenant(tenant)) fail('tenant is missing')
   if (!isService(service)) fail('service is missing')
   if (!isInstance(instance)) fail('instance is missing')

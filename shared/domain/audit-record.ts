@@ -1,5 +1,5 @@
 import type { Match } from './claims.ts'
-import { redactAll } from './redact.ts'
+import { mayHold, redactAll } from './redact.ts'
 
 /** Everything that is audited. */
 export const auditActions = [
@@ -87,5 +87,6 @@ export function isWanted(record: AuditRecord, { actions, who, claims }: AuditFil
 
 /** An act as the text that is kept, without a token in it and without the secret with which the caller came. */
 export function toAuditText(act: AuditAct | AuditResult, secret?: string): string {
-  return JSON.stringify(redactAll(act, secret))
+  const text = JSON.stringify(act)
+  return mayHold(text, secret) ? JSON.stringify(redactAll(act, secret)) : text
 }

@@ -1,4 +1,4 @@
-import { isCount, isRecord, WIRE_VERSION } from './entry.ts'
+import { isCount, isRecord, versionText, WIRE_VERSION } from './entry.ts'
 import { KnellError } from './errors.ts'
 import type { TtlStep } from './max-token-ttl.ts'
 import { termOf, type Log } from './position.ts'
@@ -51,7 +51,7 @@ export function parseTtlSteps(value: unknown): readonly TtlStep[] {
 export function parseBeat(value: unknown): Beat {
   if (!isRecord(value)) fail('it is not an object')
   const { v, tenant, at, tails, maxTokenTtl } = value
-  if (v !== WIRE_VERSION) fail(`version ${String(v)} is not ${WIRE_VERSION}`)
+  if (v !== WIRE_VERSION) fail(`${versionText(v)} is not ${WIRE_VERSION}`)
   if (!isTenant(tenant)) fail('tenant is missing')
   if (!isCount(at)) fail('at is not a time in ms')
   if (!isRecord(tails)) fail('tails are missing')

@@ -90,6 +90,11 @@ export function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 }
 
+/** The version that a message claims, for an error: as text, nested arrays could be longer than a stack. */
+export function versionText(v: unknown): string {
+  return typeof v === 'number' ? `version ${v}` : 'a version that is no number'
+}
+
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
@@ -177,7 +182,7 @@ export interface EntryOutline extends EntryHead {
 export function parseOutline(value: unknown): EntryOutline {
   if (!isRecord(value)) fail('it is not an object')
   const { v, tenant, log, shard, epoch, seq, at, kind, events, ack } = value
-  if (v !== WIRE_VERSION) fail(`version ${String(v)} is not ${WIRE_VERSION}`)
+  if (v !== WIRE_VERSION) fail(`${versionText(v)} is not ${WIRE_VERSION}`)
   if (!isTenant(tenant)) fail('tenant is missing')
   if (!isCount(shard) || shard > 1023) fail('shard is not a small whole number')
   if (typeof epoch !== 'string' || termOf(epoch) === undefined) fail('epoch is missing')

@@ -58,6 +58,7 @@ export type ErrorCode =
   | 'store_full'
   | 'store_reserved'
   | 'store_mismatch'
+  | 'store_corrupt'
   | 'store_epoch_changed'
   | 'commit_too_old'
   | 'broker_unavailable'
@@ -159,6 +160,7 @@ export const errorCodes: Readonly<Record<ErrorCode, CodeRow>> = {
   store_full: { status: 503, retryable: true },
   store_reserved: { status: 503, retryable: true },
   store_mismatch: { status: 503, retryable: false },
+  store_corrupt: { status: 503, retryable: false },
   store_epoch_changed: { status: 503, retryable: true },
   commit_too_old: { status: 503, retryable: true },
   // The broker

@@ -1,4 +1,4 @@
-import { isCount, isRecord, WIRE_VERSION, type EntryHead } from './entry.ts'
+import { isCount, isRecord, versionText, WIRE_VERSION, type EntryHead } from './entry.ts'
 import { KnellError } from './errors.ts'
 import { eventKey, parseIndexes } from './partial-entry.ts'
 import { isService, isTenant } from './tenant.ts'
@@ -61,7 +61,7 @@ export function isRetryMessage(value: unknown): value is Record<string, unknown>
 /** @throws KnellError `message_invalid` */
 export function parseRetryMessage(value: Record<string, unknown>, service: string): RetryMessage {
   const { v, body, signature, indexes, attempt, passes = 0, firstSeenAt } = value
-  if (v !== WIRE_VERSION) fail(`version ${String(v)} of a retry is not ${WIRE_VERSION}`)
+  if (v !== WIRE_VERSION) fail(`${versionText(v)} of a retry is not ${WIRE_VERSION}`)
   if (value['service'] !== service) fail('it is a retry of another service')
   if (typeof body !== 'string') fail('a retry has no body')
   if (signature !== undefined && typeof signature !== 'string') fail('a signature is not a text')

@@ -5,6 +5,18 @@ const MAX_PARTS = 5
 /** What is left of a JWT whose header was cut at its end, by how most of them begin. */
 const BEGUN = /eyJ[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*){1,4}/g
 
+/** What every JWT has: a part before a dot that is long enough to be an object. */
+const LONG_PART = /[A-Za-z0-9_-]{4}\./
+
+/**
+ * Whether there may be anything to redact in a text, or in the JSON text of a value: JSON writes the
+ * letters of a JWT as they are. Far cheaper than redacting, and never wrong about a no.
+ */
+export function mayHold(text: string, secret?: string): boolean {
+  if (LONG_PART.test(text)) return true
+  return secret !== undefined && text.includes(JSON.stringify(secret).slice(1, -1))
+}
+
 /**
  * A text with each JWT replaced by `[token]`, and the caller's own secret by `[secret]`. Callers write
  * what they like into what is kept or logged. A header may begin with any white space that JSON allows,

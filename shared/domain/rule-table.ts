@@ -1,6 +1,7 @@
 import { audiencesOf, shapeOf, type Claims, type Header, type Match } from './claims.ts'
 import type { RuleSource } from './decision.ts'
 import { PackedJtis } from './packed-jtis.ts'
+import { JTI_LENGTH, ruleOfRun, type PlainRun } from './plain-run.ts'
 import { comparePositions, type Position } from './position.ts'
 import { reasons, type Reason } from './reasons.ts'
 import {
@@ -32,6 +33,7 @@ interface Shape {
 }
 
 const MAX_TERMS = 16
+const MAX_PACKED_UNTIL = 2 ** 32 - 256
 const JTI = 'jti'
 
 /**
@@ -64,6 +66,16 @@ export class RuleTable implements RuleSource {
     return this.#packed.bytes
   }
 
+  /** From now on new rules are put in several times faster, and packed less tightly, until `tighten`. */
+  loosen(): void {
+    this.#packed.loosen()
+  }
+
+  /** Ends that, going through about `limit` rules. Returns whether it is done; else it is to be called again. */
+  tighten(limit: number): boolean {
+    return this.#packed.tighten(limit)
+  }
+
   /** Puts in one version of a rule. Returns whether it was new. */
   put(shard: number, position: Position, rule: Rule): boolean {
     const jti = jtiOf(rule.match)
@@ -76,8 +88,7 @@ export class RuleTable implements RuleSource {
       const alone = packed === undefined ? !this.#hasRow(jti) : sameTerm
       if (this.#packs && alone && term !== undefined && isPlain(rule, shard, position)) {
         const reason = reasons.indexOf(rule.reason ?? 'other')
-        this.#packed.set(jti, rule.until ?? 0, reason, term, position.seq)
-        return true
+        if (this.#packed.set(jti, rule.until ?? 0, reason, term, position.seq)) return true
       }
       if (packed !== undefined) {
         this.#packed.delete(jti)
@@ -85,6 +96,37 @@ export class RuleTable implements RuleSource {
       }
     }
     return this.#put(rule.match, { position, rule })
+  }
+
+  /**
+   * Puts in every rule of a run, as `put` would. Calls `onNew` with the place in the run of each that was new.
+   */
+  putRun(run: PlainRun, onNew: (at: number) => void): void {
+    const { shard, jtis, seqs, untils } = run
+    const reason = reasons.indexOf(run.reason)
+    const term = this.#packs && run.term > 0 ? this.#termIndex(run.term) : undefined
+    for (let at = 0; at < seqs.length; at++) {
+      const [seq, until] = [seqs[at] as number, untils[at] as number]
+      const from = at * JTI_LENGTH
+      const mayAdd = seq < 2 ** 32 && until < MAX_PACKED_UNTIL
+      const isAlone = !this.#hasRows() || !this.#hasRow(jtis.slice(from, from + JTI_LENGTH))
+      if (
+        term !== undefined &&
+        mayAdd &&
+        isAlone &&
+        this.#packed.add(jtis, from, until, reason, term, seq)
+      ) {
+        onNew(at)
+        continue
+      }
+      const { position, rule } = ruleOfRun(run, at)
+      if (this.put(shard, position, rule)) onNew(at)
+    }
+  }
+
+  /** Whether the rule of any `jti` alone is held unpacked. */
+  #hasRows(): boolean {
+    return (this.#shapes.get(JTI)?.rows.size ?? 0) > 0
   }
 
   #hasRow(jti: string): boolean {
@@ -254,7 +296,7 @@ function isPlain(rule: Rule, shard: number, position: Position): boolean {
     rule.liftedBefore === undefined &&
     rule.releasedBefore === undefined &&
     rule.until !== null &&
-    rule.until < 2 ** 32 - 256 &&
+    rule.until < MAX_PACKED_UNTIL &&
     position.seq < 2 ** 32 &&
     comparePositions(position, { term: 0, seq: 0 }) > 0 &&
     cutoff.id.startsWith(plainIdPrefix(shard, position)) &&

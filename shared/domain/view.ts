@@ -5,6 +5,7 @@ import type { Entry, ExpiryEvent } from './entry.ts'
 import { positionOf } from './entry.ts'
 import { LogTracker, type Arrival } from './log-tracker.ts'
 import type { TtlStep } from './max-token-ttl.ts'
+import type { PlainRun } from './plain-run.ts'
 import { termOf, type Log, type Position } from './position.ts'
 import type { Rule } from './rule.ts'
 import { RuleTable } from './rule-table.ts'
@@ -126,6 +127,11 @@ export class View {
   /** One rule of a snapshot, at the position it was last written at. */
   putRule(shard: number, position: Position, rule: Rule): boolean {
     return this.rules.put(shard, position, rule)
+  }
+
+  /** As many plain rules of a snapshot. Calls `onNew` with the place in the run of each that was new. */
+  putRun(run: PlainRun, onNew: (at: number) => void): void {
+    this.rules.putRun(run, onNew)
   }
 
   /** To be called when a snapshot has come whole, with the head it began with. */

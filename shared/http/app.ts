@@ -2,8 +2,10 @@ import Fastify, {
   type FastifyBodyParser,
   type FastifyError,
   type FastifyInstance,
+  type FastifyReply,
   type FastifyRequest,
 } from 'fastify'
+import { isUtf8 } from 'node:buffer'
 import { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { Logger } from 'pino'
@@ -24,6 +26,9 @@ const PROBES: ReadonlySet<string> = new Set(['/livez', '/readyz'])
 const ALWAYS: ReadonlySet<string> = new Set(['/metrics', '/v1/overview'])
 /** Calls that may last long have limits of their own. */
 const OWN_CAP: ReadonlySet<string> = new Set(['/v1/feed', '/v1/snapshot'])
+
+/** What Node itself refuses has no code, so it is refused here. */
+const OWN_REFUSALS = { requireHostHeader: false }
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -47,7 +52,7 @@ export function createApp(
   limits: Limits = LIMITS,
 ): FastifyInstance {
   const app = Fastify({
-    ...httpsOf(settings.serverTls),
+    ...serverOf(settings.serverTls),
     bodyLimit: BODY_LIMIT,
     // A bulk upload takes as long as it takes; what says nothing for a while is cut off all the same.
     requestTimeout: 0,
@@ -70,6 +75,14 @@ export function createApp(
       socket.destroy()
     },
     genReqId: () => crypto.randomUUID(),
+    // What Fastify refuses before any route is known, such as a path that cannot be decoded.
+    frameworkErrors(error, request, reply) {
+      sendProblem(error, request, reply, log)
+    },
+  })
+  // Node's own answer to an expectation that it does not know has no code; one may go unmet (RFC 9110, section 10.1.1).
+  app.server.on('checkExpectation', (request, response) => {
+    app.server.emit('request', request, response)
   })
   const asksForCertificate = settings.serverTls?.ca !== undefined
   app.removeContentTypeParser('text/plain')
@@ -81,6 +94,7 @@ export function createApp(
   // Before any body is read, so that a stranger cannot make us wait for one.
   app.addHook('onRequest', async (request, reply) => {
     const path = request.routeOptions.url ?? ''
+    assertHost(request)
     if (asksForCertificate && !PROBES.has(path)) assertCertificate(request)
     if (request.routeOptions.config.isOpen !== true) {
       await app.auth.identify(request)
@@ -91,12 +105,7 @@ export function createApp(
   })
   traceCalls(app)
   app.setErrorHandler((error: FastifyError | KnellError, request, reply) => {
-    const known = tellError(error, request, reply, log)
-    if (known.code === 'unauthorized') void reply.header('www-authenticate', 'Bearer realm="knell"')
-    void reply
-      .status(known.status)
-      .header('content-type', 'application/problem+json')
-      .send(JSON.stringify(problemOf(known, request.id)))
+    sendProblem(error, request, reply, log)
   })
   app.setNotFoundHandler((request) => {
     throw new KnellError(
@@ -105,6 +114,20 @@ export function createApp(
     )
   })
   return app
+}
+
+function sendProblem(
+  error: FastifyError | KnellError,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  log: Logger,
+): void {
+  const known = tellError(error, request, reply, log)
+  if (known.code === 'unauthorized') void reply.header('www-authenticate', 'Bearer realm="knell"')
+  void reply
+    .status(known.status)
+    .header('content-type', 'application/problem+json')
+    .send(JSON.stringify(problemOf(known, request.id)))
 }
 
 /** Fastify adds a HEAD for each GET, which is no call of its own. */
@@ -122,11 +145,18 @@ function collectCalls(app: FastifyInstance): readonly string[] {
  * A caller without a certificate of `ca` is let in as far as the probes and refused everything else,
  * since whoever probes, such as Kubernetes, has none to show.
  */
-function httpsOf(tls: TlsIdentity | undefined): { https?: object } {
-  if (tls === undefined) return {}
+function serverOf(tls: TlsIdentity | undefined): { http?: object; https?: object } {
+  if (tls === undefined) return { http: OWN_REFUSALS }
   const { ca, cert, key } = tls
   const client = ca === undefined ? {} : { ca, requestCert: true, rejectUnauthorized: false }
-  return { https: { cert, key, ...client } }
+  return { https: { cert, key, ...client, ...OWN_REFUSALS } }
+}
+
+/** RFC 9112, section 3.2. @throws KnellError `invalid_request` */
+function assertHost({ raw }: FastifyRequest): void {
+  if (raw.headers.host !== undefined || raw.httpVersionMajor * 10 + raw.httpVersionMinor < 11)
+    return
+  throw new KnellError('invalid_request', 'The request has no Host header.')
 }
 
 /**
@@ -158,13 +188,10 @@ function readJson(app: FastifyInstance): FastifyBodyParser<Buffer> {
       done(new KnellError('unsupported_media_type', 'JSON is UTF-8; send no other charset.'))
       return
     }
-    let text: string
-    try {
-      text = new TextDecoder('utf-8', { fatal: true }).decode(body)
-    } catch (error) {
-      done(new KnellError('invalid_json', 'The body is not UTF-8.', { cause: error }))
+    if (!isUtf8(body)) {
+      done(new KnellError('invalid_json', 'The body is not UTF-8.'))
       return
     }
-    void parse(request, text, done)
+    void parse(request, body.toString('utf8'), done)
   }
 }

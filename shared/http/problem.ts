@@ -67,6 +67,8 @@ function knellErrorOf(error: FastifyError | KnellError): KnellError {
     case 'FST_ERR_CTP_EMPTY_JSON_BODY':
     case 'FST_ERR_CTP_INVALID_JSON_BODY':
       return new KnellError('invalid_json', 'The body is not JSON.', cause)
+    case 'FST_ERR_BAD_URL':
+      return new KnellError('invalid_request', 'The path is not percent-encoded well.', cause)
     case 'ECONNRESET':
     case 'ERR_STREAM_PREMATURE_CLOSE':
       return new KnellError('invalid_request', 'The connection ended before the body did.', cause)

@@ -32,6 +32,14 @@ export const reasonSchema: z.ZodType<(typeof reasons)[number] | undefined> = z
   .enum(reasons)
   .optional()
 
+/** What is said of a cursor that no page has answered. */
+export const NO_CURSOR = 'must be a cursor that an earlier page answered'
+
+/** Whether a text is a number that Redis can count to: its cursors, and the ids of its streams, have 64 bits. */
+export function isStoreCount(text: string): boolean {
+  return /^\d{1,20}$/.test(text) && BigInt(text) < 2n ** 64n
+}
+
 /** A whole number in a query string. */
 export function countSchema(least: number, most: number, fallback: number): z.ZodType<number> {
   const schema = z

@@ -42,7 +42,7 @@ export class SnapshotSigner {
   readonly #facts: object
   readonly #digest = new LinesDigest()
   #count = 0
-  #lines = 0
+  #unsigned = 0
   #bytes = 0
 
   /** `facts`: what every checkpoint says besides, such as whose snapshot it is and who asked for it. */
@@ -55,20 +55,20 @@ export class SnapshotSigner {
     this.#digest.add(line)
   }
 
-  /** Takes the next rule's line. Returns a checkpoint where one is due. */
-  rule(line: string): string | undefined {
+  /** Takes the next line, of so many rules. Returns a checkpoint where one is due. */
+  rules(line: string, count: number): string | undefined {
     this.#digest.add(line)
-    this.#count += 1
-    this.#lines += 1
+    this.#count += count
+    this.#unsigned += count
     this.#bytes += line.length
-    const isDue = this.#lines >= MAX_RULES || this.#bytes >= MAX_BYTES
+    const isDue = this.#unsigned >= MAX_RULES || this.#bytes >= MAX_BYTES
     return isDue ? this.checkpoint() : undefined
   }
 
   /** A line that signs all before it. Undefined where no rule has come since the last one. */
   checkpoint(): string | undefined {
-    if (this.#lines === 0) return undefined
-    this.#lines = 0
+    if (this.#unsigned === 0) return undefined
+    this.#unsigned = 0
     this.#bytes = 0
     return JSON.stringify({ checkpoint: this.#count, ...this.#sign({}) })
   }

@@ -29,6 +29,7 @@ import { Relay } from '../relay/relay.ts'
 import { publicJwks } from '../signing/event-keys.ts'
 import { EventSigner } from '../signing/event-signer.ts'
 import { assertFacts, seedMaxTokenTtl, storeWarnings } from '../store/facts.ts'
+import { isAsking } from '../store/asking.ts'
 import { AuditStore } from '../store/audit-store.ts'
 import { FeedStore } from '../store/feed-store.ts'
 import { HandlerStore } from '../store/handler-store.ts'
@@ -45,6 +46,7 @@ import { Store } from '../store/store.ts'
 import { StoreLink } from '../store/store-link.ts'
 import { readTotals } from '../store/totals.ts'
 import { TokenStore } from '../store/token-store.ts'
+import { turnsLater } from '../store/turns-later.ts'
 import { UpkeepStore } from '../store/upkeep-store.ts'
 
 /** After a check that did not work. */
@@ -96,12 +98,17 @@ export function createServices(settings: Settings, log: Logger): Process {
   const watch = new FeedWatch(feed, shards)
   const committed = new EventEmitter<CommitEvents>()
   const pace = new AskPace(beatMs)
+  // What only looks on comes after those who wait, the views and then the callers; but acks are to be awaited before they can come.
+  const tell = async (entries: readonly StoredEntry[]): Promise<void> => {
+    if (!entries.some(({ body }) => isAsking(body))) await turnsLater(3)
+    for (const tenant of new Set(entries.map((entry) => entry.tenant))) watch.wake(tenant)
+    committed.emit('entries', entries)
+  }
   const rules = new RuleStore(
     store,
     (entries) => {
       relay.send(entries)
-      for (const tenant of new Set(entries.map((entry) => entry.tenant))) watch.wake(tenant)
-      committed.emit('entries', entries)
+      void tell(entries)
     },
     {
       mayAsk: (tenant) => pace.mayAsk(tenant, performance.now()),

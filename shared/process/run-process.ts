@@ -1,10 +1,11 @@
 import type { FastifyInstance } from 'fastify'
-import { pino, type Logger } from 'pino'
+import type { Logger } from 'pino'
 import { loadSettings, type ProcessKind, type Settings } from '../config/settings.ts'
 import { isKnellError } from '../domain/errors.ts'
 import { createApp } from '../http/app.ts'
 import { observeHttp } from '../metrics/observe-http.ts'
 import { closeServer } from './close-server.ts'
+import { createLog } from './create-log.ts'
 import { createServices, type Process } from './create-services.ts'
 import { readVersion } from './read-version.ts'
 import { watchApiKeys } from './watch-api-keys.ts'
@@ -40,7 +41,7 @@ export async function runProcess(
     host.exitCode = EXIT_CONFIG
     return
   }
-  const log = pino({ level: settings.logLevel, base: { name: `knell ${kind}` } })
+  const log = createLog(`knell ${kind}`, settings.logLevel)
   const shared = createServices(settings, log)
   // Awaited below; until then its rejection must not count as unhandled.
   shared.storeChecked.catch(() => {})

@@ -11,6 +11,7 @@ import { judgeQueues, type Judgement, type SweepFacts } from './judge.ts'
 import type { QueueCount } from './queue-count.ts'
 import { RABBIT_MAX_AGE_MS, type RabbitReader, type RabbitReading } from './rabbit-reader.ts'
 import { sweepFactsOf } from './sweep-facts.ts'
+import { parseStored } from '../store/stored-json.ts'
 
 /** Many who look at once cost the store one look. */
 const STORE_MAX_AGE_MS = 2000
@@ -93,7 +94,7 @@ export class QueueHealth {
         upkeep.reports(REPORTS),
         readBull(bullQueues),
       ])
-      const sweep = reports.map((text) => JSON.parse(text) as StoreReading['sweep'][number])
+      const sweep = reports.map((text) => parseStored(text) as StoreReading['sweep'][number])
       this.#services = services
       this.#sweep = sweep
       return { services, feed: logs.map((log) => feedOf(log, totals.logs[log])), bull, sweep }

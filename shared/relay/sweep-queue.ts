@@ -4,6 +4,7 @@ import { bullQueueNames } from '../domain/names.ts'
 import { toStoreError } from '../store/store-error.ts'
 import type { Store } from '../store/store.ts'
 import type { UpkeepStore } from '../store/upkeep-store.ts'
+import { parseStored } from '../store/stored-json.ts'
 
 const LOOK_MS = 100
 /** So many of the newest reports are looked through for one that is new enough. */
@@ -78,7 +79,7 @@ export class SweepQueue {
     for (;;) {
       const reports = await this.#upkeep.reports(REPORTS)
       const found = reports
-        .map((text) => JSON.parse(text) as Reported)
+        .map((text) => parseStored(text) as Reported)
         .find(({ run = 0 }) => run > after)
       if (found !== undefined) return found
       const left = deadline - performance.now()

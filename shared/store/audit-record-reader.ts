@@ -1,7 +1,9 @@
 import type { AuditAct, AuditRecord, AuditResult } from '../domain/audit-record.ts'
 import type { Match } from '../domain/claims.ts'
+import { isRecord } from '../domain/entry.ts'
 import { toHeld, toLifted, toRevoked, type Committed } from './changes.ts'
 import { splitAt } from './stored-rule.ts'
+import { fromStore } from './stored-json.ts'
 
 /** Where a record lies: a shard of a tenant, or one of the streams beside them. */
 export interface AuditPlace {
@@ -19,8 +21,12 @@ export interface RawRecord {
 }
 
 /** Reads a record: `a` is the act; `r` its result, or `o` the commit script's answer, with `x` and `n` what only the script knew. */
-export function toAuditRecord(place: AuditPlace, { id, fields }: RawRecord): AuditRecord {
-  const act = JSON.parse(fields.get('a') ?? '{}') as AuditAct
+export function toAuditRecord(place: AuditPlace, raw: RawRecord): AuditRecord {
+  return fromStore(() => readRecord(place, raw))
+}
+
+function readRecord(place: AuditPlace, { id, fields }: RawRecord): AuditRecord {
+  const act = readAct(fields.get('a') ?? '')
   const base = { id: `${id}.${place.label}`, at: Number(id.split('-')[0]), tenant: place.tenant }
   const result = fields.get('r')
   if (result !== undefined) {
@@ -41,6 +47,14 @@ export function toAuditRecord(place: AuditPlace, { id, fields }: RawRecord): Aud
     ...(typeof holdId === 'string' ? { cause: holdId } : {}),
     result: { ok: true, ...known, ...more, ...unchanged },
   }
+}
+
+function readAct(text: string): AuditAct {
+  const act: unknown = JSON.parse(text)
+  if (!isRecord(act) || typeof act['action'] !== 'string' || !isRecord(act['who'])) {
+    throw new TypeError('A record says neither who nor what.')
+  }
+  return act as unknown as AuditAct
 }
 
 type Known = { readonly match?: Match } & Readonly<Record<string, unknown>>

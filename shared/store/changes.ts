@@ -1,6 +1,7 @@
 import { matchKey, type Match } from '../domain/claims.ts'
 import type { Reason } from '../domain/reasons.ts'
 import type { WireChange } from './rule-commit.ts'
+import { parseStored } from './stored-json.ts'
 
 interface Asking {
   /** Whether views are asked to say at once that they have applied it. */
@@ -135,7 +136,7 @@ export function toLifted(shard: number, answer: string): Committed {
     shard,
     epoch: String(epoch),
     seq: Number(seq),
-    match: JSON.parse(match.join(' ')) as Match,
+    match: parseStored(match.join(' ')) as Match,
   }
 }
 

@@ -4,6 +4,7 @@ import { largestTtl, planTtlChange, type TtlStep } from '../domain/max-token-ttl
 import type { Store } from './store.ts'
 import { toStoreError } from './store-error.ts'
 import { readStoreHealth } from './store-health.ts'
+import { fromStore } from './stored-json.ts'
 
 /** The layout of keys and values. A store of another one is refused, never migrated by guess. */
 const SCHEMA = '1'
@@ -77,7 +78,7 @@ export async function seedMaxTokenTtl(
     [store.keys.shard(tenant, 0).meta],
     [JSON.stringify(steps)],
   )
-  return parseTtlSteps(JSON.parse(String(kept)))
+  return fromStore(() => parseTtlSteps(JSON.parse(String(kept))))
 }
 
 /** Changes the tenant's longest token life: a smaller one at once, a larger one once no process can still count on the old. `act`: the text under which it is audited, in the same step. */
@@ -90,7 +91,7 @@ export async function changeMaxTokenTtl(
   const { meta, audit } = store.keys.shard(tenant, 0)
   for (;;) {
     const { at, ttl } = await store.touch(tenant, 0)
-    const steps = ttl === '' ? [] : parseTtlSteps(JSON.parse(ttl))
+    const steps = ttl === '' ? [] : fromStore(() => parseTtlSteps(JSON.parse(ttl)))
     const now = Math.floor(at / 1000)
     if (largestTtl(steps, now) === seconds && steps.at(-1)?.seconds === seconds) {
       return { steps, changed: false }

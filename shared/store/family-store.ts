@@ -7,6 +7,7 @@ import { shardOfMatch } from '../domain/shard.ts'
 import type { Lives } from './lives.ts'
 import { scheduledText, type ScheduledText } from './schedule-store.ts'
 import type { Store } from './store.ts'
+import { parseStored } from './stored-json.ts'
 
 /** A family as the store keeps it: never a token, only hashes of tokens. */
 export interface Family extends FamilyState {
@@ -188,7 +189,7 @@ export class FamilyStore {
 function toFamily(id: string, shard: number, fields: readonly string[]): Family | undefined {
   const [facts, started, ends, generation, current, previous, rotated, seed, dead] = fields
   if (facts === undefined || seed === undefined || current === undefined) return undefined
-  const parsed: unknown = JSON.parse(facts)
+  const parsed = parseStored(facts)
   if (!isRecord(parsed)) return undefined
   return {
     id,

@@ -12,6 +12,7 @@ import type { TtlStep } from '../domain/max-token-ttl.ts'
 import { seedMaxTokenTtl } from './facts.ts'
 import type { StoredEntry } from './rule-commit.ts'
 import { thisMoment, type Store, type Touch } from './store.ts'
+import { fromStore } from './stored-json.ts'
 
 /** One answer of the feed, its entries as the bodies they travel as. */
 export interface FeedAnswer {
@@ -64,7 +65,7 @@ export class FeedStore {
     const steps =
       text === ''
         ? await seedMaxTokenTtl(this.#store, tenant, this.#seedTtl(tenant))
-        : parseTtlSteps(JSON.parse(text))
+        : fromStore(() => parseTtlSteps(JSON.parse(text)))
     this.#ttl.set(tenant, { steps, readAt: performance.now() })
     return steps
   }

@@ -1,4 +1,5 @@
 import { KnellError } from '../domain/errors.ts'
+import { turnsLater } from './turns-later.ts'
 
 interface Waiting<Item, Answer> {
   readonly item: Item
@@ -7,9 +8,10 @@ interface Waiting<Item, Answer> {
 }
 
 /**
- * Joins calls that arrive while a write is in flight into the next write. An idle group writes at
- * once, so there is no batching delay; a busy one batches by itself. At most `maxPending` items
- * wait; beyond that calls fail with `too_many_requests`.
+ * Joins calls that arrive while a write is in flight into the next write. An idle group writes as soon
+ * as all is looked at that was read in the same turn of the event loop: no timer, no delay, and what
+ * came at once is written at once. A busy one batches by itself. At most `maxPending` items wait; beyond
+ * that calls fail with `too_many_requests`.
  */
 export class GroupCommit<Item, Answer> {
   readonly #write: (items: readonly Item[]) => Promise<readonly Answer[]>
@@ -40,7 +42,9 @@ export class GroupCommit<Item, Answer> {
     }
     return new Promise((resolve, reject) => {
       this.#waiting.push({ item, resolve, reject })
-      if (!this.#writing) void this.#drain()
+      if (this.#writing) return
+      this.#writing = true
+      void this.#drain()
     })
   }
 
@@ -49,8 +53,8 @@ export class GroupCommit<Item, Answer> {
   }
 
   async #drain(): Promise<void> {
-    this.#writing = true
     while (this.#waiting.length > 0) {
+      await turnsLater(1)
       const group = this.#waiting.splice(0, this.#maxItems)
       try {
         const answers = await this.#write(group.map(({ item }) => item))

@@ -3,6 +3,7 @@ import { KnellError } from '../domain/errors.ts'
 import { formatPosition, parsePosition, type Position } from '../domain/position.ts'
 import { KnownTails } from './known-tails.ts'
 import type { Reply, Store } from './store.ts'
+import { fromStore, parseStored } from './stored-json.ts'
 
 /** Who sent an ack: a user whom RabbitMQ has checked, or the API key of a call. */
 export type Sender = { readonly user: string } | { readonly key: string }
@@ -241,16 +242,18 @@ function readInstances(at: number, reply: Reply): Instance[] {
   const found: Instance[] = []
   for (let i = 0; i + 3 < reply.length; i += 4) {
     const [service = '', instance = ''] = String(reply[i]).split(' ')
-    const details = JSON.parse(String(reply[i + 1])) as Omit<Instance, 'applied'>
-    const kept = (reply[i + 2] === '' ? {} : JSON.parse(String(reply[i + 2]))) as Kept
+    const details = parseStored(String(reply[i + 1])) as Omit<Instance, 'applied'>
+    const kept = reply[i + 2] === '' ? {} : (parseStored(String(reply[i + 2])) as Kept)
     found.push({
       ...details,
       service,
       instance,
       silentMs: Math.max(0, at - Number(reply[i + 3])),
-      applied: kept.p?.map(parsePosition),
-      state: kept.state ?? 'joining',
-      asOf: kept.at ?? 0,
+      ...fromStore(() => ({
+        applied: kept.p?.map(parsePosition),
+        state: kept.state ?? 'joining',
+        asOf: kept.at ?? 0,
+      })),
     })
   }
   return found

@@ -15,6 +15,7 @@ import { GroupCommit } from './group-commit.ts'
 import { splitAt } from './stored-rule.ts'
 import type { Store } from './store.ts'
 import { toStoreError } from './store-error.ts'
+import { turnsLater } from './turns-later.ts'
 
 /** An entry as the store keeps it: the body that travels unchanged all the way, and beside it where its trace stands. */
 export interface StoredEntry extends EntryTrace {
@@ -200,7 +201,11 @@ export class RuleCommit {
     // What was committed before, or refused, makes no entry that could ask.
     if (asks && !entries.some(({ body }) => isAsking(body))) this.#asking?.giveBack(tenant)
     const answers = String(result).split('\n')
-    if (entries.length > 0) this.#onCommitted(withTraces(entries, group, answers))
+    if (entries.length === 0) return answers
+    this.#onCommitted(withTraces(entries, group, answers))
+    // So that nobody's answer is written before the entries are on their way to the views. Whoever waits
+    // for acks has to listen before they can come, and is answered much later.
+    if (!isAsked) await turnsLater(2)
     return answers
   }
 

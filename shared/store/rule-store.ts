@@ -19,6 +19,7 @@ import { RuleCommit, type Accompanied, type StoredEntry } from './rule-commit.ts
 import { admitShape, assertShape } from './shapes.ts'
 import { parseStoredRule, type KeptCutoff, type StoredRule } from './stored-rule.ts'
 import type { Store } from './store.ts'
+import { fromStore, parseStored } from './stored-json.ts'
 
 /** What a change would do, found without writing. */
 export interface RulePreview {
@@ -126,7 +127,7 @@ export class RuleStore {
   async kidMatches(tenant: string, shard: number): Promise<Match[]> {
     const key = this.#store.keys.shard(tenant, shard).kids
     const texts = await this.#store.ask((redis) => redis.hkeys(key))
-    return texts.map((text) => JSON.parse(text) as Match)
+    return texts.map((text) => parseStored(text) as Match)
   }
 
   /** Rules by match; undefined where none is kept. All matches must live in this shard. */
@@ -150,5 +151,5 @@ export class RuleStore {
 
 /** The text of a rule as the script answers it, empty where there is none. */
 export function parseWire(text: string): Rule | null {
-  return text === '' ? null : parseRule(JSON.parse(text))
+  return text === '' ? null : fromStore(() => parseRule(JSON.parse(text)))
 }

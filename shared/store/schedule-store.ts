@@ -17,6 +17,7 @@ import { parseWire, type RulePreview, type RuleStore } from './rule-store.ts'
 import { admitShape, assertShape } from './shapes.ts'
 import type { Store } from './store.ts'
 import { toStoreError } from './store-error.ts'
+import { fromStore, parseStored } from './stored-json.ts'
 
 /** A revocation or hold that waits for its time. */
 export interface Schedule {
@@ -183,7 +184,7 @@ export class ScheduleStore {
       schedules.push({ id, match, ...(reason === undefined ? {} : { reason }) })
     }
     return {
-      holds: rest.slice(0, held).map((text) => JSON.parse(String(text)) as Match),
+      holds: rest.slice(0, held).map((text) => parseStored(String(text)) as Match),
       schedules,
       next: next === '' ? undefined : Number(next),
     }
@@ -258,6 +259,8 @@ export function scheduledText(shard: number, change: RevokeChange | HoldChange):
 }
 
 function parseSchedule(id: string, text: string): Schedule {
-  const { c: _, ...shown } = JSON.parse(text) as Omit<Schedule, 'id'> & { c: unknown }
-  return { id, ...shown }
+  return fromStore(() => {
+    const { c: _, ...shown } = JSON.parse(text) as Omit<Schedule, 'id'> & { c: unknown }
+    return { id, ...shown }
+  })
 }

@@ -1,5 +1,6 @@
-import { logOf, type Kind } from '../domain/entry.ts'
+import { isRecord, logOf, type Kind } from '../domain/entry.ts'
 import { logs, type Log } from '../domain/position.ts'
+import { fromStore } from './stored-json.ts'
 
 /** The short name of a log in scripts. */
 export function shortOf(log: Log): 'rev' | 'exp' {
@@ -28,6 +29,11 @@ export function logsIn(record: ServiceRecord): Log[] {
   return logs.filter((log) => kindsIn(record).some((kind) => logOf(kind) === log))
 }
 
+/** @throws KnellError `store_corrupt` */
 export function recordOf(service: string, text: string): ServiceRecord {
-  return { service, ...(JSON.parse(text) as Omit<ServiceRecord, 'service'>) }
+  return fromStore(() => {
+    const record: unknown = JSON.parse(text)
+    if (!isRecord(record) || !isRecord(record['kinds'])) throw new TypeError('No service.')
+    return { service, ...(record as unknown as Omit<ServiceRecord, 'service'>) }
+  })
 }

@@ -1,4 +1,5 @@
 import { isKnellError, KnellError } from '../domain/errors.ts'
+import { corrupt } from './stored-json.ts'
 
 /** What Redis or the driver said, as a coded error. Decided by the first word of Redis's own reply. */
 export function toStoreError(error: unknown): KnellError {
@@ -22,9 +23,12 @@ export function toStoreError(error: unknown): KnellError {
         'The store refuses our credentials; check REDIS_URL and the ACL of its user.',
         { cause: error },
       )
-    case 'ERR':
     case 'WRONGTYPE':
+      return corrupt(error)
+    case 'ERR':
     case 'CROSSSLOT':
+      // A script that cannot go on found something other than what scripts of ours write.
+      if (/user_script|Error running script/.test(text)) return corrupt(error)
       return new KnellError('internal', `The store refused a command: ${text}`, { cause: error })
     default:
       return new KnellError(

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { Cluster, type Redis } from 'ioredis'
 import { KnellError } from '../domain/errors.ts'
 import { FairTurns, type TurnLimits } from '../domain/fair-turns.ts'
@@ -51,21 +51,49 @@ export class Store {
     keys: readonly string[],
     args: readonly (string | number)[] = [],
   ): Promise<Reply> {
-    const command = (this.redis as unknown as Record<string, ScriptCommand>)[commandName(name)]
-    if (command === undefined) throw new KnellError('internal', `No script is called ${name}.`)
-    const random = randomBytes(4).toString('hex')
     try {
-      const reply = await this.#inTurn(`${keys[0]} ${name}`, () =>
-        command.call(this.redis, keys.length, ...keys, random, ...args),
-      )
+      const reply = await this.#inTurn(`${keys[0]} ${name}`, () => this.#script(name, keys, args))
       return Array.isArray(reply) ? (reply as Reply) : [reply as string | number]
     } catch (error) {
       throw toStoreError(error)
     }
   }
 
+  /**
+   * One page of a hash of a shard, read by a plain HSCAN: in a script each value would be made anew,
+   * twice. After it, over the same connection, a script looks where that was: in the epoch that it
+   * answers, at a server that takes writes. That it names the hash keeps it from another server than
+   * that of the page while a slot of a cluster migrates.
+   * @throws KnellError `store_*`
+   */
+  async scan(meta: string, hash: string, cursor: string, count: number): Promise<HashPage> {
+    try {
+      const [[next, fields], [at, epoch]] = await this.#inTurn(`${meta} scan`, () =>
+        Promise.all([
+          this.redis.hscan(hash, cursor, 'COUNT', count),
+          this.#script('touch', [meta, hash], [0]) as Promise<Reply>,
+        ]),
+      )
+      return { at: Number(at), epoch: String(epoch), cursor: next, fields }
+    } catch (error) {
+      throw toStoreError(error)
+    }
+  }
+
+  #script(
+    name: ScriptName,
+    keys: readonly string[],
+    args: readonly (string | number)[],
+  ): Promise<unknown> {
+    const command = (this.redis as unknown as Record<string, ScriptCommand>)[commandName(name)]
+    if (command === undefined) throw new KnellError('internal', `No script is called ${name}.`)
+    // Eight random hex digits: Node makes UUIDs of a pool, and other random bytes by a call each.
+    const random = randomUUID().slice(0, 8)
+    return command.call(this.redis, keys.length, ...keys, random, ...args)
+  }
+
   /** Sends at once where there is a place, in the same stack; else when the owner's turn comes. */
-  #inTurn(owner: string, send: () => Promise<unknown>): Promise<unknown> {
+  #inTurn<T>(owner: string, send: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       const asked = performance.now()
       const start = (): void => {
@@ -157,6 +185,14 @@ export class Store {
   close(): void {
     this.redis.disconnect()
   }
+}
+
+/** `fields`: names and values in turns. `at` and `epoch`: the store's time (ms) and the shard's epoch just after. */
+export interface HashPage {
+  readonly at: number
+  readonly epoch: string
+  readonly cursor: string
+  readonly fields: readonly string[]
 }
 
 export interface Touch {

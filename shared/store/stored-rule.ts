@@ -1,6 +1,7 @@
 import type { Match } from '../domain/claims.ts'
 import { isRecord, parseRule } from '../domain/entry.ts'
 import type { Cutoff, Rule } from '../domain/rule.ts'
+import { fromStore } from './stored-json.ts'
 
 /** A rule as the store keeps it. */
 export interface StoredRule {
@@ -46,7 +47,12 @@ export function splitStoredRule(text: string): {
   return { epoch, seq, wire, rest }
 }
 
+/** @throws KnellError `store_corrupt` */
 export function parseStoredRule(text: string): StoredRule {
+  return fromStore(() => readRule(text))
+}
+
+function readRule(text: string): StoredRule {
   const { epoch, seq, wire, rest } = splitStoredRule(text)
   const rule = { epoch, seq: Number(seq), rule: parseRule(JSON.parse(wire)) }
   const full: unknown = rest === '' ? undefined : JSON.parse(rest)

@@ -38,6 +38,11 @@ export interface DrainResult {
 }
 
 const MAX_GROUP = 500
+/**
+ * So many tokens are drained by one script: about as many as one entry holds. While it runs nobody
+ * else is served, so a commit that comes in the midst of very many due tokens waits for this long.
+ */
+const DRAIN_BATCH = 400
 /** A script answers all lead times that are in use, so two tries do where nobody else adds one. */
 const MAX_TRIES = 10
 
@@ -202,7 +207,7 @@ export class TokenStore {
     second: number,
     cursor: string,
     backlogMax: number,
-    batch = 2000,
+    batch: number = DRAIN_BATCH,
   ): Promise<DrainResult> {
     const keys = this.#store.keys.shard(tenant, shard)
     const { leadSeconds } = this.#settingsOf(tenant)

@@ -1,7 +1,7 @@
-import { ROOT_CONTEXT, SpanKind } from '@opentelemetry/api'
 import type { Entry } from '../domain/entry.ts'
 import { entryId } from '../domain/partial-entry.ts'
 import { entryAttributes, messagingOf } from '../tracing/messaging.ts'
+import { isTraced, otel } from '../tracing/otel.ts'
 import { contextOf, inSyncSpan } from '../tracing/spans.ts'
 import type { TraceText } from '../tracing/trace-text.ts'
 import type { FeedPage } from '../domain/view.ts'
@@ -13,8 +13,9 @@ export function inApplySpan(
   trace: TraceText | undefined,
   apply: () => string,
 ): void {
+  if (!isTraced()) return void apply()
   const plan = {
-    kind: SpanKind.CONSUMER,
+    kind: otel().SpanKind.CONSUMER,
     attributes: {
       ...messagingOf('apply', exchange, entryId(entry)),
       ...entryAttributes(entry),
@@ -27,7 +28,7 @@ export function inApplySpan(
 
 /** The span of entries that were pulled. A page may hold those of many traces, and none is named in it, so it begins its own. */
 export function inPullSpan<T>({ tenant, log, entries }: FeedPage, apply: () => T): T {
-  if (entries.length === 0) return apply()
+  if (entries.length === 0 || !isTraced()) return apply()
   const attributes = { 'knell.tenant': tenant, 'knell.log': log, 'knell.entries': entries.length }
-  return inSyncSpan('apply feed', { attributes, parent: ROOT_CONTEXT }, apply)
+  return inSyncSpan('apply feed', { attributes, parent: otel().ROOT_CONTEXT }, apply)
 }

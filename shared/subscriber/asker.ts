@@ -1,4 +1,4 @@
-import { type CircuitBreakerPolicy, ConsecutiveBreaker, circuitBreaker, handleAll } from 'cockatiel'
+import type { CircuitBreakerPolicy } from 'cockatiel'
 import type { Claims, Header } from '../domain/claims.ts'
 import type { Decision } from '../domain/decision.ts'
 import { isRecord } from '../domain/entry.ts'
@@ -22,10 +22,7 @@ export class Asker {
   readonly #client: PullClient
   readonly #verifier: EventVerifier | undefined
   readonly #onProblem: (error: unknown) => void
-  readonly #breaker: CircuitBreakerPolicy = circuitBreaker(handleAll, {
-    halfOpenAfter: OPEN_MS,
-    breaker: new ConsecutiveBreaker(FAILURES),
-  })
+  #breaker: Promise<CircuitBreakerPolicy> | undefined
 
   constructor(
     client: PullClient,
@@ -44,7 +41,9 @@ export class Asker {
     tenant: string,
   ): Promise<Decision | undefined> {
     try {
-      return await this.#breaker.execute(async () => this.#ask(claims, header, tenant))
+      this.#breaker ??= createBreaker()
+      const breaker = await this.#breaker
+      return await breaker.execute(async () => this.#ask(claims, header, tenant))
     } catch (error) {
       this.#onProblem(error)
       return undefined
@@ -72,6 +71,15 @@ export class Asker {
     const envelope = isRecord(answer) ? answer['envelope'] : undefined
     return openSigned(this.#verifier, 'decision', envelope, question)['decision']
   }
+}
+
+/** Loaded when somebody first asks: most services never do, and every start would wait for it. */
+async function createBreaker(): Promise<CircuitBreakerPolicy> {
+  const { circuitBreaker, ConsecutiveBreaker, handleAll } = await import('cockatiel')
+  return circuitBreaker(handleAll, {
+    halfOpenAfter: OPEN_MS,
+    breaker: new ConsecutiveBreaker(FAILURES),
+  })
 }
 
 function isDecision(value: unknown): value is Decision {

@@ -1,12 +1,14 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import type { Beat, Tail } from '../domain/beat.ts'
 import { positionOf, WIRE_VERSION, type Entry, type RevocationKind } from '../domain/entry.ts'
 import type { KnellError } from '../domain/errors.ts'
 import type { Arrival } from '../domain/log-tracker.ts'
+import { PREFER_RUNS, ruleOfRun } from '../domain/plain-run.ts'
 import { formatPosition, logs, type Log, type Position } from '../domain/position.ts'
 import { elapsed, type StoreClock, type Moment } from '../domain/store-clock.ts'
 import { View, type Applied, type FeedPage, type Standing } from '../domain/view.ts'
 import type { EventVerifier } from '../signing/event-verifier.ts'
-import { parseFeedPage, type RuleLine } from './messages.ts'
+import { parseFeedPage, type RuleLine, type RunLine } from './messages.ts'
 import type { Rule } from '../domain/rule.ts'
 import { inPullSpan } from './apply-span.ts'
 import { Asked } from './asked.ts'
@@ -16,7 +18,7 @@ import { PullLoop } from './pull-loop.ts'
 import { Pulse } from './pulse.ts'
 import { refusal } from './refusals.ts'
 import { newNonce, openPage } from './signed-answers.ts'
-import { readSignedSnapshot, readSnapshot, type SnapshotPart } from './snapshot-reader.ts'
+import { readSignedSnapshot, readSnapshot, rulesIn, type SnapshotPart } from './snapshot-reader.ts'
 
 /** A hole may only be a reordering, so it is given this long to close, and as much again at random. */
 const HOLE_MS = 250
@@ -25,6 +27,8 @@ const LATE_MS = 60_000
 const MAX_UNREADY = 1000
 /** An answer that took longer bounds the store's clock too badly: whoever held it back could put off every `exp`. */
 const MAX_ROUND_MS = 5000
+/** So many rules are packed tightly at a stretch: some ms, and then others have their turn. */
+const TIGHTEN_AT_ONCE = 50_000
 
 export interface FollowerEvents {
   /** `via`: whether the entry itself came, or only what a later snapshot has of it. */
@@ -388,24 +392,28 @@ export class Follower {
     const { maxStalenessMs } = this.#shared
     const sent = moment()
     const query = this.#question({ tenant: view.tenant, ...this.#identity(maxStalenessMs) })
-    const response = await this.#client.open({ path: '/v1/snapshot', query, signal })
+    const response = await this.#client.open({
+      path: '/v1/snapshot',
+      query,
+      headers: { prefer: PREFER_RUNS },
+      signal,
+    })
     let count = 0
     let isFirst = true
+    view.rules.loosen()
     try {
-      for await (const { head, rules, count: total } of this.#parts(response, query)) {
+      for await (const { head, lines, count: total } of this.#parts(response, query)) {
         if (isFirst) {
           this.#setClock(head.at, sent, moment())
           this.#pulse.setBeatMs(head.beatMs)
           isFirst = false
         }
-        for (const line of rules) {
-          const isNews = view.putRule(line.shard, line.position, line.rule)
-          // At boot everything is news; later on what comes this way was missed, and listeners must hear of it.
-          if (wasReady && isNews) this.#announceRule(line, head.at)
-        }
-        count += rules.length
+        // At boot everything is news; later on what comes this way was missed, and listeners must hear of it.
+        for (const line of lines) this.#putLine(line, wasReady ? head.at : undefined)
+        count += rulesIn(lines)
         if (total === undefined) continue
         if (total !== count) break
+        await this.#tighten()
         view.endSnapshot(head)
         this.#noteNews()
         this.#pulse.pass(head)
@@ -419,9 +427,15 @@ export class Follower {
     } catch (error) {
       this.#client.rotate()
       throw error
+    } finally {
+      await this.#tighten()
     }
     this.#client.rotate()
     throw new Error('The snapshot broke off before its end.')
+  }
+
+  async #tighten(): Promise<void> {
+    while (!this.view.rules.tighten(TIGHTEN_AT_ONCE)) await turn()
   }
 
   #parts(
@@ -433,7 +447,22 @@ export class Follower {
     return readSignedSnapshot(response, verifier, question)
   }
 
-  #announceRule({ shard, epoch, position, rule }: RuleLine, at: number): void {
+  /** `announcedAt`: the time (ms) at which what is new is announced, where it is. */
+  #putLine(line: RuleLine | RunLine, announcedAt: number | undefined): void {
+    const { view } = this
+    if ('run' in line) {
+      const { run } = line
+      view.putRun(run, (at) => {
+        if (announcedAt === undefined) return
+        this.#announceRule({ ...run, ...ruleOfRun(run, at) }, announcedAt)
+      })
+      return
+    }
+    const isNews = view.putRule(line.shard, line.position, line.rule)
+    if (announcedAt !== undefined && isNews) this.#announceRule(line, announcedAt)
+  }
+
+  #announceRule({ shard, epoch, position, rule }: Omit<RuleLine, 'end'>, at: number): void {
     const { tenant } = this.view
     const { seq } = position
     const kind = kindOf(rule)

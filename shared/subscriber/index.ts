@@ -14,8 +14,9 @@ export type {
   Handler,
   HandlerContext,
   Handling,
+  ReplayOptions,
 } from './handlers/options.ts'
-export type { ReplayCounts, ReplayOptions } from './handlers/replay.ts'
+export type { ReplayCounts } from './handlers/replay.ts'
 export type { RefusedWhy } from './refusals.ts'
 export type { EventJwkSet, EventKeyInput, EventPem } from '../signing/event-keys.ts'
 export type { Policy, PolicyOptions, WhenStale } from './policy.ts'

@@ -6,6 +6,7 @@ import { verifyFresh } from '../tokens/verify-fresh.ts'
 import {
   createVerifier,
   type RemoteVerifyOptions,
+  type VerifiedToken,
   type Verifier,
   type VerifyOptions,
 } from '../tokens/verifier.ts'
@@ -35,11 +36,14 @@ interface Issuer {
 /** Who issues the tokens of which tenant, and with which keys. */
 export class Issuers {
   readonly #issuers = new Map<string, Issuer>()
+  /** The tenant that has an issuer, where no other has one. */
+  readonly #only: string | undefined
 
   /** @throws KnellError `config_invalid` for unusable keys */
   constructor(sources: ReadonlyMap<string, VerifySource>, hooks: IssuersHooks) {
     for (const [tenant, source] of sources)
       this.#issuers.set(tenant, toIssuer(tenant, source, hooks))
+    this.#only = this.#issuers.size === 1 ? [...this.#issuers.keys()][0] : undefined
   }
 
   /** Begins to fetch the keys that are published; resolves after the first try of each, whatever became of it. */
@@ -68,16 +72,22 @@ export class Issuers {
    * keys are fetched first. `now`: ms. Undefined where no tenant has its issuer.
    * @throws TypeError without any keys; KnellError `token_*` for a token that is not good, `keys_unavailable`
    */
-  async read(
+  read(
     token: string,
     tenant: string | undefined,
     now: number,
-  ): Promise<Verified | undefined> {
+  ): Verified | undefined | Promise<Verified> {
     const name = this.nameFor(token, tenant)
     const issuer = name === undefined ? undefined : this.#issuers.get(name)
     if (name === undefined || issuer === undefined) return undefined
     const call = { ignoreExpiration: true, now: now / 1000 }
-    return { ...(await verifyFresh(issuer.verifier, issuer.keys, token, call)), tenant: name }
+    const read = verifyFresh(issuer.verifier, issuer.keys, token, call)
+    const named = ({ claims, header }: VerifiedToken): Verified => ({
+      claims,
+      header,
+      tenant: name,
+    })
+    return read instanceof Promise ? read.then(named) : named(read)
   }
 
   /** The tenant that is to judge a token: the one named, the only one, or that of its unverified `iss`. @throws TypeError, KnellError as `read` */
@@ -88,7 +98,7 @@ export class Issuers {
       )
     }
     if (tenant !== undefined) return tenant
-    if (this.#issuers.size === 1) return [...this.#issuers.keys()][0]
+    if (this.#only !== undefined) return this.#only
     return this.tenantOf(readUnverified(token).claims['iss'])
   }
 }

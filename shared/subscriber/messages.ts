@@ -2,6 +2,8 @@ import { parseTails, parseTtlSteps } from '../domain/beat.ts'
 import { isCount, isRecord, parseEntry, parseRule, type Entry } from '../domain/entry.ts'
 import { KnellError } from '../domain/errors.ts'
 import { termOf, type Log, type Position } from '../domain/position.ts'
+import { JTI_LENGTH, type PlainRun } from '../domain/plain-run.ts'
+import { isReason } from '../domain/reasons.ts'
 import type { Rule } from '../domain/rule.ts'
 import type { FeedPage, SnapshotHead } from '../domain/view.ts'
 
@@ -77,7 +79,16 @@ export interface RuleLine {
   readonly rule: Rule
 }
 
-export type SnapshotLine = { readonly end: true; readonly count: number } | RuleLine
+/** Several plain rules of a snapshot in one line. */
+export interface RunLine {
+  readonly end: false
+  readonly run: PlainRun
+}
+
+export type SnapshotLine = { readonly end: true; readonly count: number } | RuleLine | RunLine
+
+/** A line of more is not read at once. */
+const MAX_RUN = 1000
 
 /** Undefined for a checkpoint, which says nothing to whoever pins no keys. */
 export function parseSnapshotLine(value: unknown): SnapshotLine | undefined {
@@ -87,6 +98,34 @@ export function parseSnapshotLine(value: unknown): SnapshotLine | undefined {
   const { shard, epoch, seq, rule } = value
   if (typeof epoch !== 'string') fail('a rule without its epoch')
   const term = termOf(epoch)
-  if (!isCount(shard) || term === undefined || !isCount(seq)) fail('a rule without its position')
+  if (!isCount(shard) || term === undefined) fail('a rule without its position')
+  if ('jtis' in value) return { end: false, run: readRun(value, shard, epoch, term) }
+  if (!isCount(seq)) fail('a rule without its position')
   return { end: false, shard, epoch, position: { term, seq }, rule: parseRule(rule) }
+}
+
+function readRun(
+  { jtis, seqs, indexes, untils, reason }: Readonly<Record<string, unknown>>,
+  shard: number,
+  epoch: string,
+  term: number,
+): PlainRun {
+  if (typeof jtis !== 'string' || jtis === '') fail('a run without its jtis')
+  const count = jtis.length / JTI_LENGTH
+  if (!Number.isInteger(count) || count > MAX_RUN) fail('a run of no whole number of jtis')
+  const isWhole = (value: unknown): value is number[] =>
+    Array.isArray(value) && value.length === count && value.every(isCount)
+  if (!isWhole(seqs) || !isWhole(indexes) || !isWhole(untils)) {
+    fail('a run without a seq, index and until of each')
+  }
+  return {
+    shard,
+    epoch,
+    term,
+    reason: isReason(reason) ? reason : 'other',
+    jtis,
+    seqs,
+    indexes,
+    untils,
+  }
 }

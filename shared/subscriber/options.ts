@@ -1,3 +1,4 @@
+import { isRecord } from '../domain/entry.ts'
 import { DEFAULT_NAMESPACE } from '../domain/names.ts'
 import { DEFAULT_TENANT, isService, isTenant } from '../domain/tenant.ts'
 import { parseJwksUri } from '../tokens/jwks-uri.ts'
@@ -97,6 +98,7 @@ const CONSOLE: SubscriberLog = {
 
 /** Checks the options and lists everything that is wrong with them at once. @throws TypeError */
 export function settle(options: ConnectOptions): Settled {
+  if (!isRecord(options)) throw new TypeError('connect: the options must be an object.')
   const problems: string[] = []
   const expect = (fine: boolean, problem: string): void => {
     if (!fine) problems.push(problem)

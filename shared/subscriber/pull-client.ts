@@ -17,6 +17,7 @@ export interface PullRequest {
   readonly path: string
   readonly query?: Readonly<Record<string, string>>
   readonly body?: string
+  readonly headers?: Readonly<Record<string, string>>
   /** How long the server may take to begin its answer, beyond the time to connect. */
   readonly waitMs?: number
   readonly signal?: AbortSignal
@@ -90,6 +91,7 @@ export class PullClient {
           method: request.method ?? 'GET',
           agent: secure ? this.#agents.https : this.#agents.http,
           headers: {
+            ...request.headers,
             authorization: `Bearer ${this.#apiKey}`,
             ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
           },

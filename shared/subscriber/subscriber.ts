@@ -30,9 +30,15 @@ import { Issuers } from './issuers.ts'
 import type { Settled } from './options.ts'
 import { problemsOfPolicy, type Policy, type PolicyOptions } from './policy.ts'
 import { createAckPoster } from './handlers/ack-poster.ts'
-import { Handlers } from './handlers/handlers.ts'
-import type { Handler, HandleOptions, Handling } from './handlers/options.ts'
-import { replay, type ReplayCounts, type ReplayOptions } from './handlers/replay.ts'
+import type { Handlers } from './handlers/handlers.ts'
+import {
+  problemsOfReplay,
+  type Handler,
+  type HandleOptions,
+  type Handling,
+  type ReplayOptions,
+} from './handlers/options.ts'
+import type { ReplayCounts } from './handlers/replay.ts'
 import { Presence } from './presence.ts'
 import { PullClient } from './pull-client.ts'
 import { Push } from './push.ts'
@@ -80,8 +86,11 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   readonly #counts = { pushed: 0, pulled: 0, pulls: 0, snapshots: 0, invalid: 0, trimmed: 0 }
   /** Its own, so that a call that one process does not serve does not turn the others' pulls away from it. */
   readonly #ackClient: PullClient
-  readonly #handlers: Handlers
+  /** There from the first call of `handle` on: whoever handles nothing does not load it. */
+  #handlers: Promise<Handlers> | undefined
   #closing: Promise<void> | undefined
+  /** Aborts with `shutting_down` when this is closed. */
+  readonly #over = new AbortController()
   #followsExpiries = false
   #keysAsked: Promise<void> | undefined
 
@@ -146,18 +155,6 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       onProblem: (error) => this.#problem(error),
     })
     this.#ackClient = new PullClient(settings.pull, settings.apiKey, settings.tls.pull)
-    this.#handlers = new Handlers({
-      amqp: settings.amqp,
-      tls: settings.tls.amqp,
-      service,
-      names,
-      tenants,
-      report: createAckPoster(this.#ackClient, (tenant) => this.#acker.ackOf(tenant)),
-      checkBody: (body, signature, kind) => this.#assertSigned(body, signature, kind),
-      onProblem: (error) => this.#problem(error),
-      onRan: (kind, ms) => this.#tell('ran', kind, ms),
-      onSettled: (counts) => this.#tell('settled', counts),
-    })
     for (const tenant of tenants) this.#followers.set(tenant, this.#createFollower(tenant))
     const [only] = this.#followers.values()
     this.#only = tenants.length === 1 ? only : undefined
@@ -268,22 +265,29 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     return true
   }
 
-  /** Resolves when every tenant's view has its first snapshot; rejects with the reason of `signal` where that comes first. */
+  /**
+   * Resolves when every tenant's view has its first snapshot; rejects with the reason of `signal`
+   * where that comes first.
+   * @throws KnellError `shutting_down` once this is closed
+   */
   ready(signal?: AbortSignal): Promise<void> {
-    if (this.isReady) return Promise.resolve()
+    const end =
+      signal === undefined ? this.#over.signal : AbortSignal.any([signal, this.#over.signal])
     return new Promise((resolve, reject) => {
       const onReady = (): void => {
         if (!this.isReady) return
         this.off('ready', onReady)
-        signal?.removeEventListener('abort', onAbort)
+        end.removeEventListener('abort', onAbort)
         resolve()
       }
       const onAbort = (): void => {
         this.off('ready', onReady)
-        reject(signal?.reason instanceof Error ? signal.reason : new Error('Not ready in time.'))
+        reject(end.reason instanceof Error ? end.reason : new Error('Not ready in time.'))
       }
+      if (end.aborted) return onAbort()
       this.on('ready', onReady)
-      signal?.addEventListener('abort', onAbort)
+      end.addEventListener('abort', onAbort)
+      onReady()
     })
   }
 
@@ -341,8 +345,21 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
    */
   async decide(claims: Claims, header?: Header, options?: CheckOptions): Promise<Decision> {
     const decision = this.check(claims, header, options)
-    const isOpen = decision.code === 'stale' || decision.code === 'not_ready'
-    if (!isOpen || this.policy(options ?? {}).whenStale !== 'ask') return decision
+    return this.#isOpen(decision, options) ? this.#ask(decision, claims, header, options) : decision
+  }
+
+  /** Whether the store is to decide what the view cannot. */
+  #isOpen({ code }: Decision, options: CheckOptions | undefined): boolean {
+    if (code !== 'stale' && code !== 'not_ready') return false
+    return this.policy(options ?? {}).whenStale === 'ask'
+  }
+
+  async #ask(
+    decision: Decision,
+    claims: Claims,
+    header: Header | undefined,
+    options: CheckOptions | undefined,
+  ): Promise<Decision> {
     const tenant = this.#followerOf(claims, options?.tenant)?.tenant
     if (tenant === undefined) return decision
     const asked = await this.#asker.ask(claims, header, tenant)
@@ -360,14 +377,22 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     let verified
     try {
       const now = this.#clock.isSet ? this.#clock.earliest(moment()) : Date.now()
-      verified = await this.#issuers.read(token, options?.tenant, now)
+      const read = this.#issuers.read(token, options?.tenant, now)
+      verified = read instanceof Promise ? await read : read
       if (verified === undefined) return this.#checker.invalidToken('unknown_issuer')
     } catch (error) {
       if (!isKnellError(error)) throw error
       return this.#unverified(error, token, options?.tenant)
     }
     const { claims, header, tenant } = verified
-    const decision = await this.decide(claims, header, { ...options, tenant })
+    const call = options === undefined ? { tenant } : { ...options, tenant }
+    let decision = this.check(claims, header, call)
+    if (this.#isOpen(decision, call)) decision = await this.#ask(decision, claims, header, call)
+    // Written out for nearly every token: spreading costs more than the check itself.
+    const { active, code, asOf, staleMs, decidedBy } = decision
+    if (code === 'active') {
+      return { active, code, asOf, staleMs, decidedBy, claims, header, tenant }
+    }
     return { ...decision, claims, header, tenant }
   }
 
@@ -449,28 +474,55 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
    * @throws TypeError for a kind that has a handler already, and for unusable options
    * @throws KnellError `broker_topology` where the queue exists with other arguments or the user may not use it; `shutting_down`
    */
-  handle<K extends Kind>(
+  async handle<K extends Kind>(
     kinds: readonly K[],
     fn: Handler<K>,
     options?: HandleOptions,
   ): Promise<Handling> {
-    return this.#handlers.handle(kinds, fn as Parameters<Handlers['handle']>[1], options)
+    this.#over.signal.throwIfAborted()
+    this.#handlers ??= this.#loadHandlers()
+    const handlers = await this.#handlers
+    this.#over.signal.throwIfAborted()
+    return handlers.handle(kinds, fn as Parameters<Handlers['handle']>[1], options)
+  }
+
+  async #loadHandlers(): Promise<Handlers> {
+    const { Handlers } = await import('./handlers/handlers.ts')
+    const { amqp, namespace, service, tenants, tls } = this.#settings
+    return new Handlers({
+      amqp,
+      tls: tls.amqp,
+      service,
+      names: namesOf(namespace),
+      tenants,
+      report: createAckPoster(this.#ackClient, (tenant) => this.#acker.ackOf(tenant)),
+      checkBody: (body, signature, kind) => this.#assertSigned(body, signature, kind),
+      onProblem: (error) => this.#problem(error),
+      onRan: (kind, ms) => this.#tell('ran', kind, ms),
+      onSettled: (counts) => this.#tell('settled', counts),
+    })
   }
 
   /**
    * Runs the handlers of this instance again, from a time or from positions in the feed; what fails
    * goes the way of every failed event. Entries of kinds without a handler here are passed over.
-   * @throws TypeError without a handler, or without a tenant where several are followed
-   * @throws KnellError `feed_trimmed` where the feed no longer reaches back so far; `pull_failed`
+   * @throws TypeError without a handler, without a tenant where several are followed, or that lists everything wrong with the options
+   * @throws KnellError `shutting_down`; `feed_trimmed` where the feed no longer reaches back so far; `pull_failed`
    */
   async replay(options: ReplayOptions): Promise<ReplayCounts> {
+    this.#over.signal.throwIfAborted()
+    const problems = problemsOfReplay(options)
+    if (problems.length > 0) throw new TypeError(`replay: ${problems.join('; ')}.`)
     const { tenants } = this.#settings
     const tenant = options.tenant ?? (tenants.length === 1 ? tenants[0] : undefined)
     if (tenant === undefined || !tenants.includes(tenant)) {
       throw new TypeError('replay: name one of the tenants that are followed.')
     }
-    const handlers = this.#handlers
-    if (handlers.kinds.length === 0) throw new TypeError('replay: there is no handler.')
+    const handlers = await this.#handlers
+    if (handlers === undefined || handlers.kinds.length === 0) {
+      throw new TypeError('replay: there is no handler.')
+    }
+    const { replay } = await import('./handlers/replay.ts')
     return replay(
       { ...options, tenant },
       { client: this.#client, rules: handlers.rules, run: (batch) => handlers.runAgain(batch) },
@@ -594,6 +646,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
    * nobody waits for it, so a check lets no token in but where the policy is `allow`. Twice is fine.
    */
   close(): Promise<void> {
+    this.#over.abort(new KnellError('shutting_down', 'The subscriber is closed.'))
     this.#closing ??= this.#close()
     return this.#closing
   }
@@ -601,7 +654,8 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   async #close(): Promise<void> {
     this.#watchdog.stop()
     this.#issuers.stop()
-    await this.#handlers.close()
+    const handlers = await this.#handlers
+    await handlers?.close()
     this.#ackClient.close()
     this.#watches.close()
     this.#presence.leave()

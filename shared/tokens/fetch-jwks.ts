@@ -1,4 +1,4 @@
-import { createRemoteJWKSet, customFetch, type FetchImplementation } from 'jose/jwks/remote'
+import type { FetchImplementation } from 'jose/jwks/remote'
 import { KnellError } from '../domain/errors.ts'
 
 /** Some hundred RSA keys. Providers publish two to ten. */
@@ -28,11 +28,15 @@ export function createJwksFetch(url: URL, timeoutMs: number): () => Promise<Fetc
     maxAgeMs = maxAgeOf(response.headers.get('cache-control') ?? '')
     return new Response(await readBounded(response))
   }
-  const remote = createRemoteJWKSet(url, {
-    timeoutDuration: timeoutMs,
-    [customFetch]: fetchBounded,
-  })
+  // Loaded by who fetches: a service whose keys are in its hands would wait for it at every start.
+  const loaded = async () => {
+    const { createRemoteJWKSet, customFetch } = await import('jose/jwks/remote')
+    return createRemoteJWKSet(url, { timeoutDuration: timeoutMs, [customFetch]: fetchBounded })
+  }
+  let remoteSet: ReturnType<typeof loaded> | undefined
   return async () => {
+    remoteSet ??= loaded()
+    const remote = await remoteSet
     try {
       await remote.reload()
     } catch (cause) {

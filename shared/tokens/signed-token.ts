@@ -1,9 +1,13 @@
-import jwt from 'jsonwebtoken'
+import type jsonwebtoken from 'jsonwebtoken'
+import { createRequire } from 'node:module'
 import type { Claims, Header } from '../domain/claims.ts'
+import { isRecord } from '../domain/entry.ts'
 import { KnellError } from '../domain/errors.ts'
 import { isAlgorithm, type Algorithm } from './algorithms.ts'
 import type { KeySet, VerificationKey } from './key-set.ts'
-import { readUnverified } from './read-unverified.ts'
+import { readHeader, readUnverified, toClaims } from './read-unverified.ts'
+
+const require = createRequire(import.meta.url)
 
 /** In the year 2242. A larger number is milliseconds by mistake, or a token meant to live for ever. */
 const NUMERIC_DATE_END = 2 ** 33
@@ -62,8 +66,10 @@ export function createSignedReader(
   { types, typeRequired, algorithms }: Kind,
 ): (token: string) => SignedToken {
   const accepted = new Set(types.map(plainType))
+  // Loaded by who verifies: a service that only checks would wait for it at every start.
+  const jwt = require('jsonwebtoken') as typeof jsonwebtoken
   return (token) => {
-    const { header, claims } = readUnverified(token)
+    const { header } = readHeader(token)
     const { alg, typ } = header
     const isAccepted = isAlgorithm(alg) && (algorithms?.includes(alg) ?? true)
     if (!isAccepted || !keys.algorithms.includes(alg)) {
@@ -81,22 +87,36 @@ export function createSignedReader(
       throw new KnellError('token_wrong_type', 'The "typ" of the token is not accepted here.')
     }
     const key = keys.keyFor(alg, header['kid'])
-    assertSignature(token, alg, key)
-    return { header: key.kid === undefined ? header : { ...header, kid: key.kid }, claims }
+    const claims = verifiedClaims(jwt, token, alg, key)
+    const isNamed = key.kid === undefined || header['kid'] === key.kid
+    return { header: isNamed ? header : { ...header, kid: key.kid }, claims }
   }
 }
 
-function assertSignature(token: string, alg: Algorithm, key: VerificationKey): void {
+/**
+ * The claims of a token, once its signature is seen to be good. They are parsed once, by jsonwebtoken:
+ * `readHeader` has seen that there is one way to read them.
+ */
+function verifiedClaims(
+  jwt: typeof jsonwebtoken,
+  token: string,
+  alg: Algorithm,
+  key: VerificationKey,
+): Claims {
+  let payload: unknown
   try {
     // The claims are checked here and not there: jsonwebtoken accepts tokens without `exp`.
-    jwt.verify(token, key.key, {
+    payload = jwt.verify(token, key.key, {
       algorithms: [alg],
       ignoreExpiration: true,
       ignoreNotBefore: true,
     })
   } catch (cause) {
+    // It does not tell a payload that is no JSON from a signature that is not good.
+    readUnverified(token)
     throw new KnellError('token_signature_invalid', 'The signature of the token is not valid.', {
       cause,
     })
   }
+  return isRecord(payload) ? toClaims(payload) : readUnverified(token).claims
 }

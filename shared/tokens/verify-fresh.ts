@@ -11,22 +11,25 @@ interface Verifies<Token> {
 
 /**
  * Verifies a token by keys that may be older than it: where it names one that is not among them, they
- * are fetched once more before it is refused.
+ * are fetched once more before it is refused. Only then is there a promise: making one for every
+ * token would cost more than the check that follows.
  * @throws KnellError as `verifier.verify`
  */
-export async function verifyFresh<Token>(
+export function verifyFresh<Token>(
   verifier: Verifies<Token>,
   keys: RemoteKeys | undefined,
   token: string,
   call?: VerifyCall,
-): Promise<Token> {
+): Token | Promise<Token> {
   try {
     return verifier.verify(token, call)
   } catch (error) {
     if (keys === undefined || !isWorthAsking(error, verifier, keys, token)) throw error
-    if (!(await keys.refetch())) throw error
+    return keys.refetch().then((isNewer) => {
+      if (!isNewer) throw error
+      return verifier.verify(token, call)
+    })
   }
-  return verifier.verify(token, call)
 }
 
 /** What another issuer signed, or a key that is revoked, must not use up the cool-down. */

@@ -1,20 +1,10 @@
-import {
-  context,
-  propagation,
-  ROOT_CONTEXT,
-  SpanStatusCode,
-  trace,
-  type Attributes,
-  type Context,
-  type Link,
-  type Span,
-  type SpanKind,
-} from '@opentelemetry/api'
+import type { Attributes, Context, Link, Span, SpanKind, Tracer } from '@opentelemetry/api'
 import { isKnellError } from '../domain/errors.ts'
+import { otel } from './otel.ts'
 import { readTrace, traceHeaders, type TraceText } from './trace-text.ts'
 
 /** Does nothing, at about 20 ns a span, until whoever runs the process registers an SDK. */
-const tracer = trace.getTracer('knell')
+let tracer: Tracer | undefined
 
 export interface SpanPlan {
   readonly kind?: SpanKind
@@ -27,20 +17,28 @@ export interface SpanPlan {
 
 /** The context of a trace that came from elsewhere; without one nothing is its parent. */
 export function contextOf(text: TraceText | undefined): Context {
+  const { propagation, ROOT_CONTEXT } = otel()
   return text === undefined ? ROOT_CONTEXT : propagation.extract(ROOT_CONTEXT, traceHeaders(text))
 }
 
 /** Where a context's trace stands; undefined without an SDK. Only W3C Trace Context goes on: baggage may hold what is nobody's business. */
 export function textOf(ctx: Context): TraceText | undefined {
   const carrier: Record<string, string> = {}
-  propagation.inject(ctx, carrier)
+  otel().propagation.inject(ctx, carrier)
   return readTrace(carrier)
+}
+
+/** What whatever begins now is a part of. */
+export function activeContext(): Context {
+  return otel().context.active()
 }
 
 export function startSpan(
   name: string,
-  { kind, attributes, parent = context.active(), links }: SpanPlan,
+  { kind, attributes, parent = activeContext(), links }: SpanPlan,
 ): { readonly span: Span; readonly within: Context } {
+  const { trace } = otel()
+  tracer ??= trace.getTracer('knell')
   const span = tracer.startSpan(
     name,
     {
@@ -61,7 +59,7 @@ export async function inSpan<T>(
 ): Promise<T> {
   const { span, within } = startSpan(name, plan)
   try {
-    return await context.with(within, () => work(span, within))
+    return await otel().context.with(within, () => work(span, within))
   } catch (error) {
     failSpan(span, error)
     throw error
@@ -74,7 +72,7 @@ export async function inSpan<T>(
 export function inSyncSpan<T>(name: string, plan: SpanPlan, work: (span: Span) => T): T {
   const { span, within } = startSpan(name, plan)
   try {
-    return context.with(within, () => work(span))
+    return otel().context.with(within, () => work(span))
   } catch (error) {
     failSpan(span, error)
     throw error
@@ -88,7 +86,7 @@ export function failSpan(span: Span, error: unknown): void {
   if (!span.isRecording()) return
   const type = errorTypeOf(error)
   span.setAttribute('error.type', type)
-  span.setStatus({ code: SpanStatusCode.ERROR, message: type })
+  span.setStatus({ code: otel().SpanStatusCode.ERROR, message: type })
 }
 
 function errorTypeOf(error: unknown): string {

@@ -21,7 +21,7 @@ export interface Answer {
 }
 
 /** Headers that a call looks at besides those of every call. */
-export type CallHeader = 'idempotency-key' | 'knell-via'
+export type CallHeader = 'idempotency-key' | 'knell-via' | 'prefer'
 
 /**
  * One call of the HTTP API as docs/openapi.json describes it. What it takes is the very schema that

@@ -9,8 +9,9 @@ export const feedCalls: readonly Call[] = [
     servedBy: BOTH,
     summary: 'All rules of a tenant',
     description:
-      'Lines of JSON, each as the schema says: a head, rules, an end. Without the end it is not whole. With service and instance the caller joins those that a revocation waits for.',
+      'Lines of JSON, each as the schema says: a head, rules, an end. Rules come one to a line, or in runs where the caller prefers them. Without the end it is not whole. With service and instance the caller joins those that a revocation waits for.',
     scopes: ['feed:read'],
+    headers: ['prefer'],
     ...feedTakes['GET /v1/snapshot'],
     answers: {
       200: {

@@ -1,5 +1,6 @@
 import type { z } from 'zod'
 import { errorCodes, type ErrorCode } from '../../domain/errors.ts'
+import { PREFER_RUNS } from '../../domain/plain-run.ts'
 import type { Answer, Call, CallHeader } from '../calls/call.ts'
 import { refTo, shownAsOf, type JsonSchema } from '../shown-schema.ts'
 import { Components, type SchemaFiles } from './components.ts'
@@ -15,6 +16,7 @@ const WITH_KEY: readonly ErrorCode[] = [
   'too_many_requests',
   'store_unavailable',
   'store_mismatch',
+  'store_corrupt',
   'store_epoch_changed',
   'shutting_down',
   'internal',
@@ -35,6 +37,12 @@ const headers: Readonly<Record<CallHeader, JsonSchema>> = {
     in: 'header',
     description: 'Where the call comes from, for the audit trail.',
     schema: { enum: ['cli', 'ops'] },
+  },
+  prefer: {
+    name: 'Prefer',
+    in: 'header',
+    description: `With ${PREFER_RUNS} among what is preferred (RFC 7240), plain revocations come many to a line; a server that does not know it answers a line each.`,
+    schema: { type: 'string' },
   },
 }
 

@@ -3,6 +3,7 @@ import { Readable } from 'node:stream'
 import { z } from 'zod'
 import { WIRE_VERSION } from '../../domain/entry.ts'
 import { KnellError } from '../../domain/errors.ts'
+import { PREFER_RUNS } from '../../domain/plain-run.ts'
 import { parsePosition, type Log, type Position } from '../../domain/position.ts'
 import type { FeedAnswer, TenantState } from '../../store/feed-store.ts'
 import type { Puller } from '../../store/instance-store.ts'
@@ -19,6 +20,7 @@ import {
   tenantSchema,
 } from '../schemas.ts'
 import type { Services } from '../services.ts'
+import { linesOf, linesWithRuns } from '../snapshot-lines.ts'
 import { refTo, shown } from '../shown-schema.ts'
 import { signedPage, SnapshotSigner, type Asked } from '../signed-answers.ts'
 import { Turns } from '../turns.ts'
@@ -88,10 +90,12 @@ export function addFeedRoutes(app: FastifyInstance, services: Services): void {
     // Joining is a write that comes before the tails are read.
     const puller = pullerOf(query, app.auth.caller(request).name)
     const state = await joinInstance(instances, feed, tenant, puller)
+    const form = prefersRuns(request.headers['prefer']) ? linesWithRuns : linesOf
     return reply
       .header('content-type', 'application/x-ndjson')
       .header('cache-control', 'no-store')
-      .send(Readable.from(snapshotLines(services, tenant, state, request.query as Asked)))
+      .header('vary', 'prefer')
+      .send(Readable.from(snapshotLines(services, tenant, state, request.query as Asked, form)))
   })
 
   app.get('/v1/feed', async (request, reply) => {
@@ -177,11 +181,19 @@ async function pageOf(
   return `${JSON.stringify(head).slice(0, -1)},"entries":[${bodies.join(',')}]}`
 }
 
+/** The header may name several preferences, parted by commas. */
+function prefersRuns(header: string | string[] | undefined): boolean {
+  return String(header ?? '')
+    .split(',')
+    .some((each) => each.trim().toLowerCase() === PREFER_RUNS)
+}
+
 async function* snapshotLines(
   { store, log, settings, signer }: Services,
   tenant: string,
   state: TenantState,
   asked: Asked,
+  form: typeof linesOf,
 ): AsyncGenerator<string> {
   const { at, tails, maxTokenTtl } = state
   const epochs = tails.revocations.map(({ epoch }) => epoch)
@@ -193,12 +205,11 @@ async function* snapshotLines(
   yield `${head}\n`
   let count = 0
   try {
-    for await (const rules of readSnapshot(store, tenant, state)) {
-      count += rules.length
+    for await (const page of readSnapshot(store, tenant, state)) {
       let lines = ''
-      for (const { shard, epoch, seq, rule } of rules) {
-        const line = `{"shard":${shard},"epoch":"${epoch}","seq":${seq},"rule":${rule}}`
-        const checkpoint = signing?.rule(line)
+      for (const { line, count: rules } of form(page)) {
+        count += rules
+        const checkpoint = signing?.rules(line, rules)
         lines += checkpoint === undefined ? `${line}\n` : `${line}\n${checkpoint}\n`
       }
       const checkpoint = signing?.checkpoint()

@@ -4,6 +4,7 @@ import { KnellError } from '../../domain/errors.ts'
 import type { Takes } from '../calls/call.ts'
 import { countSchema, parseWith } from '../schemas.ts'
 import type { Services } from '../services.ts'
+import { parseStored } from '../../store/stored-json.ts'
 
 /** Probes have no key. */
 const open = { config: { isOpen: true } }
@@ -30,6 +31,6 @@ export function addOpsRoutes(app: FastifyInstance, { upkeep, health }: Services)
     }
     const { limit } = parseWith(sweepsQuery, request.query, 'query')
     const reports = await upkeep.reports(limit)
-    return { sweeps: reports.map((report) => JSON.parse(report) as unknown) }
+    return { sweeps: reports.map((report) => parseStored(report)) }
   })
 }

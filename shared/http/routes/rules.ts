@@ -5,7 +5,7 @@ import { KnellError } from '../../domain/errors.ts'
 import { shardOfMatch } from '../../domain/shard.ts'
 import { parseStoredRule } from '../../store/stored-rule.ts'
 import type { Takes } from '../calls/call.ts'
-import { countSchema, parseWith, tenantSchema } from '../schemas.ts'
+import { countSchema, isStoreCount, NO_CURSOR, parseWith, tenantSchema } from '../schemas.ts'
 import { shownRule } from '../shown-rule.ts'
 import type { Services } from '../services.ts'
 
@@ -14,7 +14,8 @@ const pageQuery = z.looseObject({
   match: z.string().max(4096).optional(),
   cursor: z
     .string()
-    .regex(/^\d{1,4}\.\d{1,20}$/, 'must be a cursor that an earlier page answered')
+    .regex(/^\d{1,4}\.\d{1,20}$/, NO_CURSOR)
+    .refine((text) => isStoreCount(splitCursor(text)[1]), NO_CURSOR)
     .optional(),
   limit: countSchema(1, 1000, 100),
 })
@@ -70,19 +71,14 @@ async function livePage(
   const found: Match[] = []
   while (shard < store.shards) {
     const keys = store.keys.shard(tenant, shard)
-    const [at, , next, ...texts] = await store.run(
-      'snapshotPage',
-      [keys.meta, keys.rules],
-      [cursor, limit],
-    )
-    for (const text of texts) {
-      const stored = parseStoredRule(String(text))
+    const page = await store.scan(keys.meta, keys.rules, cursor, limit)
+    for (let i = 1; i < page.fields.length; i += 2) {
+      const stored = parseStoredRule(page.fields[i] as string)
       const { cutoffs, held, until } = stored.rule
-      const live =
-        (cutoffs !== undefined || held === true) && (until ?? Infinity) >= Number(at) / 1000
+      const live = (cutoffs !== undefined || held === true) && (until ?? Infinity) >= page.at / 1000
       if (live) found.push(shownRule(shard, stored) as unknown as Match)
     }
-    cursor = String(next)
+    cursor = page.cursor
     if (cursor === '0') shard += 1
     if (found.length >= limit) break
   }

@@ -5,6 +5,7 @@ import type { SweepQueue } from '../../relay/sweep-queue.ts'
 import type { Takes } from '../calls/call.ts'
 import { parseWith } from '../schemas.ts'
 import type { Services } from '../services.ts'
+import { parseStored } from '../../store/stored-json.ts'
 
 const sweepBody = z
   .strictObject({
@@ -42,7 +43,7 @@ export function addSweepRoute(
     }
     // Only a poller sweeps: the state says whether one has taken the job, the time when one last swept.
     const [state, [newest]] = await Promise.all([sweeps.state(job), upkeep.reports(1)])
-    const lastAt = newest === undefined ? null : (JSON.parse(newest) as { at: number }).at
+    const lastAt = newest === undefined ? null : (parseStored(newest) as { at: number }).at
     return reply.status(202).send({ job, state, lastAt })
   })
 }

@@ -47,6 +47,8 @@ local tenant, shard, first, dry = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[6] =
 if s.now - first > 30000 then return { 'commit_too_old', int(s.now), s.epoch, '' } end
 local changes = cjson.decode(ARGV[5])
 local MAX_AHEAD, MAX_SCHEDULES, AGAIN, FAMILY = 31622400, 10000, 60, familyLife(s)
+-- So many arguments go with one command: even, so that pairs stay together.
+local MAX_ARGS = 1000
 local again, planned, gone, late = {}, {}, {}, {}
 local quiet, extra = false, ''
 ${auditLib}${rulesPart}${revokePart}${undoPart}${holdPart}${schedulePart}
@@ -75,7 +77,7 @@ for i, change in ipairs(changes) do
   else
     answer = answerTo(change)
     if change.ack and current then current.ack = true end
-    if change.w and current and string.match(answer, '^(%d+) ') == int(current.seq) then
+    if change.w and current and string.match(answer, '^(%d+) ') == current.text then
       -- The first that is recorded leads, else the first.
       if not current.w or not isRecorded(current.w) and isRecorded(change.w) then current.w = change.w end
     end
@@ -84,7 +86,10 @@ for i, change in ipairs(changes) do
     local own = change.op == 'fire' or change.op == 'outcome'
     if own or string.sub(answer, 1, 1) ~= '!' then
       local same = published == before and change.op ~= 'schedule' and change.op ~= 'cancel'
-      acts[#acts + 1] = { 'a', act, 'o', answer, 'x', extra, 'n', same and '1' or '' }
+      local record = { 'a', act, 'o', answer }
+      if extra ~= '' then record[5], record[6] = 'x', extra end
+      if same then record[#record + 1], record[#record + 2] = 'n', '1' end
+      acts[#acts + 1] = record
     end
   end
   if key and not known and string.sub(answer, 1, 1) ~= '!' then records[key] = change.h .. ' ' .. answer end
@@ -102,18 +107,23 @@ for i, entry in ipairs(entries) do
   bodies[i] = head(tenant, 'revocations', shard, s, entry.seq, entry.kind, entry.ack) .. table.concat(entry.events, ',') .. ']}'
 end
 for i, entry in ipairs(entries) do
-  local id = int(s.term) .. '-' .. int(entry.seq)
+  local id = int(s.term) .. '-' .. entry.text
   if entry.w then redis.call('XADD', KEYS[5], id, 'b', bodies[i], 't', entry.w)
   else redis.call('XADD', KEYS[5], id, 'b', bodies[i]) end
   redis.call('ZADD', KEYS[6], int(s.now), id)
-  reply[#reply + 1] = int(entry.seq)
+  reply[#reply + 1] = entry.text
   reply[#reply + 1] = bodies[i]
 end
+-- Many of one kind are written by one command, which costs a fraction of as many commands.
+local function write(command, key, args)
+  for i = 1, #args, MAX_ARGS do redis.call(command, key, unpack(args, i, math.min(i + MAX_ARGS - 1, #args))) end
+end
+local rows, untils, ids = {}, {}, {}
 for _, m in ipairs(order) do
   local rule = rules[m]
   if rule.dirty then
-    redis.call('HSET', KEYS[2], m, rule.epoch .. '-' .. rule.seq .. '\\n' .. rule.wire .. '\\n' .. rule.rest)
-    redis.call('ZADD', KEYS[3], rule.u and int(rule.u) or '+inf', m)
+    rows[#rows + 1], rows[#rows + 2] = m, rule.epoch .. '-' .. rule.seq .. '\\n' .. rule.wire .. '\\n' .. rule.rest
+    untils[#untils + 1], untils[#untils + 2] = rule.u and int(rule.u) or '+inf', m
     if rule.h then redis.call('ZADD', KEYS[9], int(rule.h.b), m)
     elseif rule.wasHeld then redis.call('ZREM', KEYS[9], m) end
     if string.find(m, '"kid":', 1, true) then
@@ -125,7 +135,10 @@ for m, sec in pairs(again) do
   if sec and rules[m].h then redis.call('ZADD', KEYS[9], int(sec), m)
   elseif not rules[m].h then redis.call('ZREM', KEYS[9], m) end
 end
-for _, pair in ipairs(newIds) do redis.call('HSET', KEYS[4], pair[1], pair[2]) end
+for _, pair in ipairs(newIds) do ids[#ids + 1], ids[#ids + 2] = pair[1], pair[2] end
+write('HSET', KEYS[2], rows)
+write('ZADD', KEYS[3], untils)
+write('HSET', KEYS[4], ids)
 for _, plan in ipairs(planned) do
   redis.call('HSET', KEYS[10], plan[1], plan[3])
   redis.call('ZADD', KEYS[11], int(plan[2]), plan[1])

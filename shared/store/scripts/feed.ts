@@ -39,18 +39,6 @@ end
 return { int(s.now), s.epoch, int(s.rev), int(s.exp), claimed, redis.call('HGET', META, 'ttl') or '' }
 `
 
-/**
- * One page of a shard's rules. KEYS: meta, rules. ARGV: random, cursor, count. Answers the store
- * time, the epoch, the next cursor, then each rule as stored.
- */
-export const snapshotPage = `
-local s = open()
-local page = redis.call('HSCAN', KEYS[2], ARGV[2], 'COUNT', tonumber(ARGV[3]))
-local reply = { int(s.now), s.epoch, page[1] }
-for i = 2, #page[2], 2 do reply[#reply + 1] = page[2][i] end
-return reply
-`
-
 /** Rules by their canonical match texts. KEYS: meta, rules. ARGV: random, texts. Answers store time, epoch, then each rule as stored, or an empty text. */
 export const getRules = `
 local s = open()

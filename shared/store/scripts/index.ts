@@ -1,5 +1,5 @@
 import { commit } from './commit.ts'
-import { claimUnsent, getRules, readFeed, snapshotPage, touch } from './feed.ts'
+import { claimUnsent, getRules, readFeed, touch } from './feed.ts'
 import {
   dropMarks,
   endService,
@@ -36,7 +36,6 @@ export type ScriptName =
   | 'drain'
   | 'readFeed'
   | 'touch'
-  | 'snapshotPage'
   | 'getRules'
   | 'claimUnsent'
   | 'pruneRules'
@@ -80,7 +79,6 @@ const bodies: Readonly<Record<ScriptName, string>> = {
   drain,
   readFeed,
   touch,
-  snapshotPage,
   getRules,
   claimUnsent,
   pruneRules,

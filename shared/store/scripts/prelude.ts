@@ -1,4 +1,20 @@
 /**
+ * Which server this is, and its clock in ms: all that the scripts take from it besides the keys. Apart
+ * from the rest, since the simulation puts a server and a clock of its own in its place.
+ */
+export const serverFacts = `-- The word after a name: looked for as plain text, since a pattern is tried at each letter.
+local function after(text, name)
+  local _, at = string.find(text, name, 1, true)
+  return at and string.match(text, '^%w+', at + 1)
+end
+local function serverFacts()
+  local info = redis.call('INFO', 'server', 'replication')
+  local time = redis.call('TIME')
+  return after(info, 'run_id:'), after(info, 'master_replid:'),
+    tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end`
+
+/**
  * Prepended to every script. KEYS[1] is always the shard's `meta`, ARGV[1] a fresh random for a new
  * epoch. `open()` compares the server with the one the shard was last written by and starts a new
  * epoch where they differ; it also moves the shard's clock on, so that every script that hands out
@@ -7,14 +23,12 @@
  * Numbers are written with %.0f, since Lua's own form loses digits past 14, and claims are spliced
  * as the JSON text the caller made, never re-encoded.
  */
-export const prelude = `
+export const prelude: string = `
 local META, RANDOM = KEYS[1], ARGV[1]
+${serverFacts}
 local function int(n) return string.format('%.0f', n) end
 local function open()
-  local info = redis.call('INFO', 'server', 'replication')
-  local run, repl = string.match(info, 'run_id:(%w+)'), string.match(info, 'master_replid:(%w+)')
-  local time = redis.call('TIME')
-  local ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  local run, repl, ms = serverFacts()
   local m = redis.call('HMGET', META, 'term', 'rand', 'run', 'repl', 'now', 'rev', 'exp')
   local last = tonumber(m[5] or '0')
   local now = ms

@@ -167,26 +167,34 @@ local before = tonumber(redis.call('HGET', META, 'expired') or '0') or 0
 local numberOf, sets = {}, {}
 for n = 10, #ARGV do numberOf[tonumber(ARGV[n])] = n - 9 end
 local seq, entries, expired, passed, expiring, last = s.exp, {}, 0, 0, 0, nil
-local open_ = { expired = { size = 0 }, expiring = { size = 0 } }
+local open_ = { expired = { size = 0, count = 0 }, expiring = { size = 0, count = 0 } }
 local function close(kind)
   local events = open_[kind]
-  if #events == 0 then return end
+  if events.count == 0 then return end
   seq = seq + 1
-  entries[#entries + 1] = { seq, head(tenant, 'expiries', shard, s, seq, kind) .. table.concat(events, ',') .. ']}' }
-  open_[kind] = { size = 0 }
+  entries[#entries + 1] = { seq, head(tenant, 'expiries', shard, s, seq, kind) .. table.concat(events) .. ']}' }
+  open_[kind] = { size = 0, count = 0 }
 end
-local function announce(kind, i, exp, more)
-  local sub, sid, client = string.match(values[i], '^([^\\n]*)\\n([^\\n]*)\\n(.*)$')
-  local text = '{"jti":"' .. jtis[i] .. '"'
-  if sub ~= '' then text = text .. ',"sub":"' .. sub .. '"' end
-  if sid ~= '' then text = text .. ',"sid":"' .. sid .. '"' end
-  if client ~= '' then text = text .. ',"client_id":"' .. client .. '"' end
-  text = text .. ',"exp":' .. exp .. more .. '}'
-  if #open_[kind] >= 500 or open_[kind].size + #text > 60000 then close(kind) end
-  local events = open_[kind]
-  events[#events + 1] = text
-  events.size = events.size + #text + 1
+local function claimsOf(value)
+  local text, isWhole = string.gsub(value, '^([^\\n]+)\\n([^\\n]+)\\n(.+)$', '","sub":"%1","sid":"%2","client_id":"%3')
+  if isWhole == 1 then return text end
+  local sub, sid, client = string.match(value, '^([^\\n]*)\\n([^\\n]*)\\n(.*)$')
+  return (sub ~= '' and '","sub":"' .. sub or '') .. (sid ~= '' and '","sid":"' .. sid or '') .. (client ~= '' and '","client_id":"' .. client or '')
 end
+-- Few strings are made for each: Lua hashes and collects every one.
+local function announce(kind, i, tail)
+  local jti, claims = jtis[i], claimsOf(values[i])
+  local events, size = open_[kind], 9 + #jti + #claims + #tail
+  if events.count >= 500 or events.size + size > 60000 then
+    close(kind)
+    events = open_[kind]
+  end
+  local n = events.count * 4
+  events[n + 1] = n == 0 and '{"jti":"' or ',{"jti":"'
+  events[n + 2], events[n + 3], events[n + 4] = jti, claims, tail
+  events.count, events.size = events.count + 1, events.size + size
+end
+local tail = '","exp":' .. ARGV[4] .. '}'
 for i, f in ipairs(fields) do
   local exp = exps[i]
   if not exp then
@@ -194,13 +202,13 @@ for i, f in ipairs(fields) do
       passed = passed + 1
     else
       expired = expired + 1
-      announce('expired', i, ARGV[4], '')
+      announce('expired', i, tail)
     end
   else
     local at = announcementAfter(second, exp, leads)
     if not revoked[i] and not held[i] and at * 1000 > s.now then
       expiring = expiring + 1
-      announce('expiring', i, int(exp), ',"inSeconds":' .. int(exp - second))
+      announce('expiring', i, '","exp":' .. int(exp) .. ',"inSeconds":' .. int(exp - second) .. '}')
     end
     if at < exp then
       last = last or leadsOf(redis.call('HGET', META, 'leads'))

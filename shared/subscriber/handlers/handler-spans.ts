@@ -1,6 +1,7 @@
-import { SpanKind, type Context } from '@opentelemetry/api'
+import type { Context } from '@opentelemetry/api'
 import { entryId } from '../../domain/partial-entry.ts'
 import { entryAttributes, messagingOf } from '../../tracing/messaging.ts'
+import { otel } from '../../tracing/otel.ts'
 import { contextOf, failSpan, inSpan } from '../../tracing/spans.ts'
 import type { Batch } from './batch.ts'
 import type { HandledCounts } from '../events.ts'
@@ -14,7 +15,7 @@ export function inProcessSpan(
 ): Promise<HandledCounts | undefined> {
   const { entry, items, attempt, trace } = batch
   const plan = {
-    kind: SpanKind.CONSUMER,
+    kind: otel().SpanKind.CONSUMER,
     attributes: {
       ...messagingOf('process', queue, entryId(entry)),
       ...entryAttributes(entry),

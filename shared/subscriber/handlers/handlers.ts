@@ -1,10 +1,11 @@
-import { context, type Context } from '@opentelemetry/api'
+import type { Context } from '@opentelemetry/api'
 import { setTimeout as delay } from 'node:timers/promises'
 import { KnellError, isKnellError, toKnellError } from '../../domain/errors.ts'
 import type { Kind } from '../../domain/entry.ts'
 import type { HandledCounts } from '../events.ts'
 import { serviceNamesOf, type Names } from '../../domain/names.ts'
 import type { TlsClient } from '../../tls/tls-client.ts'
+import { activeContext } from '../../tracing/spans.ts'
 import { readTrace } from '../../tracing/trace-text.ts'
 import { readBatch, type Batch, type BatchRules, type BodyCheck } from './batch.ts'
 import { HandledReporter, type Report } from './handled-reporter.ts'
@@ -180,7 +181,8 @@ export class Handlers {
   }
 
   #connected(): Promise<void> {
-    if (this.#queue?.isUp === true) return Promise.resolve()
+    // Who closes wakes those that wait, once.
+    if (this.#queue?.isUp === true || this.#closing !== undefined) return Promise.resolve()
     return new Promise((resolve, reject) => {
       this.#waiters.add((error) => (error === undefined ? resolve() : reject(error)))
     })
@@ -265,7 +267,7 @@ export class Handlers {
   async runAgain(batch: Batch): Promise<HandledCounts | undefined> {
     this.#assertOpen()
     if (!this.#worker.has(batch.entry.kind)) return NOTHING
-    const how = { again: true, within: context.active() }
+    const how = { again: true, within: activeContext() }
     const work = this.#work(batch, { isAlive: true, isPassing: true }, how)
     this.#track(work)
     return work

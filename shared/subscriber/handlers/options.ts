@@ -1,4 +1,5 @@
-import type { ExpiryEvent, ExpiryKind, Kind } from '../../domain/entry.ts'
+import { isRecord, type ExpiryEvent, type ExpiryKind, type Kind } from '../../domain/entry.ts'
+import type { Log } from '../../domain/position.ts'
 import type { Rule } from '../../domain/rule.ts'
 import type { EventSource } from '../events.ts'
 
@@ -73,4 +74,39 @@ export function settleHandle(
   }
   if (problems.length > 0) throw new TypeError(`handle: ${problems.join('; ')}.`)
   return settled as unknown as Required<HandleOptions>
+}
+
+export interface ReplayOptions {
+  readonly log: Log
+  /** The store time (a `Date` or ms) of the first entry, or the positions, one `<term>-<seq>` per shard, after which to begin. */
+  readonly from: { readonly at: Date | number } | { readonly after: readonly string[] }
+  /** The store time up to which to go. Default: what is in the feed when the replay begins. */
+  readonly until?: Date | number
+  /** Needed only where several tenants are followed. */
+  readonly tenant?: string
+}
+
+/** All that is wrong with what a replay was asked for. */
+export function problemsOfReplay(options: ReplayOptions): readonly string[] {
+  const { log, from, until } = (options ?? {}) as Partial<ReplayOptions>
+  const problems: string[] = []
+  if (log !== 'revocations' && log !== 'expiries') {
+    problems.push('log must be "revocations" or "expiries"')
+  }
+  const isFrom =
+    isRecord(from) &&
+    ('after' in from
+      ? Array.isArray(from.after) && from.after.every((each) => typeof each === 'string')
+      : isTime(from['at']))
+  if (!isFrom) {
+    problems.push(
+      'from must be { at: a Date or ms } or { after: a list of positions, one per shard }',
+    )
+  }
+  if (until !== undefined && !isTime(until)) problems.push('until must be a Date or ms')
+  return problems
+}
+
+function isTime(value: unknown): boolean {
+  return (typeof value === 'number' || value instanceof Date) && Number.isFinite(Number(value))
 }

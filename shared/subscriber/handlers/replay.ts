@@ -14,16 +14,7 @@ import { positionOf } from '../../domain/entry.ts'
 import type { HandledCounts } from '../events.ts'
 import type { PullClient } from '../pull-client.ts'
 import { batchOf, type Batch, type BatchRules } from './batch.ts'
-
-export interface ReplayOptions {
-  readonly log: Log
-  /** The store time (a `Date` or ms) of the first entry, or the positions, one `<term>-<seq>` per shard, after which to begin. */
-  readonly from: { readonly at: Date | number } | { readonly after: readonly string[] }
-  /** The store time up to which to go. Default: what is in the feed when the replay begins. */
-  readonly until?: Date | number
-  /** Needed only where several tenants are followed. */
-  readonly tenant?: string
-}
+import type { ReplayOptions } from './options.ts'
 
 export interface ReplayCounts {
   /** Entries that were run. */

@@ -43,7 +43,7 @@ local function hold(change, base, id)
   local at = publish(rule, old, 'held', function(here) next_.i = next_.i or here end)
   if not at then return '!rule_too_large' end
   if not h then newIds[#newIds + 1] = { next_.i, change.m } end
-  return answer(int(at), s.epoch)
+  return answer(at, s.epoch)
 end
 
 -- Ends a hold whose reviewBy has come, as of that moment however late it is. Where the cut-off

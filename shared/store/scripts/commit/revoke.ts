@@ -93,6 +93,6 @@ local function revoke(change, base, id)
   local at = publish(rule, old, 'revoked', function(here) added.i = id or here end)
   if not at then return '!rule_too_large' end
   newIds[#newIds + 1] = { added.i, change.m }
-  return int(at) .. ' ' .. added.i .. ' ' .. number(cut) .. ' ' .. number(rule.u) .. ' ' .. s.epoch
+  return at .. ' ' .. added.i .. ' ' .. number(cut) .. ' ' .. number(rule.u) .. ' ' .. s.epoch
 end
 `

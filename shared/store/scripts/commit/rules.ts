@@ -8,10 +8,28 @@ export const rulesPart: string = `
 local LEEWAY, MAX_CUTOFFS, MAX_FOLDED, MAX_LIFTED, MAX_LIFTED_HOLDS, MAX_EVENT, MAX_BODY = 60, 16, 800, 800, 16, 60000, 60000
 local rules, order, entries, newIds, published = {}, {}, {}, {}, 0
 
+-- The texts of all rules that the changes name, read at once.
+local texts = {}
+do
+  local names, isNamed = {}, {}
+  for _, change in ipairs(changes) do
+    local m = change.m
+    if m and not isNamed[m] then
+      isNamed[m] = true
+      names[#names + 1] = m
+    end
+  end
+  for i = 1, #names, MAX_ARGS do
+    local found = redis.call('HMGET', KEYS[2], unpack(names, i, math.min(i + MAX_ARGS - 1, #names)))
+    for k, text in ipairs(found) do texts[names[i + k - 1]] = text end
+  end
+end
+
 local function load(m)
   local known = rules[m]
   if known then return known end
-  local text = redis.call('HGET', KEYS[2], m)
+  local text = texts[m]
+  if text == nil then text = redis.call('HGET', KEYS[2], m) end
   local rule = { m = m, c = {}, l = {}, u = false, isNew = not text }
   if text then
     local pos, wire, rest = string.match(text, '^([^\\n]*)\\n([^\\n]*)\\n(.*)$')
@@ -44,6 +62,7 @@ local function reaches(a, b) return a.b == nil or (b.b ~= nil and a.b >= b.b) en
 local function dominates(a, b) return reaches(a, b) and (a.x == nil or a.x == b.x) end
 
 local function onWire(c)
+  if #c < 2 then return c end
   local kept = {}
   for i = #c, 1, -1 do
     local hidden = false
@@ -100,32 +119,38 @@ local function restOf(rule, wired)
 end
 
 local seq, current = s.rev, nil
+local idBase = 'r' .. shard .. '-' .. int(s.term) .. '-'
 local function place(kind, size)
   if current and (current.kind ~= kind or #current.events >= 500 or current.size + size + 1 > MAX_BODY) then current = nil end
   if not current then
     seq = seq + 1
-    current = { kind = kind, seq = seq, events = {}, size = 300 }
+    current = { kind = kind, seq = seq, text = int(seq), events = {}, size = 300 }
     entries[#entries + 1] = current
   end
-  return current.seq, #current.events
+  return current.text, #current.events
 end
 
+-- What a rule was before a change; nil where there was none.
 local function copyOf(rule)
+  if rule.isNew then return nil end
   local c, l = {}, {}
   for i, each in ipairs(rule.c) do c[i] = each end
   for i, each in ipairs(rule.l) do l[i] = each end
   return { c = c, l = l, u = rule.u, r = rule.r, lb = rule.lb, rl = rule.rl, h = rule.h }
 end
 local function putBack(rule, old)
+  old = old or { c = {}, l = {}, u = false }
   rule.c, rule.l, rule.u, rule.r, rule.lb, rule.rl, rule.h = old.c, old.l, old.u, old.r, old.lb, old.rl, old.h
 end
 
 -- Puts a changed rule into the feed. Its place is its id, so give is told the id before the rule is
--- written as text. Answers the seq and that id, or nil where the text is too large: then the rule is as before.
+-- written as text. Answers the seq as text, or nil where the text is too large: then the rule is as before.
 local function publish(rule, old, kind, give)
+  -- A view keeps one version of a rule per position, so a rule that changes twice in a group has two places.
+  if current and rule.placed == current then current = nil end
   local at, index = place(kind, 0)
   local function idHere()
-    return dry and 'dry-run' or 'r' .. shard .. '-' .. int(s.term) .. '-' .. int(at) .. '-' .. index
+    return dry and 'dry-run' or idBase .. at .. '-' .. index
   end
   if give then give(idHere()) end
   local wire, wired = wireOf(rule)
@@ -143,10 +168,10 @@ local function publish(rule, old, kind, give)
     end
   end
   current.events[#current.events + 1] = wire
-  published = published + 1
+  published, rule.placed = published + 1, current
   current.size = current.size + #wire + 1
-  rule.epoch, rule.seq, rule.wire, rule.rest, rule.dirty, rule.isNew = s.epoch, int(at), wire, restOf(rule, wired), true, false
-  return at, idHere()
+  rule.epoch, rule.seq, rule.wire, rule.rest, rule.dirty, rule.isNew = s.epoch, at, wire, restOf(rule, wired), true, false
+  return at
 end
 
 local function number(n) return n and int(n) or 'null' end
