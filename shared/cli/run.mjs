@@ -1,5 +1,5 @@
 /**
- * `node shared/cli/run.mjs <demo|start|test|bench|topology|contracts|knell> [arguments]`
+ * `node shared/cli/run.mjs <command> [arguments]`, the command being one of those below
  *
  * The way into every command, also from a fresh checkout: checks Node, installs the dependencies,
  * compiles what has changed, then runs the compiled command in this same process, so that a signal
@@ -14,7 +14,20 @@ import { checkNode } from './bootstrap/check-node.mjs'
 import { install, isInstalled } from './bootstrap/install.mjs'
 import { withLock } from './bootstrap/lock.mjs'
 
-const commands = ['demo', 'start', 'test', 'bench', 'topology', 'contracts', 'knell']
+const commands = [
+  'demo',
+  'start',
+  'test',
+  'test-versions',
+  'test-clusters',
+  'fuzz',
+  'simulate',
+  'bench',
+  'soak',
+  'topology',
+  'contracts',
+  'knell',
+]
 const checkout = fileURLToPath(new URL('../../', import.meta.url))
 
 /**

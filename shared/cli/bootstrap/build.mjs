@@ -8,7 +8,8 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
+import { bundles } from './bundle.mjs'
 import { browser, compile, filesIn } from './compile.mjs'
 
 /** The folders that `tsconfig.json` includes, and what else decides what the compiler makes of them. */
@@ -54,7 +55,7 @@ export function build(checkout, log) {
   for (const file of files) place(join(next, file), join(dist, file))
   const wanted = new Set(files)
   for (const file of filesIn(dist)) {
-    const isOurs = sourceFolders.some((folder) => file.startsWith(folder))
+    const isOurs = [...sourceFolders, bundles].some((folder) => file.startsWith(join(folder, '/')))
     if (isOurs && !wanted.has(file)) rmSync(join(dist, file))
   }
   rmSync(next, { recursive: true, force: true })
@@ -66,8 +67,9 @@ export function build(checkout, log) {
  * @param {string} to
  */
 function place(from, to) {
-  // One folder deeper than it will lie, the compiler counted one step too many up to the source.
-  if (from.endsWith('.map')) {
+  // One folder deeper than it will lie, the compiler counted one step too many up to the source;
+  // who bundles was told where it will lie.
+  if (from.endsWith('.map') && basename(dirname(from)) !== bundles) {
     const text = readFileSync(from, 'utf8')
     writeFileSync(from, text.replace('"sources":["../', '"sources":["'))
   }

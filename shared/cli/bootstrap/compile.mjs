@@ -2,19 +2,21 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { bundle } from './bundle.mjs'
 
 /** The code of the dashboard that runs in browsers; it has a configuration of its own. */
 export const browser = join('notifier', 'ops', 'browser')
 
 /**
- * Compiles the processes and what browsers load from them into a folder, and copies what is served
- * as it is. Throws with the compiler's words.
+ * Compiles the processes and what browsers load from them into a folder, copies what is served as it is,
+ * and bundles what services import. Throws with the compiler's words.
  * @param {string} checkout
  * @param {string} out
  */
 export function compile(checkout, out) {
   run(checkout, ['-p', 'tsconfig.json', '--outDir', out])
   for (const file of commandsOf(checkout)) chmodSync(join(out, file), 0o755)
+  bundle(checkout, out)
   const from = join(checkout, browser)
   if (!existsSync(join(from, 'tsconfig.json'))) return
   run(checkout, ['-p', browser, '--outDir', join(out, browser)])

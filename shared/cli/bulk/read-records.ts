@@ -1,4 +1,4 @@
-import { parse } from 'csv-parse'
+import { CsvError, parse } from 'csv-parse'
 import { createReadStream, statSync } from 'node:fs'
 import process from 'node:process'
 import { Readable } from 'node:stream'
@@ -101,7 +101,7 @@ async function* rows(
     relax_column_count: true,
     max_record_size: MAX_LINE,
   })
-  const feeding = Readable.from(source)
+  const feeding = Readable.from(textOf(source))
   feeding.on('error', (error) => parser.destroy(error))
   feeding.pipe(parser)
   let names: readonly string[] | undefined
@@ -122,13 +122,22 @@ async function* rows(
       yield toRecord(line, () => fromRow(cells))
     }
   } catch (error) {
-    const { code } = error as { code?: unknown }
-    if (typeof code !== 'string' || !code.startsWith('CSV_')) throw error
-    throw new CommandError('failed', `The file is no CSV: ${(error as Error).message}`, {
-      cause: error,
-    })
+    if (!(error instanceof CsvError)) throw error
+    throw new CommandError('failed', `The file is no CSV: ${error.message}`, { cause: error })
   } finally {
     feeding.destroy()
+  }
+}
+
+/** Broken bytes must not become replacement characters: what nobody has would be revoked, and said to be. @throws CommandError */
+async function* textOf(source: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+  try {
+    for await (const bytes of source) yield decoder.decode(bytes, { stream: true })
+    yield decoder.decode()
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error
+    throw new CommandError('failed', 'The file is not UTF-8.', { cause: error })
   }
 }
 

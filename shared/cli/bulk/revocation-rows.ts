@@ -39,27 +39,35 @@ export function checkNames(
   if (twice !== undefined) throw new UsageError(`The file has two columns "${twice}".`)
 }
 
+/** Two columns may stand for one claim, as `sub` and `claim.sub` do. @throws Error */
+export function checkOnce(claims: readonly string[]): void {
+  const twice = claims.find((name, i) => claims.indexOf(name) < i)
+  if (twice !== undefined) throw new Error(`the row has the claim "${twice}" twice`)
+}
+
 /** A body of `POST /v1/revocations` from a row. One without any claim is refused: it would be the whole tenant. */
 export function revocationRow(nowMs: number): FromRow {
   return (cells) => {
-    const match: Record<string, string> = {}
-    const except: Record<string, string> = {}
+    // Entries, not members: a claim called __proto__ must be refused, not be lost.
+    const match: [claim: string, value: string][] = []
+    const except: [claim: string, value: string][] = []
     const body: Record<string, unknown> = {}
     for (const [name, cell] of cells) {
       const claim = claimOf(name)
       const kept = spared(name)
-      if (claim !== undefined) match[claim] = cell
-      else if (kept !== undefined) except[kept] = cell
+      if (claim !== undefined) match.push([claim, cell])
+      else if (kept !== undefined) except.push([kept, cell])
       else if (name === 'issuedBefore' && cell === 'any') body[name] = null
       else body[name] = times.has(name) ? parseMoment(cell, nowMs) : cell
     }
-    const isAimed = Object.keys(match).length > 0
+    for (const claims of [match, except]) checkOnce(claims.map(([name]) => name))
+    const isAimed = match.length > 0
     if (isAimed === 'token' in body) {
       throw new Error(isAimed ? 'the row has claims and a token' : 'the row names no claim')
     }
     return {
-      ...(isAimed ? { match } : {}),
-      ...(Object.keys(except).length > 0 ? { except } : {}),
+      ...(isAimed ? { match: Object.fromEntries(match) } : {}),
+      ...(except.length > 0 ? { except: Object.fromEntries(except) } : {}),
       ...body,
     }
   }

@@ -1,5 +1,5 @@
 import { parseMoment } from '../arguments/moment.ts'
-import { checkNames } from './revocation-rows.ts'
+import { checkNames, checkOnce } from './revocation-rows.ts'
 import type { CheckHeader, FromRow } from './read-records.ts'
 
 const beside: ReadonlySet<string> = new Set(['token', 'tenant'])
@@ -44,6 +44,7 @@ export function tokenRow(nowMs: number): FromRow {
       claimOf(name) ?? name,
       times.has(name) ? parseMoment(cell, nowMs) : cell,
     ])
+    checkOnce(values.map(([name]) => String(name)))
     return { claims: Object.fromEntries(values) as Record<string, unknown>, ...common }
   }
 }

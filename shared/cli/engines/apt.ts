@@ -56,7 +56,7 @@ export async function installWithApt(
   throw new SetupError(`apt-get could not install ${packages.join(' and ')}:\n${lastLines}`)
 }
 
-function isRoot(): boolean {
+export function isRoot(): boolean {
   return process.getuid?.() === 0
 }
 

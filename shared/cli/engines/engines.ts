@@ -4,8 +4,8 @@ import { dockerAnswers, openDocker } from './docker.ts'
 import { findRabbit, findRedis } from './find-binaries.ts'
 import { openGiven } from './given.ts'
 import type { PrivateEngine } from './private-engine.ts'
-import { startRabbit } from './private-rabbit.ts'
-import { startRedis } from './private-redis.ts'
+import { startRabbit, type RabbitOptions } from './private-rabbit.ts'
+import { startRedis, type RedisOptions } from './private-redis.ts'
 import { showProgress } from './progress.ts'
 import { SetupError } from './setup-error.ts'
 import { aptPackages, whatToInstall } from './what-to-install.ts'
@@ -32,6 +32,9 @@ export interface EngineOptions {
   readonly log: (line: string) => void
   /** Services whose durable queues are deleted from a given RabbitMQ, besides those that the store knows of. */
   readonly services?: readonly string[]
+  /** How private engines are started, where they are. */
+  readonly redis?: RedisOptions
+  readonly rabbit?: RabbitOptions
 }
 
 /** One or both engines from one source. */
@@ -125,7 +128,9 @@ function openParts(
   const given = from('given')
   const docker = from('docker')
   return [
-    ...from('local').map((name) => showProgress(log, `private ${titles[name]}`, openPrivate(name))),
+    ...from('local').map((name) =>
+      showProgress(log, `private ${titles[name]}`, openPrivate(name, options)),
+    ),
     ...(docker.length > 0
       ? [showProgress(log, `${list(docker)} in Docker`, openDocker(namespace, docker))]
       : []),
@@ -135,8 +140,11 @@ function openParts(
   ]
 }
 
-async function openPrivate(name: EngineName): Promise<OpenPart> {
-  const engine = await (name === 'redis' ? startRedis() : startRabbit())
+async function openPrivate(
+  name: EngineName,
+  { redis, rabbit }: Pick<EngineOptions, 'redis' | 'rabbit'>,
+): Promise<OpenPart> {
+  const engine = await (name === 'redis' ? startRedis(redis) : startRabbit(rabbit))
   return { urls: { [name]: engine.url }, engine, stop: () => engine.stop() }
 }
 

@@ -1,5 +1,6 @@
 import { accessSync, constants, readdirSync, realpathSync, statSync } from 'node:fs'
 import { basename, delimiter, dirname, join } from 'node:path'
+import { programOfTree, treeOf } from './engine-tree.ts'
 
 /** Where packages and Homebrew put servers that the PATH of an ordinary user leaves out. */
 const usualFolders = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin']
@@ -41,11 +42,17 @@ function runnable(path: string): string | undefined {
 }
 
 export function findRedis(): string | undefined {
+  const tree = treeOf('redis')
+  if (tree !== undefined) return programOfTree('redis', tree, '/usr/bin/redis-server')
   return findProgram('redis-server')
 }
 
 /** The start script of RabbitMQ. Packages put a wrapper on the PATH that insists on the user `rabbitmq`; it is of no use here. */
 export function findRabbit(): string | undefined {
+  const tree = treeOf('rabbitmq')
+  if (tree !== undefined) {
+    return programOfTree('rabbitmq', tree, '/usr/lib/rabbitmq/bin/rabbitmq-server')
+  }
   if (findProgram('erl') === undefined) return undefined
   return findProgram(
     'rabbitmq-server',
@@ -60,14 +67,16 @@ export function findRabbit(): string | undefined {
  * them first halves the time it takes. A folder that is missing here costs time only.
  */
 export function hotCodeFolders(rabbitScript: string): string[] {
-  const plugins = join(homeOf(rabbitScript), 'plugins')
+  const tree = treeOf('rabbitmq') ?? ''
+  const plugins = join(homeOf(tree + rabbitScript), 'plugins')
   const rabbit = codeFolders(plugins).filter((folder) => isHot.test(appOf(folder)))
-  const erl = findProgram('erl')
+  const erl = tree === '' ? findProgram('erl') : `${tree}/usr/bin/erl`
   if (erl === undefined) return rabbit
   const otp = [join(homeOf(erl), 'lib'), join(homeOf(erl), 'lib', 'erlang', 'lib')]
     .map(codeFolders)
     .find((folders) => folders.some((folder) => appOf(folder).startsWith('kernel-')))
-  return [...rabbit, ...(otp ?? [])]
+  const root = tree === '' ? '' : realpathSync(tree)
+  return [...rabbit, ...(otp ?? [])].map((folder) => folder.slice(root.length))
 }
 
 /** The folder above the `bin` or `sbin` that a program really lies in. */

@@ -8,6 +8,7 @@ import { createRedis } from '../../store/redis.ts'
 import type { EngineOptions, OpenPart } from './engines.ts'
 import { clearAfterDeath } from './leftovers.ts'
 import { SetupError } from './setup-error.ts'
+import { whenReady } from './when-ready.ts'
 
 const CONNECT_WITHIN_MS = 5_000
 const UNLINK_AT_ONCE = 500
@@ -144,14 +145,16 @@ async function withRedis(
     last = error
   })
   try {
-    await redis.ping().catch((cause: unknown) => {
-      throw new SetupError(
-        `REDIS_URL is given, but Redis does not answer there: ${reason(last ?? cause)}`,
-        {
-          cause,
-        },
-      )
-    })
+    await whenReady(redis, CONNECT_WITHIN_MS)
+      .then(() => redis.ping())
+      .catch((cause: unknown) => {
+        throw new SetupError(
+          `REDIS_URL is given, but Redis does not answer there: ${reason(last ?? cause)}`,
+          {
+            cause,
+          },
+        )
+      })
     await use(redis)
   } finally {
     redis.disconnect()

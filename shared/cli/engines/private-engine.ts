@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { commandLine } from './engine-tree.ts'
 import { clearAfterDeath } from './leftovers.ts'
 
 const READY_WITHIN_MS = 90_000
@@ -38,6 +39,8 @@ export interface EngineRecipe {
   readonly command: string
   readonly args: readonly string[]
   readonly env: NodeJS.ProcessEnv
+  /** The network namespace it is to run in, if not that of this process. */
+  readonly netns?: string
   /** Whether the engine answers, and is the process with this pid and not another on its port. */
   answers(pid: number): Promise<boolean>
   /** Runs when the engine has been stopped for good. */
@@ -97,7 +100,8 @@ function createEngine(recipe: EngineRecipe): PrivateEngine {
 
   function launch(): Run {
     const output = openSync(logFile, 'a')
-    const child = spawn(recipe.command, recipe.args, {
+    const line = commandLine(recipe.name, recipe.command, recipe.args, recipe.netns)
+    const child = spawn(line.file, line.args, {
       cwd: recipe.dir.path,
       env: recipe.env,
       // In a group of its own: a Ctrl-C must not take the engine away under a program that is stopping.
