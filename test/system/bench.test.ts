@@ -54,15 +54,18 @@ describe('npm run bench', () => {
       .split('\n')
       .map((text) => JSON.parse(text) as Line)
     expect(lines.map((line) => line['case'])).to.deep.equal(['check', 'bytes', 'push', 'signing'])
-    for (const { case: name, unit, ...figures } of lines) {
+    for (const { case: name, unit, title, rows, notes, ...figures } of lines) {
+      expect(title).to.be.a('string')
+      expect(rows).to.be.an('array').that.is.not.empty
+      expect(notes).to.be.an('array').that.is.not.empty
       expect(unit).to.be.a('string').that.is.not.equal('')
       expect(figures).to.include.keys('knell')
       expectFigures(figures, String(name))
     }
     const [check, bytes, push, signing] = lines
-    expect(check?.knell).to.include.keys('miss', 'hit')
+    expect(check?.knell).to.include.keys('miss', 'hit', 'verify', 'bytesPerJti')
     expect(check).to.include.keys('peer', 'ratioToPeer')
-    expect(bytes?.knell).to.include.keys('perToken', 'perJti')
+    expect(bytes?.knell).to.include.keys('perToken', 'perTokenInOneSecond')
     expect(bytes).to.include.keys('peer', 'ratioToPeer')
     expect(signing).to.include.keys('floor', 'ratioToFloor')
     expect(push?.knell).to.include.keys('p50', 'p99')
@@ -100,6 +103,12 @@ describe('npm run bench', () => {
     expect(stdout).to.equal('')
     expect(stderr).to.include('There is no case "expiri"; did you mean "expiry"?')
     expect(stderr).to.match(/Cases: push, .*sweep/)
+  })
+
+  it('writes no page of less than one complete run', async () => {
+    const { code, stderr } = await bench('--write', 'push')
+    expect(code).to.equal(2)
+    expect(stderr).to.include('one complete run')
   })
 
   it('refuses an option it does not know', async () => {

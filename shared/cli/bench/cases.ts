@@ -1,4 +1,5 @@
 import type { Case } from './bench-context.ts'
+import { runBoot } from './boot.ts'
 import { runBytes } from './bytes.ts'
 import { runCheck } from './check.ts'
 import { runCrowd } from './crowd.ts'
@@ -20,6 +21,7 @@ export const cases: readonly Case[] = [
   { name: 'expiry', title: 'Expiry: everything due in one second', run: runExpiry },
   { name: 'check', title: 'Check: a decision from memory', run: runCheck },
   { name: 'bytes', title: 'Bytes: what one token costs', run: runBytes },
+  { name: 'boot', title: 'Boot: from start to ready', run: runBoot },
   { name: 'signals', title: 'Signals: waiting for the death of very many', run: runSignals },
   { name: 'sweep', title: 'Sweep: what the push path missed', run: runSweep },
   { name: 'crowd', title: 'Crowd: many instances, many tenants', run: runCrowd },

@@ -1,32 +1,21 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { judgeAim } from './aims.ts'
+import { Announcing, type Announced } from './announcing.ts'
 import { openNotifier, secret, type Bench } from './bench-context.ts'
 import { openBullPeer } from './bull.ts'
 import { Caller } from './caller.ts'
-import type { Child } from './child.ts'
-import type { Listener } from './listener.ts'
-import { hear, openListener } from './listening.ts'
+import { keyspaceEvents, rabbitTtl, type Lateness } from './expiry-peers.ts'
+import { openListener } from './listening.ts'
 import { awaitRest, holdRewrites, openRedis } from './redis-info.ts'
-import type { CaseResult } from './result.ts'
-import { ratiosOf, show, showSpread, spreadOf } from './statistics.ts'
-import { tokenOf } from './tokens.ts'
+import type { CaseResult, Figures, Row } from './result.ts'
+import { quantile, ratiosOf, show, showSpread, spreadOf } from './statistics.ts'
 
-/** An upload this large ends well within a server's patience. */
-const PER_UPLOAD = 50_000
-/** The bounds of what registering is trusted to manage, tokens a second. */
-const SLOWEST_PER_SECOND = 4000
-const FASTEST_PER_SECOND = 30_000
+/** Enough for the peers to take everything before it is due. */
+const PEER_LEAD_MS = 4000
 
-interface Announced {
-  readonly perSecond: number
-  readonly firstLateMs: number
-  readonly lastLateMs: number
-  readonly registeredPerSecond: number
-}
-
-/** Everything due in one second: from that second to the last `expired` event in a service. */
+/** From the second in which tokens are due to the `expired` event in a service: all in one second, and steadily. */
 export async function runExpiry(bench: Bench): Promise<CaseResult> {
   const { scope, sizes, say } = bench
-  const { rounds, tokens, jobs, warmUp } = sizes.expiry
+  const { rounds, tokens, jobs, warmUp, perSecond, seconds, peerTokens, otherKeys } = sizes.expiry
   const redis = openRedis(bench)
   await holdRewrites(bench, redis)
   const notifier = await openNotifier(bench)
@@ -34,40 +23,39 @@ export async function runExpiry(bench: Bench): Promise<CaseResult> {
   const caller = new Caller(notifier.url, secret, { sockets: 1 })
   scope.defer(() => caller.close())
   const peer = await openBullPeer(bench)
+  const announcing = new Announcing(caller, listener, say)
 
-  let last = 0
-  let guess = SLOWEST_PER_SECOND
-  const announce = async (count: number): Promise<Announced> => {
-    for (;;) {
-      await awaitRest(redis)
-      const first = last
-      last += count
-      const run = await announceOnce({ caller, listener, first, count, guess })
-      guess = Math.min(run?.registeredPerSecond ?? guess / 2, FASTEST_PER_SECOND)
-      if (run !== undefined) return run
-      say('expiry: some tokens were due before they were registered; once more, with more time')
-    }
-  }
   say(`expiry: warming up with ${warmUp} tokens`)
-  await announce(warmUp)
+  await announcing.run(warmUp, 1)
   await peer.publishing(Math.ceil(jobs / 10))
   const runs: Announced[] = []
   const publishing: number[] = []
   const idle: number[] = []
   for (let round = 1; round <= rounds; round++) {
     say(`expiry: round ${round} of ${rounds}: ${tokens} tokens`)
-    runs.push(await announce(tokens))
+    await awaitRest(redis)
+    runs.push(await announcing.run(tokens, 1))
     say(`expiry: round ${round} of ${rounds}: ${jobs} BullMQ jobs`)
     await awaitRest(redis)
     publishing.push(await peer.publishing(jobs))
     idle.push(await peer.idle(jobs))
   }
+  say(`expiry: ${perSecond} tokens due in each of ${seconds} seconds`)
+  const { lateMs } = await announcing.run(perSecond * seconds, seconds)
+  const steady: Lateness = { lateMs, lostShare: 0 }
+  const load = { count: peerTokens, seconds, leadMs: PEER_LEAD_MS }
+  say(`expiry: ${peerTokens} messages with a TTL in RabbitMQ`)
+  const ttl = await rabbitTtl(bench, load)
+  say(`expiry: ${peerTokens} keys with an expiry in Redis, beside ${otherKeys} others`)
+  const events = await keyspaceEvents(bench, load, otherKeys)
 
-  const perSecond = runs.map((run) => run.perSecond)
-  const knell = spreadOf(perSecond)
+  const rates = runs.map((run) => run.perSecond)
+  const knell = spreadOf(rates)
   const [withPublish, without] = [spreadOf(publishing), spreadOf(idle)]
-  const ratio = ratiosOf(perSecond, publishing)
-  const median = (name: keyof Announced): number => spreadOf(runs.map((run) => run[name])).median
+  const ratio = ratiosOf(rates, publishing)
+  const median = (name: Exclude<keyof Announced, 'lateMs'>): number =>
+    spreadOf(runs.map((run) => run[name])).median
+  const p99 = quantile(lateMs, 0.99)
   return {
     record: {
       case: 'expiry',
@@ -79,12 +67,17 @@ export async function runExpiry(bench: Bench): Promise<CaseResult> {
         firstLateMs: median('firstLateMs'),
         lastLateMs: median('lastLateMs'),
         registeredPerSecond: median('registeredPerSecond'),
+        ...figuresOf(steady),
       },
       peer: {
         perSecond: withPublish.median,
         perSecondRange: withPublish.range,
         jobs,
         withoutPublishing: without.median,
+      },
+      peers: {
+        rabbitTtl: figuresOf(ttl),
+        ...(events && { keyspaceEvents: figuresOf(events) }),
       },
       ratioToPeer: ratio.median,
       ratioRange: ratio.range,
@@ -93,56 +86,50 @@ export async function runExpiry(bench: Bench): Promise<CaseResult> {
       {
         what: 'announced end to end, tokens/s',
         knell: showSpread(knell),
-        peer: showSpread(withPublish),
-        ratio: `${showSpread(ratio)} × peer`,
-        aim: '≥ 100,000; ≥ 20 × peer',
+        aim: judgeAim('expiry.perSecond', knell.median),
       },
       {
-        what: 'first event late by, ms',
-        knell: show(median('firstLateMs')),
+        what: 'the same, beside a BullMQ job each',
+        knell: showSpread(knell),
+        peer: showSpread(withPublish),
+        ratio: `${showSpread(ratio)} × peer`,
+        aim: judgeAim('expiry.jobs', ratio.median),
       },
-      { what: 'last event late by, ms', knell: show(median('lastLateMs')) },
-      { what: 'registered over HTTP, tokens/s', knell: show(median('registeredPerSecond')) },
       { what: 'jobs that do nothing, jobs/s', knell: '', peer: showSpread(without) },
+      {
+        what: 'first, last event late by, ms',
+        knell: `${show(median('firstLateMs'))}, ${show(median('lastLateMs'))}`,
+      },
+      { what: 'registered over HTTP, tokens/s', knell: show(median('registeredPerSecond')) },
+      {
+        what: `${show(perSecond)} due each second: late by p50, p99, ms`,
+        knell: latenessOf(steady),
+        aim: judgeAim('expiry.late', p99),
+      },
+      peerRow('RabbitMQ TTL: late by p50, p99, ms', ttl),
+      ...(events === undefined ? [] : [peerRow('keyspace events: late by p50, p99, ms', events)]),
     ],
     notes: [
       `${rounds} rounds of ${tokens} tokens due in one second, with one subscriber. The peer is one BullMQ delayed job per token (${jobs} of them due at once, 100 at a time), each of which publishes one confirmed message to one consumer. A private Redis does not rewrite its log meanwhile.`,
+      `Lateness is from the second of exp to the handler in the service, over ${seconds} seconds. Its peers have ${peerTokens} tokens over as many seconds, their due times in no order: a RabbitMQ message each with a TTL, dead-lettered to one consumer, and a Redis key each with expired events, beside ${show(otherKeys)} other live keys. Lost is what nobody heard of within 10 s of the last due time; all that happens while a listener is away is lost besides.`,
     ],
   }
 }
 
-/** Undefined where the second came before all were registered: the machine was slower than it was thought to be. */
-async function announceOnce(options: {
-  caller: Caller
-  listener: Child<Listener>
-  first: number
-  count: number
-  /** Tokens a second that registering is thought to manage. */
-  guess: number
-}): Promise<Announced | undefined> {
-  const { caller, listener, first, count, guess } = options
-  await listener.call('reset')
-  const due = Math.ceil(Date.now() / 1000 + 2 + (1.25 * count) / guess)
-  const started = performance.now()
-  let registered = 0
-  for (let from = 0; from < count; from += PER_UPLOAD) {
-    const size = Math.min(PER_UPLOAD, count - from)
-    const answer = await caller.upload('/v1/tokens', lines(first + from, size, due))
-    registered += (answer as { registered: number }).registered
-  }
-  const registeredPerSecond = (count * 1000) / (performance.now() - started)
-  await delay(Math.max(0, due * 1000 - Date.now()))
-  const { count: heard, firstAt, lastAt } = await hear(listener, 'expired', registered)
-  if (heard !== registered) throw new Error(`${heard} events came of ${registered} tokens.`)
-  if (registered < count) return undefined
-  return {
-    perSecond: (count * 1000) / (lastAt - due * 1000),
-    firstLateMs: firstAt - due * 1000,
-    lastLateMs: lastAt - due * 1000,
-    registeredPerSecond,
-  }
+function latenessOf({ lateMs }: Lateness): string {
+  if (lateMs.length === 0) return 'none came'
+  return `${show(quantile(lateMs, 0.5))}, ${show(quantile(lateMs, 0.99))}`
 }
 
-function* lines(first: number, count: number, exp: number): Generator<string> {
-  for (let i = first; i < first + count; i++) yield JSON.stringify({ claims: tokenOf(i, exp) })
+function peerRow(what: string, lateness: Lateness): Row {
+  const lost = `${show(100 * lateness.lostShare)} % lost`
+  return { what, knell: '', peer: latenessOf(lateness), ratio: lost }
+}
+
+function figuresOf({ lateMs, lostShare }: Lateness): Figures {
+  const late =
+    lateMs.length === 0
+      ? {}
+      : { lateP50Ms: quantile(lateMs, 0.5), lateP99Ms: quantile(lateMs, 0.99) }
+  return { ...late, lostShare }
 }

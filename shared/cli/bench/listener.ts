@@ -28,6 +28,8 @@ const nothing: Heard = { count: 0, firstAt: 0, lastAt: 0, lastMs: 0 }
 type Source = 'revoked' | 'expired' | 'bare'
 
 const heard: Record<Source, Heard> = { revoked: nothing, expired: nothing, bare: nothing }
+/** Of each expired token, ms after the second of its `exp`. */
+let lateMs: number[] = []
 const times: Record<'revoked' | 'bare', [string, number][]> = { revoked: [], bare: [] }
 
 function note(source: Source): number {
@@ -60,7 +62,11 @@ const methods = {
     subscriber.on('revoked', ({ match }) => {
       times.revoked.push([String(match['jti']), note('revoked')])
     })
-    if (expiries === true) subscriber.on('expired', () => void note('expired'))
+    if (expiries !== true) return
+    subscriber.on('expired', ({ exp }) => {
+      note('expired')
+      lateMs.push(heard.expired.lastAt - exp * 1000)
+    })
   },
 
   heard: (source: Source): Heard => heard[source],
@@ -68,7 +74,10 @@ const methods = {
   /** When each message came since the last reset. */
   times: (source: 'revoked' | 'bare'): readonly [string, number][] => times[source],
 
+  lateMs: (): readonly number[] => lateMs,
+
   reset(): void {
+    lateMs = []
     for (const source of ['revoked', 'expired', 'bare'] as const) heard[source] = nothing
     times.revoked = []
     times.bare = []

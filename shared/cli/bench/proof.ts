@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { judgeAim } from './aims.ts'
 import { openNotifier, secret, type Bench } from './bench-context.ts'
 import { Caller } from './caller.ts'
 import { openChild, type Child } from './child.ts'
@@ -59,7 +60,7 @@ export async function runProof(bench: Bench): Promise<CaseResult> {
         knell: showSpread(knell),
         floor: showSpread(push),
         ratio: `${showSpread(ratio)} × one way`,
-        aim: '≤ 4 × one way',
+        aim: judgeAim('proof.p50', ratio.median),
       },
     ],
     notes: [

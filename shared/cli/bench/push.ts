@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { judgeAim } from './aims.ts'
 import { openBarePublisher, type BarePublisher } from './bare.ts'
 import { bareExchangeOf, openNotifier, secret, type Bench } from './bench-context.ts'
 import { Caller } from './caller.ts'
-import type { Child } from './child.ts'
+import type { ChainProgram } from './bare-chain.ts'
+import { openChild, type Child } from './child.ts'
 import { clockMs } from './clock.ts'
 import type { Listener } from './listener.ts'
 import { hear, openListener } from './listening.ts'
@@ -16,7 +18,10 @@ export const PACE_MS: number = 8
 /** Calls what sends one message, and says when the call began and under which id it will be heard. */
 export type Send = () => Promise<readonly [string, number]>
 
-/** One revocation at a time: from the call to the view in another process, beside a bare message of the same bytes. */
+/**
+ * One revocation at a time: from the call to the view in another process, beside a bare message of the same
+ * bytes, and beside the same bytes by the same way: HTTP, Redis, RabbitMQ, each as bare as it can be.
+ */
 export async function runPush(bench: Bench): Promise<CaseResult> {
   const { engines, scope, sizes, say } = bench
   const { rounds, perRound, warmUp } = sizes.push
@@ -31,19 +36,28 @@ export async function runPush(bench: Bench): Promise<CaseResult> {
   await revoke()
   const body = await bodyOf(caller)
   const publish = barely(bare, body)
-  await sample(listener, revoke, publish, warmUp)
+  const pass = revokes(await openChain(bench, body))
+  await sample(listener, [revoke, publish, pass], warmUp)
   const knell: number[][] = []
   const floor: number[][] = []
+  const chain: number[][] = []
   for (let round = 1; round <= rounds; round++) {
     say(`push: round ${round} of ${rounds}`)
-    const [revoked, published] = await sample(listener, revoke, publish, perRound)
+    const [revoked = [], published = [], passed = []] = await sample(
+      listener,
+      [revoke, publish, pass],
+      perRound,
+    )
     knell.push(revoked)
     floor.push(published)
+    chain.push(passed)
   }
 
-  const p50 = [knell, floor].map((all) => all.map((round) => quantile(round, 0.5)))
-  const [knellP50 = [], floorP50 = []] = p50
+  const p50 = [knell, floor, chain].map((all) => all.map((round) => quantile(round, 0.5)))
+  const [knellP50 = [], floorP50 = [], chainP50 = []] = p50
   const ratio = ratiosOf(knellP50, floorP50)
+  const [chainSpread, ratioToChain] = [spreadOf(chainP50), ratiosOf(knellP50, chainP50)]
+  const chainP99 = quantile(chain.flat(), 0.99)
   const [knellP99, floorP99] = [quantile(knell.flat(), 0.99), quantile(floor.flat(), 0.99)]
   const [knellSpread, floorSpread] = [spreadOf(knellP50), spreadOf(floorP50)]
   return {
@@ -57,6 +71,9 @@ export async function runPush(bench: Bench): Promise<CaseResult> {
         samples: rounds * perRound,
       },
       floor: { p50: floorSpread.median, p50Range: floorSpread.range, p99: floorP99 },
+      peers: {
+        chain: { p50: chainSpread.median, p50Range: chainSpread.range, p99: chainP99 },
+      },
       ratioToFloor: ratio.median,
       ratioRange: ratio.range,
     },
@@ -66,19 +83,49 @@ export async function runPush(bench: Bench): Promise<CaseResult> {
         knell: showSpread(knellSpread),
         floor: showSpread(floorSpread),
         ratio: `${showSpread(ratio)} × floor`,
-        aim: '≤ 3 × floor',
+        aim: judgeAim('push.p50', ratio.median),
       },
       {
         what: 'p99 ms',
         knell: show(knellP99),
         floor: show(floorP99),
         ratio: `${show(knellP99 / floorP99)} × floor`,
+        aim: judgeAim('push.p99', knellP99 / floorP99),
+      },
+      {
+        what: 'beside the same way, bare, p50 ms',
+        knell: showSpread(knellSpread),
+        peer: showSpread(chainSpread),
+        ratio: `${showSpread(ratioToChain)} × bare way`,
+      },
+      {
+        what: 'beside the same way, bare, p99 ms',
+        knell: show(knellP99),
+        peer: show(chainP99),
+        ratio: `${show(knellP99 / chainP99)} × bare way`,
       },
     ],
     notes: [
       `${rounds} rounds of ${perRound} of each, in turns, ${PACE_MS} ms apart; the floor is a bare amqplib publish → consume of the same ${body.length} bytes.`,
+      'The bare way is the least program that does as much: a node:http server that keeps the bytes in Redis by one XADD, publishes them and answers, without checking, numbering, auditing or noting anything.',
     ],
   }
+}
+
+async function openChain(bench: Bench, body: Buffer): Promise<Caller> {
+  const { engines, scope } = bench
+  const child = openChild<ChainProgram>('bare-chain')
+  scope.defer(() => child.stop())
+  const url = await child.call('start', {
+    amqpUrl: engines.amqpUrl,
+    redisUrl: engines.redisUrl,
+    exchange: bareExchangeOf(bench),
+    key: `${engines.namespace}:bench:chain`,
+    body: body.toString('utf8'),
+  })
+  const caller = new Caller(url, secret, { sockets: 1 })
+  scope.defer(() => caller.close())
+  return caller
 }
 
 /** Revokes a token that nobody else has. */
@@ -106,26 +153,24 @@ function barely(bare: BarePublisher, body: Buffer): Send {
   }
 }
 
-/** Sends in turns, one message at a time, and returns how long each took to be heard. */
+/** Sends each in turns, one message at a time, and returns how long those of each took to be heard. */
 async function sample(
   listener: Child<Listener>,
-  revoke: Send,
-  publish: Send,
+  sends: readonly Send[],
   count: number,
-): Promise<[number[], number[]]> {
+): Promise<number[][]> {
   await listener.call('reset')
-  const revoked: (readonly [string, number])[] = []
-  const published: (readonly [string, number])[] = []
+  const sent = sends.map((): (readonly [string, number])[] => [])
   for (let i = 0; i < count; i++) {
-    revoked.push(await paced(revoke))
-    published.push(await paced(publish))
+    for (const [at, send] of sends.entries()) sent[at]?.push(await paced(send))
   }
   await hear(listener, 'revoked', count)
-  await hear(listener, 'bare', count)
-  return [
-    latencies(revoked, await listener.call('times', 'revoked')),
-    latencies(published, await listener.call('times', 'bare')),
+  await hear(listener, 'bare', count * (sends.length - 1))
+  const heard = [
+    ...(await listener.call('times', 'revoked')),
+    ...(await listener.call('times', 'bare')),
   ]
+  return sent.map((each) => latencies(each, heard))
 }
 
 export async function paced(send: Send): Promise<readonly [string, number]> {

@@ -1,7 +1,9 @@
+import type { Outcome } from './aims.ts'
+
 /** Named figures, in the unit of their case unless the name says otherwise. A range is `[least, most]` over the rounds. */
 export type Figures = Readonly<Record<string, number | readonly [number, number]>>
 
-/** What `--json` prints of a case, on a line of its own. A ratio is always Knell's figure divided by the other one. */
+/** The figures of a case. A ratio is always Knell's figure divided by the other one. */
 export interface CaseRecord {
   readonly case: string
   readonly unit: string
@@ -12,6 +14,8 @@ export interface CaseRecord {
   readonly peer?: Figures
   /** Where there is more to compare than Knell, one floor and one peer. */
   readonly strategies?: Readonly<Record<string, Figures>>
+  /** Further peers, by name. */
+  readonly peers?: Readonly<Record<string, Figures>>
   readonly ratioToFloor?: number
   readonly ratioToPeer?: number
   readonly ratioRange?: readonly [number, number]
@@ -24,7 +28,7 @@ export interface Row {
   readonly floor?: string
   readonly peer?: string
   readonly ratio?: string
-  readonly aim?: string
+  readonly aim?: Outcome
 }
 
 export interface CaseResult {
@@ -35,3 +39,19 @@ export interface CaseResult {
   /** What one must know to read the figures. */
   readonly notes: readonly string[]
 }
+
+/** What `--json` prints of a case, on a line of its own: the figures, and the table as it is shown. */
+export interface CaseLine extends CaseRecord, Omit<CaseResult, 'record'> {
+  readonly title: string
+  readonly seconds: number
+}
+
+/** What it prints of a case that broke off. */
+export interface BrokenLine {
+  readonly case: string
+  readonly title: string
+  readonly seconds: number
+  readonly error: string
+}
+
+export type Line = CaseLine | BrokenLine

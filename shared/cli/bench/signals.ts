@@ -1,3 +1,4 @@
+import { judgeAim } from './aims.ts'
 import { openNotifier, secret, type Bench } from './bench-context.ts'
 import { Caller } from './caller.ts'
 import { openChild, type Child } from './child.ts'
@@ -45,13 +46,17 @@ export async function runSignals(bench: Bench): Promise<CaseResult> {
       ratioToFloor: signal.bytes / nodeBytes,
     },
     rows: [
-      { what: 'per watched token, B', knell: show(watch.bytes), aim: '< 400' },
+      {
+        what: 'per watched token, B',
+        knell: show(watch.bytes),
+        aim: judgeAim('signals.watchBytes', watch.bytes),
+      },
       {
         what: 'per token with a signal, B',
         knell: show(signal.bytes),
         floor: show(nodeBytes),
         ratio: `${show(signal.bytes - nodeBytes)} above floor`,
-        aim: '< 400 above floor',
+        aim: judgeAim('signals.signalBytes', signal.bytes - nodeBytes),
       },
       ...rowsOf('watch', watch),
       ...rowsOf('signal', signal),
@@ -92,7 +97,6 @@ function rowsOf(way: Way, all: Measured): CaseResult['rows'] {
       knell: showSpread(all.check),
       floor: showSpread(all.without),
       ratio: `${showSpread(all.ratio)} × floor`,
-      aim: '1 × floor',
     },
   ]
 }

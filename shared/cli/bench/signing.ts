@@ -1,6 +1,7 @@
 import { generateKeyPairSync, type JsonWebKey } from 'node:crypto'
 import { cleanGiven } from '../engines/given.ts'
 import { publicJwks, readSigningKeys, type EventJwkSet } from '../../signing/event-keys.ts'
+import { judgeAim } from './aims.ts'
 import { openNotifier, secret, type Bench } from './bench-context.ts'
 import { Caller } from './caller.ts'
 import type { Child } from './child.ts'
@@ -52,7 +53,7 @@ export async function runSigning(bench: Bench): Promise<CaseResult> {
         knell: showSpread(with_),
         floor: showSpread(without),
         ratio: `${showSpread(ratio)} × unsigned`,
-        aim: '< 1.2 × unsigned',
+        aim: judgeAim('signing.p50', ratio.median),
       },
       {
         what: 'p99 ms',

@@ -15,6 +15,12 @@ export interface Sizes {
     readonly tokens: number
     readonly jobs: number
     readonly warmUp: number
+    /** Due in each of so many seconds. */
+    readonly perSecond: number
+    readonly seconds: number
+    /** What the peers have due over as many seconds, and keys that are not due. */
+    readonly peerTokens: number
+    readonly otherKeys: number
   }
   readonly check: {
     readonly revoked: number
@@ -23,8 +29,17 @@ export interface Sizes {
     /** Keys in Redis, and how many of them are asked for per round. */
     readonly keys: number
     readonly asksPerRound: number
+    /** Tokens that are verified per round. */
+    readonly verified: number
   }
-  readonly bytes: { readonly tokens: number; readonly jobs: number; readonly revoked: number }
+  readonly bytes: { readonly tokens: number; readonly jobs: number; readonly others: number }
+  readonly boot: {
+    /** Starts with an empty store. */
+    readonly runs: number
+    readonly rules: number
+    /** Starts with so many rules. */
+    readonly fullRuns: number
+  }
   readonly signals: {
     readonly tokens: number
     readonly rounds: number
@@ -62,18 +77,29 @@ export const fullSizes: Sizes = {
   push: { rounds: 5, perRound: 200, warmUp: 300 },
   signing: { rounds: 5, perRound: 200, warmUp: 300 },
   proof: { instances: 10, rounds: 5, perRound: 60, warmUp: 100 },
-  revoke: { rounds: 3, perRound: 6000, warmUp: 3000 },
-  expiry: { rounds: 3, tokens: 200_000, jobs: 10_000, warmUp: 20_000 },
+  revoke: { rounds: 5, perRound: 40_000, warmUp: 12_000 },
+  expiry: {
+    rounds: 3,
+    tokens: 200_000,
+    jobs: 10_000,
+    warmUp: 20_000,
+    perSecond: 10_000,
+    seconds: 5,
+    peerTokens: 10_000,
+    otherKeys: 500_000,
+  },
   check: {
     revoked: 1_000_000,
     rounds: 7,
     perRound: 100_000,
     keys: 100_000,
     asksPerRound: 5000,
+    verified: 1000,
   },
-  bytes: { tokens: 200_000, jobs: 10_000, revoked: 1_000_000 },
-  signals: { tokens: 1_000_000, rounds: 7, perRound: 100_000, samples: 200 },
-  sweep: { small: 10_000, large: 1_000_000, due: 1000, samples: 40 },
+  bytes: { tokens: 1_000_000, jobs: 10_000, others: 100_000 },
+  boot: { runs: 15, rules: 1_000_000, fullRuns: 3 },
+  signals: { tokens: 500_000, rounds: 4, perRound: 50_000, samples: 100 },
+  sweep: { small: 10_000, large: 10_000_000, due: 1000, samples: 40 },
   crowd: { instances: 500, processes: 2, tenants: 1000, seconds: 10 },
   strategies: {
     sessions: 500,
@@ -90,10 +116,27 @@ export const quickSizes: Sizes = {
   push: { rounds: 2, perRound: 20, warmUp: 10 },
   signing: { rounds: 2, perRound: 20, warmUp: 10 },
   proof: { instances: 3, rounds: 2, perRound: 10, warmUp: 5 },
-  revoke: { rounds: 1, perRound: 500, warmUp: 100 },
-  expiry: { rounds: 1, tokens: 5000, jobs: 1000, warmUp: 500 },
-  check: { revoked: 20_000, rounds: 2, perRound: 5000, keys: 2000, asksPerRound: 500 },
-  bytes: { tokens: 5000, jobs: 1000, revoked: 20_000 },
+  revoke: { rounds: 1, perRound: 1000, warmUp: 200 },
+  expiry: {
+    rounds: 1,
+    tokens: 5000,
+    jobs: 1000,
+    warmUp: 500,
+    perSecond: 500,
+    seconds: 2,
+    peerTokens: 500,
+    otherKeys: 1000,
+  },
+  check: {
+    revoked: 20_000,
+    rounds: 2,
+    perRound: 5000,
+    keys: 2000,
+    asksPerRound: 500,
+    verified: 60,
+  },
+  bytes: { tokens: 5000, jobs: 1000, others: 2000 },
+  boot: { runs: 2, rules: 5000, fullRuns: 1 },
   signals: { tokens: 5000, rounds: 2, perRound: 2000, samples: 10 },
   sweep: { small: 1000, large: 10_000, due: 1000, samples: 2 },
   crowd: { instances: 10, processes: 2, tenants: 20, seconds: 2 },

@@ -52,6 +52,55 @@ describe('a file of many lines', () => {
     ])
   })
 
+  it('loses no claim on the way, whatever it is called', async () => {
+    const text = 'sub,claim.__proto__,except.__proto__\nalice,x,y\n'
+    const [record] = await recordsOf('p.csv', text)
+    const { match, except } = (record as { value: { match: object; except: object } }).value
+    expect(Object.entries(match)).to.deep.equal([
+      ['sub', 'alice'],
+      ['__proto__', 'x'],
+    ])
+    expect(Object.entries(except)).to.deep.equal([['__proto__', 'y']])
+  })
+
+  it('is refused in plain words where it is no CSV, or not UTF-8', async () => {
+    const refusal = async (bytes: Uint8Array): Promise<unknown> => {
+      try {
+        const path = join(folder, 'n.csv')
+        writeFileSync(path, bytes)
+        const csv = { fromRow: revocationRow(NOW_MS), checkHeader: checkRevocationHeader }
+        for await (const record of openRecords(path, 'csv', csv).records) void record
+        return undefined
+      } catch (error) {
+        return error
+      }
+    }
+    for (const [bytes, words] of [
+      [Buffer.from('sub\na"b"\n'), 'The file is no CSV'],
+      [Buffer.from('sub\n"a\n'), 'The file is no CSV'],
+      [Buffer.from([0x73, 0x75, 0x62, 0x0a, 0xe9, 0x0a]), 'The file is not UTF-8'],
+    ] as const) {
+      const error = await refusal(bytes)
+      expect(error).to.be.instanceOf(CommandError)
+      expect((error as CommandError).message).to.include(words)
+    }
+  })
+
+  it('is refused in a row that has one claim twice', async () => {
+    expect(await recordsOf('t.csv', 'sub,claim.sub\nalice,bob\n')).to.deep.equal([
+      { line: 2, problem: 'the row has the claim "sub" twice' },
+    ])
+    const row = tokenRow(NOW_MS)
+    expect(() =>
+      row(
+        new Map([
+          ['jti', 'a'],
+          ['claim.jti', 'b'],
+        ]),
+      ),
+    ).to.throw('"jti" twice')
+  })
+
   it('is read as CSV by its header, an empty cell being absent', async () => {
     const text =
       '\ufeffsub, claim.n ,except.sid,reason,issuedBefore,at,note\r\n' +
