@@ -11,6 +11,7 @@ import { startRabbit } from '../../shared/cli/engines/private-rabbit.ts'
 import { startRedis } from '../../shared/cli/engines/private-redis.ts'
 import type { PrivateEngine } from '../../shared/cli/engines/private-engine.ts'
 import { eventually } from '../support/eventually.ts'
+import { keysOf, openRedis, written } from '../support/redis.ts'
 
 const { AMQP_URL = '', REDIS_URL = '', NAMESPACE = '' } = process.env
 
@@ -60,8 +61,7 @@ describe('private redis', () => {
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     it(`keeps port and data through ${signal} and a new start`, async () => {
       await client.set('key', signal)
-      // The append-only file is written at each turn of Redis's loop, so before the answer to the next command.
-      await client.ping()
+      await written(client)
       const first = redis.pid
       await redis.signal(signal)
       expect(redis.pid).to.equal(undefined)
@@ -167,7 +167,7 @@ describe('given engines', () => {
   it('lose every name of the namespace and no other', async () => {
     const mine = `${NAMESPACE}-mine`
     const theirs = `${NAMESPACE}-mine2`
-    const redis = new Redis(REDIS_URL)
+    const redis = openRedis(REDIS_URL)
     const model = await connect(AMQP_URL)
     const channel = await model.createChannel()
     const exists = async (kind: 'checkExchange' | 'checkQueue', name: string): Promise<boolean> => {
@@ -183,8 +183,8 @@ describe('given engines', () => {
     }
     try {
       for (const namespace of [mine, theirs]) {
-        const many = Array.from({ length: 1_500 }, (_, index) => [`${namespace}:k:${index}`, '1'])
-        await redis.mset(...many.flat())
+        const many = Array.from({ length: 1_500 }, (_, index) => `${namespace}:k:${index}`)
+        await Promise.all(many.map((key) => redis.set(key, '1')))
         await redis.set(`{${namespace}}:jobs:1`, '1')
         await redis.hset(`${namespace}:{default.0}:instances`, 'billing i-1', '{}')
         await channel.assertExchange(`${namespace}.revocations`, 'topic')
@@ -198,8 +198,8 @@ describe('given engines', () => {
       await cleanGiven({ ...given, namespace: mine })
       // What is gone already does not matter.
       await cleanGiven({ ...given, namespace: mine })
-      expect(await redis.keys(`*${mine}[:}]*`)).to.deep.equal([])
-      expect(await redis.keys(`*${theirs}[:}]*`)).to.have.length(1_502)
+      expect(await keysOf(redis, `*${mine}[:}]*`)).to.deep.equal([])
+      expect(await keysOf(redis, `*${theirs}[:}]*`)).to.have.length(1_502)
       const names = ['billing', 'named'].flatMap((name) => [
         name,
         `${name}.retry.1`,

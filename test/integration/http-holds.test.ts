@@ -10,6 +10,7 @@ import {
   type Answer,
   type TestSystem,
 } from '../support/system.ts'
+import { keysOf } from '../support/redis.ts'
 
 const UNDO = 'undo-secret-012345'
 const WRITE = 'writer-secret-0123'
@@ -362,7 +363,7 @@ describe('the HTTP calls for holds, schedules and dry runs', function () {
     const feeds = async (): Promise<unknown[]> => {
       const { tails } = await store.feed.state('default')
       const { keys, redis } = store.store
-      const names = await redis.keys(`${system.namespace}:*`)
+      const names = await keysOf(redis, `${system.namespace}:*`)
       const kept = names.filter((name) => !/:c:|:meta$|:i:|sweeps|\{t-/.test(name)).sort()
       const dumps = kept.map(async (name) => (await redis.dumpBuffer(name))?.toString('hex'))
       return [tails, kept, await Promise.all(dumps), await redis.exists(keys.due)]

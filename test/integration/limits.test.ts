@@ -11,6 +11,7 @@ import { createServices, type Process } from '../../shared/process/create-servic
 import { eventually } from '../support/eventually.ts'
 import { engineUrl, freshNamespace, openTestStore } from '../support/store.ts'
 import { call, type Answer } from '../support/system.ts'
+import { pauseWrites } from '../support/redis.ts'
 
 const ONE = 'one-secret-01234567'
 const TWO = 'two-secret-01234567'
@@ -118,7 +119,7 @@ describe('the limits of an API key', function () {
   it('are so many snapshots at once and waiting, and leave another key its turn', async () => {
     const admin = openTestStore({ namespace: freshNamespace() })
     // What is asked meanwhile is answered only after all of it has come.
-    await admin.store.redis.call('CLIENT', 'PAUSE', '1000', 'WRITE')
+    await pauseWrites(admin.store.redis, 1000)
     const snapshot = async (key: string): Promise<number> => {
       const response = await fetch(`${url}/v1/snapshot`, {
         headers: { authorization: `Bearer ${key}`, connection: 'close' },
@@ -138,7 +139,7 @@ describe('the limits of an API key', function () {
 
   it('give the turn of a caller that went while it waited to the next', async () => {
     const admin = openTestStore({ namespace: freshNamespace() })
-    await admin.store.redis.call('CLIENT', 'PAUSE', '500', 'WRITE')
+    await pauseWrites(admin.store.redis, 500)
     const gone = new AbortController()
     const headers = { authorization: `Bearer ${ONE}`, connection: 'close' }
     const first = fetch(`${url}/v1/snapshot`, { headers, signal: gone.signal }).catch(() => {})

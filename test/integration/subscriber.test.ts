@@ -5,6 +5,7 @@ import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { KnellProcess } from '../../shared/cli/processes.ts'
 import { connect } from '../../shared/subscriber/index.ts'
+import { codeOf } from '../support/code-of.ts'
 import { eventually } from '../support/eventually.ts'
 import { createIssuer } from '../support/issuer.ts'
 import { openTestStore, type TestStore } from '../support/store.ts'
@@ -307,6 +308,32 @@ describe('a subscriber', function () {
     await eventually(() => service.check(oldToken()).code === 'stale')
   })
 
+  it('leaves nobody waiting when it is closed, whatever came in the same moment', async () => {
+    await system.start('notifier')
+    const service = await system.subscribe()
+    const given = [
+      service.handle(['revoked'], () => {}),
+      service.handle(['held'], () => {}),
+      service.ready(AbortSignal.timeout(20_000)),
+    ]
+    const [codes] = await Promise.all([Promise.all(given.map(codeOf)), service.close()])
+    expect(codes.slice(0, 2)).to.deep.equal(['shutting_down', 'shutting_down'])
+    const replayed = service.replay({ log: 'revocations', from: { at: 0 } })
+    const late = [service.handle(['revoked'], () => {}), service.ready(), replayed]
+    expect(await Promise.all(late.map(codeOf))).to.deep.equal(Array(3).fill('shutting_down'))
+  })
+
+  it('ends the wait for a first snapshot that never comes when it is closed, or in time', async () => {
+    const service = await system.subscribe({ pull: ['http://127.0.0.1:9'], waitReady: false })
+    const waiting = codeOf(service.ready())
+    expect(await codeOf(service.ready(AbortSignal.abort(new Error('too late'))))).to.include(
+      'too late',
+    )
+    expect(await codeOf(service.ready(AbortSignal.timeout(50)))).to.include('TimeoutError')
+    await service.close()
+    expect(await waiting).to.equal('shutting_down')
+  })
+
   /** What a compiled file and all it leads to import: packages, and how many files of ours. */
   async function importsOf(file: string): Promise<{ packages: string[]; files: number }> {
     const compiled = resolve(dirname(fileURLToPath(import.meta.url)), '../..')
@@ -327,17 +354,12 @@ describe('a subscriber', function () {
     return { packages: [...packages].sort(), files: seen.size }
   }
 
-  it('imports neither ioredis, bullmq nor fastify', async () => {
+  it('imports amqplib alone, and OpenTelemetry only when it traces, what handlers need only when there are any', async () => {
     const { packages, files } = await importsOf('shared/index.js')
-    expect(packages).to.deep.equal([
-      '@opentelemetry/api',
-      'amqplib',
-      'cockatiel',
-      'jose/jwks/remote',
-      'jsonwebtoken',
-      'p-limit',
-    ])
+    expect(packages).to.deep.equal(['amqplib'])
     expect(files).to.be.greaterThan(15)
+    const handlers = await importsOf('shared/subscriber/handlers/handlers.js')
+    expect(handlers.packages).to.deep.equal(['amqplib', 'p-limit'])
   })
 
   for (const [name, wanted] of Object.entries({

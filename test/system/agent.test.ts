@@ -1,11 +1,14 @@
 import { expect } from 'chai'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { claimsHeaders } from '../../shared/agent/claims-headers.ts'
 import { checkout } from '../../shared/cli/checkout.ts'
 import type { KnellProcess } from '../../shared/cli/processes.ts'
 import { eventually } from '../support/eventually.ts'
+import { exchange, type RawAnswer } from '../support/fuzz/raw-http.ts'
 import { createIssuer } from '../support/issuer.ts'
 import {
   agentEnv,
@@ -65,6 +68,31 @@ describe('knell agent', function () {
     ask(agent, path, { method, headers: token === undefined ? {} : bearerOf(token) })
 
   describe('asked by a service', () => {
+    it('says with a code what is wrong with a request that is none, or expects what nobody knows', async () => {
+      const { port } = new URL(agent.url)
+      const send = (text: string) => exchange(Number(port), Buffer.from(text), 10_000)
+      const none = (await send('NONSENSE\r\n\r\n')) as RawAnswer
+      expect(none.status).to.equal(400)
+      expect(none.text).to.include('"code":"invalid_request"')
+      const head = 'GET /nothing HTTP/1.1\r\nexpect: miracles\r\nconnection: close\r\n\r\n'
+      const expecting = (await send(head)) as RawAnswer
+      expect(expecting.status).to.equal(404)
+      expect(expecting.text).to.include('"code":"not_found"')
+    })
+
+    it('takes a caller who goes away in the middle of a body for no fault of its own', async () => {
+      const socket = connect(Number(new URL(agent.url).port), '127.0.0.1')
+      await once(socket, 'connect')
+      const head =
+        'POST /check HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{'
+      await new Promise((resolve) => socket.write(head, resolve))
+      socket.resetAndDestroy()
+      // A later request on another connection is answered after that.
+      expect((await ask(agent, '/livez')).status).to.equal(200)
+      expect((await ask(agent, '/freshness')).status).to.equal(200)
+      expect(agent.output.filter((line) => line.includes('a call failed'))).to.deep.equal([])
+    })
+
     it('decides on claims, and says how fresh it is', async () => {
       const claims = { sub: 'alice', jti: 'a-1', ...oldToken() }
       const alive = await ask(agent, '/check', { body: { claims } })

@@ -1,21 +1,32 @@
 import { expect } from 'chai'
+import { openEngines } from '../../shared/cli/engines/engines.ts'
 import type { PrivateEngine } from '../../shared/cli/engines/private-engine.ts'
 import { eventually } from '../support/eventually.ts'
 import { startRedisCluster } from '../support/redis-cluster.ts'
+import { engineUrl } from '../support/store.ts'
 import { call, createSystem, dies, now, type TestSystem } from '../support/system.ts'
 
 describe('on Redis Cluster, the same code', function () {
   this.timeout(60_000)
   let redis: PrivateEngine
+  let nodes: string
   let system: TestSystem
   before(async () => {
     const cluster = await startRedisCluster()
     redis = cluster.redis
+    nodes = cluster.nodes
     system = createSystem({ REDIS_URL: cluster.nodes })
   })
   after(async () => {
     await system.stop()
     await redis.stop()
+  })
+
+  it('can be given to the tests and the demo', async () => {
+    const env = { AMQP_URL: engineUrl('AMQP_URL'), REDIS_URL: nodes }
+    const engines = await openEngines({ env, log: () => {} })
+    expect(engines).to.include({ redisUrl: nodes, source: 'given' })
+    await engines.stop()
   })
 
   it('revokes, restores, announces, sweeps and pulls', async () => {

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import { generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,89 +9,23 @@ import type { KnellProcess } from '../../shared/cli/processes.ts'
 import { scopes } from '../../shared/config/api-keys.ts'
 import { entryId } from '../../shared/domain/partial-entry.ts'
 import { parseEntry } from '../../shared/domain/entry.ts'
-import { LOGOUT_EVENT } from '../../shared/tokens/logout-token.ts'
 import { captureMessages, type Capture, type Captured } from '../support/capture.ts'
 import { ContractClient, type Asked } from '../support/contract-client.ts'
 import { createChecker, type Check } from '../support/contract-schemas.ts'
 import { eventually } from '../support/eventually.ts'
 import { basicOf } from '../support/oauth.ts'
 import { createIssuer } from '../support/issuer.ts'
+import { createSamples } from '../support/sample-calls.ts'
 import { operations, problemsBy } from '../support/openapi.ts'
 import { call, createSystem, now, oldToken, type TestSystem } from '../support/system.ts'
 
 const issuer = createIssuer()
-const logoutToken = (): string =>
-  issuer.token('lena', {
-    aud: 'shop',
-    iat: now(),
-    exp: now() + 120,
-    events: { [LOGOUT_EVENT]: {} },
-  })
 const token = (sub: string): string => issuer.token(sub)
 const namedScopes = scopes.filter((scope) => scope !== '*')
 const nonce = 'abcdefghijklmnop'
 const ID = 'r0-1-1-0'
 const CLIENT_SECRET = 'secret-of-a-client-0123'
 const basic = basicOf('web', CLIENT_SECRET)
-
-/** A good call of each operation, for whoever has the right scope; made when it is needed, for tokens grow old. */
-const createSamples = (): Readonly<Record<string, readonly Asked[]>> => ({
-  'POST /v1/tokens': [
-    { body: { claims: { jti: 'c', exp: now() + 600 } } },
-    { body: { token: token('tess') } },
-  ],
-  'POST /v1/revocations': [
-    { body: { match: { sub: 'sample' }, dryRun: true } },
-    { body: { match: { client_id: 'sample' }, dryRun: true } },
-  ],
-  'POST /v1/revocations/release': [{ body: { match: { sub: 'x' }, force: true, dryRun: true } }],
-  'POST /v1/revocations/restore': [{ body: { match: { sub: 'x' }, force: true, dryRun: true } }],
-  'GET /v1/schedules': [{}],
-  'DELETE /v1/schedules': [{ query: { id: `s0-${'0'.repeat(20)}` } }],
-  'GET /v1/revocations': [{}, { query: { sub: 'alice' } }],
-  'PUT /v1/max-token-ttl': [{ body: { maxTokenTtl: '24h' } }],
-  'POST /v1/check': [{ body: { claims: { sub: 'alice', ...oldToken() }, header: {} } }],
-  'GET /v1/snapshot': [{}],
-  'GET /v1/feed': [{}, { query: { after: '0-0,0-0,0-0,0-0', limit: '3', waitMs: '0' } }],
-  'GET /v1/dead': [{ query: { service: 'orders', limit: '1' } }],
-  'POST /v1/dead/replay': [{ body: { service: 'orders', all: true } }],
-  'POST /v1/acks': [{ body: [] }],
-  'GET /v1/subscribers': [{}],
-  'DELETE /v1/subscribers': [{ query: { service: 'nobody', instance: 'i' } }],
-  'GET /v1/sweeps': [{ query: { limit: '5' } }],
-  'GET /v1/queues': [{}],
-  'POST /v1/sweeps': [{}, { body: { wait: true } }],
-  'GET /v1/due': [{}],
-  'GET /v1/recent': [{ query: { limit: '5' } }],
-  'GET /v1/overview': [{}],
-  'GET /metrics': [{}],
-  'GET /v1/audit': [{ query: { limit: '10' } }, { headers: { accept: 'application/x-ndjson' } }],
-  'POST /v1/sessions': [
-    { body: { sub: 'sam', client_id: 'web', aud: 'api', scope: 'a b', claims: { roles: ['x'] } } },
-  ],
-  'POST /v1/sessions/lookup': [{ body: { refreshToken: 'unknown', client_id: 'web' } }],
-  'POST /v1/sessions/refresh': [{ body: { refreshToken: 'unknown', client_id: 'web' } }],
-  'POST /v1/sessions/end': [{ body: { sid: 'sample', reason: 'logout' } }],
-  'GET /v1/keys': [{}],
-  'POST /v1/keys': [
-    { body: { kid: 'own-1', jwk: { kty: 'oct', k: randomBytes(32).toString('base64url') } } },
-  ],
-  'POST /v1/keys/rotate': [{ body: { force: true } }],
-  'POST /v1/keys/revoke': [{ body: { kid: 'unknown' } }],
-  'GET /.well-known/jwks.json': [{}, { query: { tenant: 'default' } }],
-  'POST /v1/backchannel-logout': [
-    { form: { logout_token: logoutToken() } },
-    { query: { tenant: 'default' }, form: { logout_token: 'x' } },
-  ],
-  'POST /oauth/token': [
-    { form: { grant_type: 'refresh_token', refresh_token: 'unknown' }, headers: basic },
-  ],
-  'POST /oauth/revoke': [{ form: { token: 'unknown' }, headers: basic }],
-  'POST /oauth/introspect': [{ form: { token: token('ina') } }],
-  'GET /.well-known/oauth-authorization-server': [{}],
-  'GET /livez': [{}],
-  'GET /readyz': [{}],
-})
 
 describe('the contract, on a real system', function () {
   this.timeout(60_000)
@@ -156,6 +90,12 @@ describe('the contract, on a real system', function () {
     expect((await ask('POST /v1/sessions/lookup', { body })).status).to.equal(400)
   })
 
+  it('answers revocations that are sent at once as it is described', async () => {
+    const hold = { reviewBy: now() + 600, outcome: 'release' }
+    const many = await revoke([{ match: { jti: 'j-1' } }, { match: { sub: 'held' }, hold }])
+    expect(many.status).to.equal(201)
+  })
+
   it('answers every change of rules as it is described', async () => {
     const done = await revoke(
       {
@@ -171,6 +111,7 @@ describe('the contract, on a real system', function () {
     )
     expect(done.status).to.equal(201)
     await revoke({ match: { sub: 'alice' }, reason: 'breach' })
+    await revoke({ match: { jti: randomUUID() } })
     expect((await revoke({ token: token('tom') })).status).to.equal(201)
     expect((await revoke({ match: { kid: 'k9' } })).status).to.equal(201)
     const hold = { reviewBy: now() + 600, outcome: 'revoke' }
@@ -211,6 +152,7 @@ describe('the contract, on a real system', function () {
     await wrong('POST /v1/revocations', { body: { match: [] } }, 'invalid_match')
     await wrong('POST /v1/revocations', { body: { match: {}, later: 1 } }, 'invalid_request')
     await wrong('POST /v1/revocations', { body: { token: 'x' } }, 'token_malformed')
+    await wrong('POST /v1/revocations', { body: [{ token: 'x' }] }, 'token_malformed')
     await wrong(
       'POST /v1/revocations',
       { body: { match: { sub: 'a' }, issuedBefore: now() + 9999 } },
@@ -261,6 +203,9 @@ describe('the contract, on a real system', function () {
     const after = '0-0,0-0,0-0,0-0'
     for (const process of [notifier, signing, poller]) {
       await client.ask(process, 'GET /v1/snapshot', { query: who })
+      const headers = { prefer: 'respond-async, knell-runs' }
+      const { text } = await client.ask(process, 'GET /v1/snapshot', { query: who, headers })
+      expect(text).to.include('"jtis":"')
       const query = { ...who, after, asOf: '0', waitMs: '10' }
       const { body } = await client.ask(process, 'GET /v1/feed', { query })
       expect(Boolean((body as { envelope?: unknown }).envelope)).to.equal(process === signing)
@@ -331,7 +276,7 @@ describe('the contract, on a real system', function () {
   })
 
   it('serves every operation by every process that is said to serve it', async () => {
-    const samples = createSamples()
+    const samples = createSamples({ issuer, basic })
     for (const [name, operation] of operations) {
       expect(samples, `add a good call of ${name} to the samples of this test`).to.have.property(
         name,
@@ -360,7 +305,7 @@ describe('the contract, on a real system', function () {
   })
 
   it('asks for the scopes that are described, and for no other', async () => {
-    const samples = createSamples()
+    const samples = createSamples({ issuer, basic })
     for (const [name, { security }] of operations) {
       const wanted = security.flatMap(({ key = [] }) => key)
       // Clients of OAuth have no scopes here.

@@ -129,9 +129,10 @@ describe('holds and schedules in the whole system', function () {
 
   it('spare, made late, a token that was issued after their time', async () => {
     const notifier = await system.start('notifier')
-    const at = now() + 1
-    await post(notifier, '', { match: { sub: 'alice' }, at })
+    const at = now() + 2
+    const planned = await post(notifier, '', { match: { sub: 'alice' }, at })
     await notifier.kill('SIGKILL')
+    expect(planned.status).to.equal(201)
     await eventually(() => now() >= at + 4, { what: 'the time to pass' })
     const second = await system.start('notifier')
     const service = await system.subscribe({ pull: [second.url] })

@@ -94,6 +94,22 @@ describe('the settings of the agent', () => {
   })
 })
 
+describe('the tenants of the agent', () => {
+  it('keep their keys, whatever a tenant is called', () => {
+    const keys = JSON.stringify([{ secret: 's'.repeat(32) }])
+    const { connect } = loadAgentSettings({
+      AMQP_URL: 'amqp://rabbit.example',
+      KNELL_URL: 'http://knell.example',
+      KNELL_API_KEY: 'secret',
+      SERVICE: 'orders',
+      TENANTS: '__proto__',
+      ISSUER: 'https://issuer.example',
+      JWT_KEYS: keys,
+    })
+    expect(Object.keys(connect.verify ?? {})).to.deep.equal(['__proto__'])
+  })
+})
+
 describe('what a place of the proxy demands', () => {
   it('is scopes and a tenant, and never nothing under one of these names', () => {
     expect(parseDemand('')).to.deep.equal({ scopes: [] })

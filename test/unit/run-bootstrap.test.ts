@@ -55,8 +55,19 @@ class Fixture {
        fs.appendFileSync('npm-runs', process.argv.slice(2).join(' ') + '\\n')
        fs.rmSync('node_modules', { recursive: true, force: true })
        fs.mkdirSync('node_modules')
-       fs.symlinkSync(${JSON.stringify(join(checkout, 'node_modules/typescript'))}, 'node_modules/typescript')
+       for (const name of ['typescript', 'esbuild']) {
+         fs.symlinkSync(${JSON.stringify(join(checkout, 'node_modules'))} + '/' + name, 'node_modules/' + name)
+       }
        fs.copyFileSync('package-lock.json', 'node_modules/.package-lock.json')`,
+    )
+  }
+
+  /** Has the package export a module, whose file is made where services load it. */
+  export(name: string): void {
+    const files = { types: `./dist/shared/${name}.d.ts`, default: `./dist/lib/${name}.js` }
+    this.write(
+      'package.json',
+      JSON.stringify({ type: 'module', exports: { [`./${name}`]: files } }),
     )
   }
 
@@ -132,7 +143,7 @@ describe('run.mjs', function () {
       { encoding: 'utf8' },
     )
     expect(status).to.equal(1)
-    expect(stderr).to.match(/^Usage: .*<demo\|start\|test\|bench\|topology\|/)
+    expect(stderr).to.match(/^Usage: .*<demo\|start\|test\|/)
   })
 
   it('installs, compiles and runs the command, in a fresh checkout, once for two copies', async () => {
@@ -198,6 +209,26 @@ describe('run.mjs', function () {
     rmSync(join(fixture.dir, 'shared/cli/gone.ts'))
     expect(fixture.run().stdout).to.equal('a b\n')
     expect(existsSync(file)).to.equal(false)
+  })
+
+  it('bundles what the package exports, with maps to its sources, and removes what it exports no more', async () => {
+    fixture.write('shared/part.ts', 'export const part: string = "part"')
+    fixture.write(
+      'shared/whole.ts',
+      `export const whole: string = 'whole'\nexport * from './part.js'`,
+    )
+    fixture.export('whole')
+    expect(fixture.run().code).to.equal(3)
+    const file = join(fixture.dir, 'dist/lib/whole.js')
+    const text = readFileSync(file, 'utf8')
+    expect(text).not.to.match(/(?:from|import) ?['"]\./)
+    expect(await import(file)).to.include({ whole: 'whole', part: 'part' })
+    const map = JSON.parse(readFileSync(`${file}.map`, 'utf8')) as { sources: string[] }
+    expect(map.sources).to.have.members(['../../shared/whole.ts', '../../shared/part.ts'])
+    fixture.export('part')
+    expect(fixture.run().code).to.equal(3)
+    expect(existsSync(file)).to.equal(false)
+    expect(existsSync(join(fixture.dir, 'dist/lib/part.js'))).to.equal(true)
   })
 
   it('takes over the lock of a copy that is dead', async () => {

@@ -132,6 +132,93 @@ describe('tcp proxy', () => {
     })
   }
 
+  it('holds one direction alone, and delivers it afterwards', async () => {
+    const client = await open()
+    proxy.hold('down')
+    client.socket.write('a')
+    const { port } = echo.address() as AddressInfo
+    const past = connect(port, '127.0.0.1', () => past.write('d'))
+    sockets.push(past)
+    await once(past, 'data')
+    expect(client.received()).to.equal('')
+    await proxy.resume()
+    await says(client, 'a')
+  })
+
+  it('is as late as told, both ways', async () => {
+    const client = await open()
+    proxy.slow({ latencyMs: 100 })
+    const started = performance.now()
+    client.socket.write('a')
+    await says(client, 'a')
+    expect(performance.now() - started).to.be.at.least(199)
+    await proxy.resume()
+    client.socket.write('b')
+    await says(client, 'ab')
+  })
+
+  it('passes on so many bytes in a second, in pieces, and the rest at once when it resumes', async () => {
+    const client = await open()
+    proxy.slow({ bytesPerSecond: 20 })
+    const started = performance.now()
+    client.socket.write('0123456789')
+    await eventually(() => client.received().length >= 6, { intervalMs: 5 })
+    expect(client.received()).not.to.equal('0123456789')
+    expect(performance.now() - started).to.be.at.least(199)
+    client.socket.write('x'.repeat(10_000))
+    await proxy.resume()
+    await eventually(() => client.received().length === 10_010)
+  })
+
+  it('cuts what it passes on into slices, and loses none of them', async () => {
+    const client = await open()
+    let pieces = 0
+    client.socket.on('data', () => (pieces += 1))
+    proxy.slow({ sliceBytes: 3 })
+    const text = Array.from({ length: 100 }, (_, i) => `${i};`).join('')
+    client.socket.write(text)
+    await says(client, text)
+    expect(pieces).to.be.above(20)
+  })
+
+  it('passes the end of a stream on late, after its bytes', async () => {
+    const client = await open()
+    proxy.slow({ slowCloseMs: 100 })
+    const started = performance.now()
+    client.socket.end('hello')
+    await says(client, 'hello')
+    await once(client.socket, 'end')
+    expect(performance.now() - started).to.be.at.least(199)
+  })
+
+  it('resets what is open, and serves what comes', async () => {
+    const client = await open()
+    client.socket.write('a')
+    await says(client, 'a')
+    proxy.reset()
+    await eventually(() => client.error()?.code === 'ECONNRESET')
+    const other = await open()
+    other.socket.write('b')
+    await says(other, 'b')
+  })
+
+  it('resets each connection after so many bytes, until it resumes', async () => {
+    const before = await open()
+    before.socket.write('before')
+    await says(before, 'before')
+    proxy.resetAfter(3)
+    const client = await open()
+    client.socket.write('abcdef')
+    await eventually(() => client.socket.destroyed)
+    expect('abc').to.include(client.received())
+    await proxy.resume()
+    const other = await open()
+    other.socket.write('abcdef')
+    await says(other, 'abcdef')
+    before.socket.write('!')
+    await says(before, 'before!')
+  })
+
   it('can be closed in the very moment in which it passes on that a client has gone', async () => {
     const clients = [await open(), await open(), await open()]
     const closed = new Promise<void>((resolve) => {

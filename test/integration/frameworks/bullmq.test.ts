@@ -33,7 +33,7 @@ describe('knell/bullmq', function () {
     notifier = await system.start('notifier')
     subscriber = await system.subscribe({ verify: issuer.verify })
     redis = []
-    queue = new Queue('jobs', { connection: connection(), prefix: system.namespace })
+    queue = new Queue('jobs', { connection: connection(), prefix: `{${system.namespace}}` })
   })
   afterEach(async () => {
     await worker?.close(true)
@@ -56,7 +56,7 @@ describe('knell/bullmq', function () {
   ): Worker<Data> {
     worker = new Worker<Data>('jobs', knellProcessor(by, processor, options), {
       connection: connection(),
-      prefix: system.namespace,
+      prefix: `{${system.namespace}}`,
       drainDelay: 1,
     })
     return worker

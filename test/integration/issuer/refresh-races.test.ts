@@ -14,6 +14,7 @@ import { livesOf } from '../../../shared/store/lives.ts'
 import { codeOf } from '../../support/code-of.ts'
 import { eventually } from '../../support/eventually.ts'
 import { engineUrl, freshNamespace } from '../../support/store.ts'
+import { deleteKeys } from '../../support/redis.ts'
 
 /** Lets something happen right before a step of the store. */
 class WatchedFamilies extends FamilyStore {
@@ -64,9 +65,7 @@ describe('A revocation in the midst of', () => {
     sessions = createSessionParts(services, issuing, issuer, keyRings, families)
   })
   after(async () => {
-    const { redis } = services.store
-    const keys = await redis.keys(`${services.settings.namespace}:*`)
-    if (keys.length > 0) await redis.del(...keys)
+    await deleteKeys(services.store.redis, `${services.settings.namespace}:*`)
     await services.relay.stop()
     await services.health.stop()
     await services.broker.close()

@@ -23,6 +23,7 @@ import { UpkeepStore } from '../../../shared/store/upkeep-store.ts'
 import { eventually } from '../../support/eventually.ts'
 import { startRedisCluster } from '../../support/redis-cluster.ts'
 import { openTestStore, type TestStore } from '../../support/store.ts'
+import { deleteKeys, keysOf, serversOf, written } from '../../support/redis.ts'
 
 const TENANT = 'default'
 const EAGER = { graceMs: 0, baseMs: 50, marginMs: 0, loanMs: 1000 }
@@ -251,7 +252,7 @@ describe('what the store keeps of handlers', () => {
     expect(await handlers.remove(TENANT, 'orders')).to.equal(true)
     expect(await handlers.remove(TENANT, 'orders')).to.equal(false)
     expect(await handlers.services(TENANT)).to.deep.equal([])
-    expect(await test.store.redis.keys(`*:s:orders:*`)).to.deep.equal([])
+    expect(await keysOf(test.store.redis, '*:s:orders:*')).to.deep.equal([])
     await handlers.register(TENANT, 'orders', ['revoked'], 5)
     await judgeAll('orders')
     expect(await stateOf('orders')).to.deep.equal({ mark: at(0), judged: at(0), open: [] })
@@ -275,7 +276,8 @@ describe('what the store keeps of handlers', () => {
 
   it('leaves what RabbitMQ has not confirmed to the relay, whatever its age', async () => {
     await handlers.register(TENANT, 'orders', ['revoked'], 5)
-    await revoke(2)
+    await revoke(1)
+    await revoke(1)
     const { unsent } = test.store.keys.shard(TENANT, 0)
     await test.store.redis.zadd(unsent.revocations, 1, at(1))
     expect((await judgeAll('orders')).word).to.equal('young')
@@ -412,8 +414,7 @@ describe('what the store keeps of handlers', () => {
   it('owes all of the new term to a service that lived before the store was emptied', async () => {
     await handlers.register(TENANT, 'orders', ['revoked'], 5)
     const old = reportOf(await epochNow(), [])
-    const keys = await test.store.redis.keys(`${test.store.keys.facts.split(':')[0]}:*`)
-    await test.store.redis.del(...keys)
+    await deleteKeys(test.store.redis, `${test.store.keys.facts.split(':')[0]}:*`)
     // A term is at least the store's time in ms, so within one ms it could be the same again.
     await eventually(() => Date.now() > Number(old.epoch.split('.')[0]), { intervalMs: 1 })
     await revoke(1)
@@ -476,6 +477,7 @@ describe('what is owed to handlers on Redis Cluster', () => {
     await handlers.register(TENANT, 'mail', ['revoked'], 5)
     const [first, second] = [await revoke('a'), await revoke('b')]
     await handlers.report(TENANT, 'orders', [doneOf(first)])
+    for (const server of await serversOf(store.redis)) await written(server)
     await redis.signal('SIGKILL')
     await redis.start()
     await eventually(() => store.touch(TENANT, 0), { what: 'a connection' })

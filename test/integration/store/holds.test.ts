@@ -16,6 +16,7 @@ import type { HoldChange, Outcome, RevokeChange } from '../../../shared/store/ch
 import { UpkeepStore } from '../../../shared/store/upkeep-store.ts'
 import { codeOf } from '../../support/code-of.ts'
 import { openTestStore, type TestStore } from '../../support/store.ts'
+import { deleteKeys } from '../../support/redis.ts'
 
 const TENANT = 'default'
 const TTL = 3600
@@ -383,7 +384,7 @@ describe('holds and schedules in the store', () => {
     const before = entriesFrom()
     const namespace = test.store.keys.facts.split(':')[0]
     await pass(1)
-    await test.store.redis.del(...(await test.store.redis.keys(`${namespace}:*`)))
+    await deleteKeys(test.store.redis, `${namespace}:*`)
     await now()
     expect(await codeOf(release({ sub: 'a' }))).to.equal('unknown_revocation')
     await test.rules.revoke(TENANT, revokeOf({ sub: 'a' }))

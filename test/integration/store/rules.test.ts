@@ -17,6 +17,7 @@ import { RuleStore } from '../../../shared/store/rule-store.ts'
 import { codeOf } from '../../support/code-of.ts'
 import { eventually } from '../../support/eventually.ts'
 import { openTestStore, type TestStore } from '../../support/store.ts'
+import { deleteKeys } from '../../support/redis.ts'
 
 const TENANT = 'default'
 const TTL = 3600
@@ -45,6 +46,30 @@ describe('the rules of the store', () => {
     now = Math.floor((await test.store.now(TENANT)) / 1000)
   })
   afterEach(() => test.close())
+
+  it('give each change of a match a place of its own, in one group as well, so that views take each in', async () => {
+    const test = openTestStore()
+    try {
+      const match = { sub: 'twice' }
+      // The first is written at once; the other two wait for it and make one group.
+      await Promise.all([
+        test.rules.revoke(TENANT, revokeOf({ sub: 'first' })),
+        test.rules.revoke(TENANT, revokeOf(match, { except: { sid: 's-1' } })),
+        test.rules.revoke(TENANT, revokeOf(match, { except: { sid: 's-2' } })),
+        test.rules.revoke(TENANT, revokeOf(match)),
+      ])
+      const places = entriesOf(test).flatMap((entry) =>
+        entry.events.flatMap((rule) => (rule.match['sub'] === 'twice' ? [entry.seq] : [])),
+      )
+      expect(places).to.have.length(3)
+      expect(new Set(places).size).to.equal(3)
+      const now = await test.now(TENANT)
+      const claims = { sub: 'twice', sid: 's-1', iat: now - 10, exp: now + 60 }
+      expect(tableOf(entriesOf(test)).verdict(claims, {})?.code).to.equal('revoked')
+    } finally {
+      await test.close()
+    }
+  })
 
   it('ask for acks where they may, and give that back where there is no entry to ask with', async () => {
     const entries: StoredEntry[] = []
@@ -384,7 +409,7 @@ describe('the rules of the store', () => {
     const shard = shardOfMatch({ sub: 'a' }, 4)
     const term = Number(before[0]?.epoch.split('.')[0])
     await eventually(async () => (await test.store.touch(TENANT, shard)).at > term)
-    await redis.del(...(await redis.keys(`${test.store.keys.facts.split(':')[0]}:*`)))
+    await deleteKeys(redis, `${test.store.keys.facts.split(':')[0]}:*`)
     const restore = { op: 'restore' as const, match: { sub: 'a' }, ttlSeconds: TTL }
     expect(await codeOf(test.rules.restore(TENANT, restore))).to.equal('unknown_revocation')
     await test.rules.restore(TENANT, { ...restore, force: true })

@@ -54,6 +54,16 @@ describe('the wheel', () => {
     })
   }
 
+  it('drains so few at a time that whoever else asks the store waits for little', async () => {
+    const exp = (await storeSecond()) + 60
+    const ids = Array.from({ length: 3000 }, (_, i) => `jti-${i}`)
+    await Promise.all(ids.map((jti) => test.tokens.register(TENANT, { jti, exp })))
+    await until(exp)
+    const one = await test.tokens.drain(TENANT, 0, exp, '0', 1_000_000)
+    expect(one.announced).to.be.within(1, 500)
+    expect(one.announced + one.left).to.equal(3000)
+  })
+
   it('announces nothing before its second and everything of it afterwards', async () => {
     const exp = (await storeSecond()) + 60
     await test.tokens.register(TENANT, { jti: 'a', exp })

@@ -65,7 +65,20 @@ const cases: readonly Case[] = [
     parse: parseSnapshotLine,
     extras: [...RULE_EXTRAS, 'shard'],
   },
+  {
+    ref: 'snapshot-line.json#/$defs/run',
+    valid: valid.snapshotRun,
+    parse: parseSnapshotLine,
+    extras: ['shard', 'reason'],
+    beyond: runIsUneven,
+  },
 ]
+
+function runIsUneven(value: unknown): boolean {
+  const { jtis, ...lists } = value as Record<'jtis' | 'seqs' | 'indexes' | 'untils', unknown[]>
+  const { seqs, indexes, untils } = lists
+  return [seqs, indexes, untils].some((each) => each.length * 36 !== jtis.length)
+}
 
 function lengthsDiffer(tails: unknown): boolean {
   const { revocations, expiries } = tails as { revocations: unknown[]; expiries: unknown[] }

@@ -9,7 +9,7 @@ import { readPinnedKeys } from '../../../shared/signing/event-keys.ts'
 import { EventVerifier } from '../../../shared/signing/event-verifier.ts'
 import { Checker } from '../../../shared/subscriber/checker.ts'
 import { parseFeedPage } from '../../../shared/subscriber/messages.ts'
-import { readSnapshot } from '../../../shared/subscriber/snapshot-reader.ts'
+import { readSnapshot, rulesIn } from '../../../shared/subscriber/snapshot-reader.ts'
 import { createChecker } from '../../support/contract-schemas.ts'
 import { signatures, vectorFiles, type Step, type VectorCase } from '../../support/vectors.ts'
 
@@ -50,8 +50,11 @@ class Run {
     const bytes = [Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join(''))]
     let count = 0
     for await (const part of readSnapshot(toAsync(bytes), TENANT)) {
-      for (const { shard, position, rule } of part.rules) this.#view.putRule(shard, position, rule)
-      count += part.rules.length
+      for (const line of part.lines) {
+        if ('run' in line) this.#view.putRun(line.run, () => {})
+        else this.#view.putRule(line.shard, line.position, line.rule)
+      }
+      count += rulesIn(part.lines)
       if (part.count !== count) continue
       this.#view.endSnapshot(part.head)
       this.#heard = part.head.tails.revocations

@@ -23,6 +23,13 @@ describe('the text of an audit act', () => {
     })
   })
 
+  it('holds not the secret of its caller where it holds nothing else that has to go', () => {
+    for (const secret of ['a"secret\\0123456789', '0123456789abcdef', '0123.4567/89~{}']) {
+      const text = toAuditText({ ...act, note: `it was ${secret}` }, secret)
+      expect(JSON.parse(text)).to.deep.include({ note: 'it was [secret]' })
+    }
+  })
+
   const base64url = (text: string): string => Buffer.from(text).toString('base64url')
   const headers = [
     '{"alg":"ES256"}',

@@ -1,6 +1,8 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { RuleTable } from '../../../shared/domain/rule-table.ts'
+import { ruleOfRun, type PlainRun } from '../../../shared/domain/plain-run.ts'
+import type { Reason } from '../../../shared/domain/reasons.ts'
 import type { Rule } from '../../../shared/domain/rule.ts'
 import type { Position } from '../../../shared/domain/position.ts'
 
@@ -277,5 +279,68 @@ describe('RuleTable', () => {
     expect(table.prune(101, 100)).to.equal(1)
     expect(table.size).to.equal(1)
     expect(table.verdict({ sub: 'a' }, {})).to.equal(undefined)
+  })
+
+  it('takes a run as it takes its rules one by one, whatever it held before', () => {
+    const jtis = [UUID, UUID.replace('b', 'c'), UUID.replace('a', 'e'), '-'.repeat(36)]
+    const put = fc.record({
+      jti: fc.constantFrom(...jtis),
+      term: fc.integer({ min: 0, max: 3 }),
+      seq: fc.constantFrom(0, 1, 2, 3, 2 ** 32 - 1, 2 ** 32),
+      isPlain: fc.boolean(),
+    })
+    const runs = fc.record({
+      term: fc.integer({ min: 0, max: 3 }),
+      reason: fc.constantFrom<Reason>('other', 'logout'),
+      rows: fc.array(
+        fc.record({
+          jti: fc.constantFrom(...jtis),
+          seq: fc.constantFrom(0, 1, 2, 3, 2 ** 32 - 1, 2 ** 32),
+          index: fc.nat({ max: 3 }),
+          until: fc.constantFrom(0, NOW, NOW + 5000, NOW + 10 ** 9, 2 ** 32, 2 ** 40),
+        }),
+        { maxLength: 8 },
+      ),
+    })
+    fc.assert(
+      fc.property(
+        fc.array(put),
+        fc.array(runs, { maxLength: 4 }),
+        fc.boolean(),
+        (puts, all, packed) => {
+          const [one, other] = [0, 1].map(() => new RuleTable({ seed: 7, packed })) as [
+            RuleTable,
+            RuleTable,
+          ]
+          for (const { jti, term, seq, isPlain } of puts) {
+            const cutoffs = [{ id: `r1-${term}-${seq}-0`, issuedBefore: isPlain ? null : NOW }]
+            const rule: Rule = { match: { jti }, until: NOW + 9000, cutoffs, reason: 'breach' }
+            for (const table of [one, other]) table.put(1, { term, seq }, rule)
+          }
+          for (const { term, reason, rows } of all) {
+            const run: PlainRun = {
+              shard: 1,
+              epoch: `${term}.0`,
+              term,
+              reason,
+              jtis: rows.map(({ jti }) => jti).join(''),
+              seqs: rows.map(({ seq }) => seq),
+              indexes: rows.map(({ index }) => index),
+              untils: rows.map(({ until }) => until),
+            }
+            const news: number[] = []
+            one.putRun(run, (at) => news.push(at))
+            const expected = rows.flatMap((_, at) => {
+              const { position, rule } = ruleOfRun(run, at)
+              return other.put(1, position, rule) ? [at] : []
+            })
+            expect(news).to.deep.equal(expected)
+          }
+          expect([one.size, one.packedBytes]).to.deep.equal([other.size, other.packedBytes])
+          for (const jti of jtis)
+            expect(one.effect(1, { jti })).to.deep.equal(other.effect(1, { jti }))
+        },
+      ),
+    )
   })
 })

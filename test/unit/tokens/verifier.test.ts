@@ -1,6 +1,7 @@
 import { createHmac, sign as signBytes, type KeyObject } from 'node:crypto'
 import { expect } from 'chai'
 import jwt from 'jsonwebtoken'
+import { isKnellError } from '../../../shared/domain/errors.ts'
 import {
   createVerifier,
   readUnverified,
@@ -359,6 +360,29 @@ describe('verifier', () => {
       const twin = signature.slice(0, -1) + digits[digits.indexOf(last) + 1]
       expect(Buffer.from(twin, 'base64url')).to.deep.equal(Buffer.from(signature, 'base64url'))
       refusal('token_malformed', () => verify(`${header}.${payload}.${twin}`))
+    })
+
+    it('takes of all texts the one that an encoder makes of its bytes', () => {
+      const taken = (text: string): boolean => {
+        try {
+          readUnverified(`e30.e30.${text}`)
+          return true
+        } catch (error) {
+          if (isKnellError(error, 'token_malformed')) return false
+          throw error
+        }
+      }
+      const digits = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+      const characters = [...digits.split(''), '+', '/', '=', ' ', '\n', 'é', '\u0100']
+      const isExact = (text: string): boolean =>
+        Buffer.from(text, 'base64url').toString('base64url') === text
+      for (const a of characters) {
+        for (const b of characters) {
+          for (const text of [a, `A${a}${b}`, `${a}${b}`, `AAA${a}${b}`, `A${a}${b}A`]) {
+            if (taken(text) !== isExact(text)) expect.fail(JSON.stringify(text))
+          }
+        }
+      }
     })
 
     it('refuses a header that is not a JSON object in UTF-8', () => {
