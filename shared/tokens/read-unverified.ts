@@ -41,11 +41,15 @@ function parse(bytes: Buffer, what: string): unknown {
   }
 }
 
-/**
- * The header of a token, and its payload, which is UTF-8 and not parsed yet. Otherwise as `readUnverified`.
- * @throws KnellError `token_malformed`, `token_too_large`, `token_header_refused`
- */
-export function readHeader(token: string): { header: Header; payload: Buffer } {
+/** The three parts of a token (RFC 7515, section 7.1), of which only the signature is known to be base64url. */
+export interface TokenParts {
+  readonly header: string
+  readonly payload: string
+  readonly signature: string
+}
+
+/** @throws KnellError `token_malformed`, `token_too_large` */
+export function splitToken(token: string): TokenParts {
   if (typeof token !== 'string') throw malformed('must be a string')
   // A text never has fewer bytes than characters, so a huge one is refused without being walked.
   if (token.length > MAX_TOKEN_BYTES || Buffer.byteLength(token, 'utf8') > MAX_TOKEN_BYTES) {
@@ -60,12 +64,22 @@ export function readHeader(token: string): { header: Header; payload: Buffer } {
     throw malformed('must have three parts between dots: header, payload and signature')
   }
   assertBase64url(signature, 'signature')
-  const head = parse(decodeText(header, 'header'), 'header')
-  if (!isRecord(head)) throw malformed('has a header that is not a JSON object')
-  if (Object.hasOwn(head, '__proto__')) {
+  return { header, payload, signature }
+}
+
+/** @throws KnellError `token_malformed`, `token_header_refused` */
+export function decodeHeader(part: string): Header {
+  const header = parse(decodeText(part, 'header'), 'header')
+  if (!isRecord(header)) throw malformed('has a header that is not a JSON object')
+  if (Object.hasOwn(header, '__proto__')) {
     throw new KnellError('token_header_refused', 'The header has a member called "__proto__".')
   }
-  return { header: head, payload: decodeText(payload, 'payload') }
+  return header
+}
+
+/** The bytes of a payload, which are UTF-8, and not parsed yet. @throws KnellError `token_malformed` */
+export function decodePayload(part: string): Buffer {
+  return decodeText(part, 'payload')
 }
 
 /** What a payload says, as claims. @throws KnellError `token_claims_invalid` */
@@ -87,6 +101,7 @@ export function toClaims(payload: unknown): Claims {
  * @throws KnellError `token_malformed`, `token_too_large`, `token_header_refused`, `token_claims_invalid`
  */
 export function readUnverified(token: string): { header: Header; claims: Claims } {
-  const { header, payload } = readHeader(token)
-  return { header, claims: toClaims(parse(payload, 'payload')) }
+  const parts = splitToken(token)
+  const header = decodeHeader(parts.header)
+  return { header, claims: toClaims(parse(decodePayload(parts.payload), 'payload')) }
 }

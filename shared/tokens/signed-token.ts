@@ -5,12 +5,21 @@ import { isRecord } from '../domain/entry.ts'
 import { KnellError } from '../domain/errors.ts'
 import { isAlgorithm, type Algorithm } from './algorithms.ts'
 import type { KeySet, VerificationKey } from './key-set.ts'
-import { readHeader, readUnverified, toClaims } from './read-unverified.ts'
+import {
+  decodeHeader,
+  decodePayload,
+  readUnverified,
+  splitToken,
+  toClaims,
+} from './read-unverified.ts'
 
 const require = createRequire(import.meta.url)
 
 /** In the year 2242. A larger number is milliseconds by mistake, or a token meant to live for ever. */
 const NUMERIC_DATE_END = 2 ** 33
+
+/** So many headers are remembered. */
+const MAX_KNOWN = 64
 
 /** What a kind of token is known by (RFC 8725, section 3.11). */
 export interface Kind {
@@ -27,6 +36,11 @@ export interface SignedToken {
   /** Its `kid` is that of the key that verified it, also where the token named none. */
   readonly header: Header
   readonly claims: Claims
+}
+
+/** A header that says nothing that is refused. */
+interface AcceptedHeader extends Header {
+  readonly alg: Algorithm
 }
 
 export function isNumericDate(value: unknown): value is number {
@@ -68,8 +82,11 @@ export function createSignedReader(
   const accepted = new Set(types.map(plainType))
   // Loaded by who verifies: a service that only checks would wait for it at every start.
   const jwt = require('jsonwebtoken') as typeof jsonwebtoken
-  return (token) => {
-    const { header } = readHeader(token)
+  /** Headers of tokens whose signature was good, by their text: nearly all of an issuer have the same. */
+  const known = new Map<string, AcceptedHeader>()
+
+  /** What a header says, if it is one of this kind of token, whoever signed it. */
+  function accept(header: Header): AcceptedHeader {
     const { alg, typ } = header
     const isAccepted = isAlgorithm(alg) && (algorithms?.includes(alg) ?? true)
     if (!isAccepted || !keys.algorithms.includes(alg)) {
@@ -86,16 +103,33 @@ export function createSignedReader(
     if (!typeFits || (typ !== undefined && typeof typ !== 'string')) {
       throw new KnellError('token_wrong_type', 'The "typ" of the token is not accepted here.')
     }
-    const key = keys.keyFor(alg, header['kid'])
-    const claims = verifiedClaims(jwt, token, alg, key)
-    const isNamed = key.kid === undefined || header['kid'] === key.kid
-    return { header: isNamed ? header : { ...header, kid: key.kid }, claims }
+    return { ...header, alg }
   }
+
+  return (token) => {
+    const parts = splitToken(token)
+    const remembered = known.get(parts.header)
+    const decoded = remembered ?? decodeHeader(parts.header)
+    decodePayload(parts.payload)
+    const header = remembered ?? accept(decoded)
+    const key = keys.keyFor(header.alg, header['kid'])
+    const claims = verifiedClaims(jwt, token, header.alg, key)
+    if (remembered === undefined && isFlat(header)) {
+      if (known.size >= MAX_KNOWN) known.clear()
+      known.set(parts.header, header)
+    }
+    return { header: key.kid === undefined ? { ...header } : { ...header, kid: key.kid }, claims }
+  }
+}
+
+/** Whether a shallow copy of it shares nothing that could be changed. */
+function isFlat(header: Header): boolean {
+  return Object.values(header).every((value) => typeof value !== 'object' || value === null)
 }
 
 /**
  * The claims of a token, once its signature is seen to be good. They are parsed once, by jsonwebtoken:
- * `readHeader` has seen that there is one way to read them.
+ * `decodePayload` has seen that there is one way to read them.
  */
 function verifiedClaims(
   jwt: typeof jsonwebtoken,

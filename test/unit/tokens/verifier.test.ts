@@ -2,6 +2,7 @@ import { createHmac, sign as signBytes, type KeyObject } from 'node:crypto'
 import { expect } from 'chai'
 import jwt from 'jsonwebtoken'
 import { isKnellError } from '../../../shared/domain/errors.ts'
+import { createKeySet, type KeySet } from '../../../shared/tokens/key-set.ts'
 import {
   createVerifier,
   readUnverified,
@@ -218,6 +219,56 @@ describe('verifier', () => {
       refusal('token_alg_refused', () => verify(forged, verifierOf({ keys })))
       const both = [...keys, { jwk: jwkOf(ec384.publicKey) }]
       refusal('token_alg_refused', () => verify(forged, verifierOf({ keys: both })))
+    })
+
+    it('gives each token a header of its own, however many have the same', () => {
+      for (const header of [
+        { alg: 'HS256', x: '1' },
+        { alg: 'HS256', jwk: { x: '1' } },
+      ]) {
+        const token = hs256(CLAIMS, header)
+        for (let time = 0; time < 3; time++) {
+          const found = plain.verify(token, { now: NOW }).header as {
+            x?: string
+            jwk?: { x: string }
+          }
+          expect(found).to.deep.equal(header)
+          if (found.jwk) found.jwk.x = 'changed'
+          found.x = 'changed'
+        }
+      }
+    })
+
+    it('looks at payload, key and signature of each token, however often it saw such a header', () => {
+      const good = hs256(CLAIMS, { alg: 'HS256', typ: 'JWT' })
+      verify(good)
+      const [header, payload] = good.split('.')
+      refusal('token_signature_invalid', () => verify(`${header}.${payload}.${part('no')}`))
+      refusal('token_malformed', () => verify(`${header}.+.${part('no')}`))
+      let keys = createKeySet([{ kid: 'a', secret: SECRET }])
+      const changing: KeySet = {
+        get kids() {
+          return keys.kids
+        },
+        get algorithms() {
+          return keys.algorithms
+        },
+        keyFor: (alg, kid) => keys.keyFor(alg, kid),
+      }
+      const verifier = verifierOf({ keys: changing })
+      const token = hs256(CLAIMS, { alg: 'HS256', kid: 'a' })
+      verify(token, verifier)
+      keys = createKeySet([{ kid: 'b', secret: SECRET }])
+      refusal('token_unknown_key', () => verify(token, verifier))
+      keys = createKeySet([{ kid: 'a', pem: pemOf(rsa.publicKey) }])
+      refusal('token_alg_refused', () => verify(token, verifier))
+    })
+
+    it('knows a header again after very many others', () => {
+      for (let i = 0; i < 200; i++) {
+        const header = { alg: 'HS256', n: `${i % 100}` }
+        expect(plain.verify(hs256(CLAIMS, header), { now: NOW }).header).to.deep.equal(header)
+      }
     })
 
     it('accepts JWT, at+jwt and no typ by default, and no other', () => {
