@@ -50,6 +50,7 @@ export interface ConnectOptions {
   readonly waitReady?: boolean
   /** First part of every AMQP name, where it is not `knell`. */
   readonly namespace?: string
+  /** Without one, and without a listener for `problem`, only what keeps the view from its first snapshot is told, by `process.emitWarning`. */
   readonly log?: SubscriberLog
 }
 
@@ -86,7 +87,8 @@ const KNOWN: readonly (keyof ConnectOptions)[] = [
   'log',
 ]
 
-const SILENT: SubscriberLog = { debug() {}, info() {}, warn() {} }
+/** What a subscriber is given that is given no log. */
+export const SILENT: SubscriberLog = { debug() {}, info() {}, warn() {} }
 
 /** In `observe` mode what would have been refused must be seen somewhere, so without a log it goes to the console. */
 const CONSOLE: SubscriberLog = {

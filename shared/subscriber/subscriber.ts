@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
+import process from 'node:process'
 import type { Claims, Header } from '../domain/claims.ts'
 import type { Decision, DecisionCode } from '../domain/decision.ts'
 import type { Entry, ExpiryEvent, Kind } from '../domain/entry.ts'
@@ -27,7 +28,7 @@ import type {
 import { Follower, moment } from './follower.ts'
 import { texts } from './gate.ts'
 import { Issuers } from './issuers.ts'
-import type { Settled } from './options.ts'
+import { SILENT, type Settled } from './options.ts'
 import { problemsOfPolicy, type Policy, type PolicyOptions } from './policy.ts'
 import { createAckPoster } from './handlers/ack-poster.ts'
 import type { Handlers } from './handlers/handlers.ts'
@@ -91,6 +92,8 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   #closing: Promise<void> | undefined
   /** Aborts with `shutting_down` when this is closed. */
   readonly #over = new AbortController()
+  /** The codes of what was warned of. */
+  readonly #warned = new Set<string>()
   #followsExpiries = false
   #keysAsked: Promise<void> | undefined
 
@@ -218,7 +221,10 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
           this.#counts.trimmed += 1
           this.#settings.log.warn({ tenant, log }, 'the feed was trimmed past this instance')
         },
-        onProblem: (error) => this.#problem(error),
+        onProblem: (error) => {
+          this.#warn(error)
+          this.#problem(error)
+        },
       },
     })
   }
@@ -639,6 +645,16 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     const level = why === undefined && this.isReady ? 'debug' : 'warn'
     this.#settings.log[level]({ code: known.code, err: known }, known.message)
     this.emit('problem', known)
+  }
+
+  /** Who waits for `connect` with no log would never learn what it waits for. Tells of each code once. */
+  #warn(error: unknown): void {
+    if (this.isReady) return
+    const { code, message } = toKnellError(error, 'pull_failed')
+    const isHeard = this.#settings.log !== SILENT || this.listenerCount('problem') > 0
+    if (isHeard || this.#warned.has(code)) return
+    this.#warned.add(code)
+    process.emitWarning(`The view is not ready yet: ${message}`, { type: 'KnellWarning', code })
   }
 
   /**

@@ -2,12 +2,14 @@ import { connect as connectAmqp, type ConfirmChannel, type ChannelModel } from '
 import { expect } from 'chai'
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
+import nodeProcess from 'node:process'
 import { fileURLToPath } from 'node:url'
 import type { KnellProcess } from '../../shared/cli/processes.ts'
-import { connect } from '../../shared/subscriber/index.ts'
+import { connect, type Subscriber } from '../../shared/subscriber/index.ts'
 import { codeOf } from '../support/code-of.ts'
 import { eventually } from '../support/eventually.ts'
 import { createIssuer } from '../support/issuer.ts'
+import { scrape } from '../support/metrics.ts'
 import { openTestStore, type TestStore } from '../support/store.ts'
 import { call, createSystem, dies, now, oldToken, type TestSystem } from '../support/system.ts'
 
@@ -332,6 +334,35 @@ describe('a subscriber', function () {
     expect(await codeOf(service.ready(AbortSignal.timeout(50)))).to.include('TimeoutError')
     await service.close()
     expect(await waiting).to.equal('shutting_down')
+  })
+
+  /** How many calls it has answered with 401. */
+  async function refused({ url }: KnellProcess): Promise<number> {
+    const { text } = await scrape(url, system.apiKey)
+    const found = text.matchAll(/^knell_http_requests_total\{.*status="401".*\} (\d+)$/gm)
+    return [...found].reduce((sum, [, count]) => sum + Number(count), 0)
+  }
+
+  it('warns once, with the reason, whoever waits for a first snapshot with neither log nor listener', async () => {
+    const notifier = await system.start('notifier')
+    const told: string[] = []
+    const onWarning = (warning: Error & { code?: string }): void => {
+      if (warning.name === 'KnellWarning') told.push(`${warning.code}: ${warning.message}`)
+    }
+    nodeProcess.on('warning', onWarning)
+    try {
+      const wrong = { pull: [notifier.url], apiKey: 'not-the-key', waitReady: false }
+      const problem = (service: Subscriber): Promise<unknown> =>
+        new Promise((heard) => service.once('problem', heard))
+      await system.subscribe(wrong)
+      await eventually(async () => (await refused(notifier)) > 3, { what: 'several refusals' })
+      expect(told).to.have.length(1)
+      expect(told[0]).to.match(/^pull_failed: The view is not ready yet: .*401/)
+      await problem(await system.subscribe({ ...wrong, log: { debug() {}, info() {}, warn() {} } }))
+      expect(told).to.have.length(1)
+    } finally {
+      nodeProcess.off('warning', onWarning)
+    }
   })
 
   /** What a compiled file and all it leads to import: packages, and how many files of ours. */
