@@ -2,8 +2,9 @@ import pLimit from 'p-limit'
 import type { Position } from '../shared/domain/position.ts'
 import type { AckEar, Heard } from '../shared/relay/ack-ear.ts'
 import type { Instance, InstanceStore, Recorded } from '../shared/store/instance-store.ts'
-import { thisMoment, type Store } from '../shared/store/store.ts'
+import type { Store } from '../shared/store/store.ts'
 import { LiveSet, type Spot } from './live-set.ts'
+import { thisMoment } from '../shared/process/this-moment.ts'
 
 /** An entry of revocations that is followed until every live instance has applied it. */
 export interface Awaited {

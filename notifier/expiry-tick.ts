@@ -4,7 +4,8 @@ import { bullQueueNames } from '../shared/domain/names.ts'
 import type { Drained, Drainer } from '../shared/relay/drainer.ts'
 import type { Changed, DueChanges } from '../shared/relay/due-changes.ts'
 import { toStoreError } from '../shared/store/store-error.ts'
-import { thisMoment, type RedisClient, type Store } from '../shared/store/store.ts'
+import type { RedisClient, Store } from '../shared/store/store.ts'
+import { thisMoment } from '../shared/process/this-moment.ts'
 
 /**
  * A BullMQ job each whole second of the store's clock, one across all notifiers, that drains

@@ -1,8 +1,9 @@
 import type { EntryOutline } from '../shared/domain/entry.ts'
 import { FairRing } from '../shared/domain/fair-ring.ts'
 import { formatPosition, termOf, type Position } from '../shared/domain/position.ts'
-import { thisMoment, type Store } from '../shared/store/store.ts'
+import type { Store } from '../shared/store/store.ts'
 import type { Awaited, EnforcementWatch } from './enforcement-watch.ts'
+import { thisMoment } from '../shared/process/this-moment.ts'
 
 /** What this process knows of a recent entry of revocations. */
 interface Recent extends Awaited {

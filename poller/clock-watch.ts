@@ -1,5 +1,5 @@
 import type { Moment } from '../shared/domain/store-clock.ts'
-import { thisMoment } from '../shared/store/store.ts'
+import { thisMoment } from '../shared/process/this-moment.ts'
 
 const LOOK_MS = 1000
 /** A clock that was set back by less than this makes a firing late by no more than this. */

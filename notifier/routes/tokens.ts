@@ -9,10 +9,10 @@ import { readLines, type Line } from '../../shared/domain/lines.ts'
 import type { Takes } from '../../shared/http/calls/call.ts'
 import { parseWith, tenantSchema } from '../../shared/http/schemas.ts'
 import type { Services } from '../../shared/http/services.ts'
-import { thisMoment } from '../../shared/store/store.ts'
 import { Pacer } from '../pacer.ts'
 import { readClaims, readToken } from '../token-reader.ts'
 import { tenantNamed } from '../tenant-named.ts'
+import { thisMoment } from '../../shared/process/this-moment.ts'
 
 const MAX_ITEMS = 5000
 /** 5,000 tokens of a common size; a single token is bounded by the verifier. */

@@ -1,7 +1,7 @@
 import type { Queue } from 'bullmq'
 import type { HandlerStore } from '../store/handler-store.ts'
 import { logs, type Log } from '../domain/position.ts'
-import { thisMoment, type Store } from '../store/store.ts'
+import type { Store } from '../store/store.ts'
 import { toStoreError } from '../store/store-error.ts'
 import { readTotals, type LogTotals } from '../store/totals.ts'
 import type { UpkeepStore } from '../store/upkeep-store.ts'
@@ -12,6 +12,7 @@ import type { QueueCount } from './queue-count.ts'
 import { RABBIT_MAX_AGE_MS, type RabbitReader, type RabbitReading } from './rabbit-reader.ts'
 import { sweepFactsOf } from './sweep-facts.ts'
 import { parseStored } from '../store/stored-json.ts'
+import { thisMoment } from '../process/this-moment.ts'
 
 /** Many who look at once cost the store one look. */
 const STORE_MAX_AGE_MS = 2000

@@ -1,4 +1,5 @@
-import { thisMoment, type Store } from './store.ts'
+import type { Store } from './store.ts'
+import { thisMoment } from '../process/this-moment.ts'
 
 /** How many tokens are due, minute by minute. */
 export interface DueCounts {

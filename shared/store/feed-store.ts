@@ -11,8 +11,9 @@ import {
 import type { TtlStep } from '../domain/max-token-ttl.ts'
 import { seedMaxTokenTtl } from './facts.ts'
 import type { StoredEntry } from './rule-commit.ts'
-import { thisMoment, type Store, type Touch } from './store.ts'
+import type { Store, Touch } from './store.ts'
 import { fromStore } from './stored-json.ts'
+import { thisMoment } from '../process/this-moment.ts'
 
 /** One answer of the feed, its entries as the bodies they travel as. */
 export interface FeedAnswer {

@@ -3,7 +3,8 @@ import type { Tail } from '../domain/beat.ts'
 import type { Position } from '../domain/position.ts'
 import type { Instance, InstanceStore } from './instance-store.ts'
 import { readTails } from './read-tails.ts'
-import { thisMoment, type Store } from './store.ts'
+import type { Store } from './store.ts'
+import { thisMoment } from '../process/this-moment.ts'
 
 /** An instance of one tenant, with how far it is behind. */
 export interface Seen {

@@ -2,10 +2,11 @@ import { randomUUID } from 'node:crypto'
 import { Cluster, type Redis } from 'ioredis'
 import { KnellError } from '../domain/errors.ts'
 import { FairTurns, type TurnLimits } from '../domain/fair-turns.ts'
-import { StoreClock, type Moment } from '../domain/store-clock.ts'
+import { StoreClock } from '../domain/store-clock.ts'
 import { keySpaceOf, type KeySpace } from './keys.ts'
 import { commandName, scripts, type ScriptName } from './scripts/index.ts'
 import { toStoreError } from './store-error.ts'
+import { thisMoment } from '../process/this-moment.ts'
 
 export type RedisClient = Redis | Cluster
 export type Reply = readonly (string | number)[]
@@ -20,11 +21,6 @@ const SCRIPTS: TurnLimits = { places: 256, each: 4, waiting: 10_000 }
 const MAX_TURN_MS = 3000
 /** So many plain reads go to the store at once. */
 const READ_SLICE = 250
-
-/** The two clocks of this process, read at once. */
-export function thisMoment(): Moment {
-  return { mono: performance.now(), wall: Date.now() }
-}
 
 /**
  * The one door to Redis: runs Knell's scripts, turns driver errors into coded ones and keeps an

@@ -3,7 +3,8 @@ import { shardOfJti } from '../domain/shard.ts'
 import { DEFAULT_TENANT } from '../domain/tenant.ts'
 import { GroupCommit } from './group-commit.ts'
 import { readEntries, type StoredEntry } from './rule-commit.ts'
-import { thisMoment, type Store } from './store.ts'
+import type { Store } from './store.ts'
+import { thisMoment } from '../process/this-moment.ts'
 
 /** A token to be announced when it expires. */
 export interface TokenRecord {

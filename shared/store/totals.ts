@@ -6,7 +6,8 @@ import {
   type Log,
   type Position,
 } from '../domain/position.ts'
-import { thisMoment, type Store } from './store.ts'
+import type { Store } from './store.ts'
+import { thisMoment } from '../process/this-moment.ts'
 
 /** What the store holds, over all shards of all tenants. */
 export interface Totals {

@@ -3,9 +3,10 @@ import { MANY_TENANTS, type Ack, type InstanceState } from '../domain/ack.ts'
 import { WIRE_VERSION } from '../domain/entry.ts'
 import { ackKey, type Names } from '../domain/names.ts'
 import { ALL_TENANTS } from '../domain/tenant.ts'
-import { moment, type Follower } from './follower.ts'
+import type { Follower } from './follower.ts'
 import type { Presence } from './presence.ts'
 import type { PullClient } from './pull-client.ts'
+import { thisMoment } from '../process/this-moment.ts'
 
 const MAX_MESSAGE_CHARACTERS = 60_000
 const POST_TIMEOUT_MS = 5000
@@ -90,7 +91,7 @@ export class Acker {
     const follower = this.#followers.get(tenant)
     if (follower === undefined) return []
     const { view } = follower
-    const staleMs = follower.staleMs(moment())
+    const staleMs = follower.staleMs(thisMoment())
     const isStale = staleMs > (this.#presence.maxStalenessMs ?? Infinity)
     const state: InstanceState = !view.ready ? 'joining' : isStale ? 'stale' : 'ready'
     return [
@@ -115,7 +116,7 @@ export class Acker {
       acks.length > MANY_TENANTS
         ? inMessages(acks).map((texts) => ({ tenant: ALL_TENANTS, body: `[${texts.join(',')}]` }))
         : acks.map((ack) => ({ tenant: ack.tenant, body: JSON.stringify(ack) }))
-    const sent = moment()
+    const sent = thisMoment()
     try {
       const results = await Promise.all(messages.map((message) => this.#publish(message)))
       if (results.every((result) => result === 'routed')) return this.#given(acks, sent)
@@ -144,7 +145,7 @@ export class Acker {
   async #post(acks: readonly Ack[]): Promise<void> {
     if (this.#posting || acks.length === 0) return
     this.#posting = true
-    const sent = moment()
+    const sent = thisMoment()
     try {
       await this.#client.json({
         method: 'POST',

@@ -19,6 +19,7 @@ import { Pulse } from './pulse.ts'
 import { refusal } from './refusals.ts'
 import { newNonce, openPage } from './signed-answers.ts'
 import { readSignedSnapshot, readSnapshot, rulesIn, type SnapshotPart } from './snapshot-reader.ts'
+import { thisMoment } from '../process/this-moment.ts'
 
 /** A hole may only be a reordering, so it is given this long to close, and as much again at random. */
 const HOLE_MS = 250
@@ -47,10 +48,6 @@ export interface FollowerEvents {
   onProblem(error: unknown): void
 }
 
-export function moment(): Moment {
-  return { mono: performance.now(), wall: Date.now() }
-}
-
 /** Keeps the view of one tenant complete: applies what is pushed, and pulls what is missing. */
 export class Follower {
   readonly view: View
@@ -74,7 +71,7 @@ export class Follower {
   #unready: Entry[] = []
   /** The newest store state seen in the view, and when it was first seen. */
   #asOf = 0
-  #newsAt = moment()
+  #newsAt = thisMoment()
   readonly #pulse = new Pulse()
 
   constructor(options: {
@@ -203,7 +200,7 @@ export class Follower {
   #isKept(entry: Entry): boolean {
     const { term } = positionOf(entry)
     if (term >= this.view.tracker(entry.log).position(entry.shard).term) return false
-    return !this.#clock.isSet || this.#clock.latest(moment()) - entry.at > LATE_MS
+    return !this.#clock.isSet || this.#clock.latest(thisMoment()) - entry.at > LATE_MS
   }
 
   /** Tells, once the positions are reached, whoever asked for it. */
@@ -226,7 +223,7 @@ export class Follower {
   #noteNews(): void {
     if (this.view.asOf === this.#asOf) return
     this.#asOf = this.view.asOf
-    this.#newsAt = moment()
+    this.#newsAt = thisMoment()
   }
 
   #applied(entry: Entry, applied: Applied): void {
@@ -245,7 +242,7 @@ export class Follower {
       return this.#events.onReplayed(refusal('replayed', text))
     }
     // A beat that was kept somewhere says nothing about the way now.
-    const now = moment()
+    const now = thisMoment()
     const age = this.#clock.isSet ? Math.max(0, this.#clock.latest(now) - beat.at) : 0
     this.#pulse.heard(now.mono - age)
     const standing = this.view.hear(beat)
@@ -340,7 +337,7 @@ export class Follower {
   ): Promise<{ page: FeedPage; invalid: number }> {
     const { tenant } = this.view
     const { maxStalenessMs } = this.#shared
-    const sent = moment()
+    const sent = thisMoment()
     const query = this.#question({
       tenant,
       log,
@@ -350,7 +347,7 @@ export class Follower {
       ...this.#identity(maxStalenessMs),
     })
     const value = await this.#client.json({ path: '/v1/feed', query, waitMs, signal })
-    const received = moment()
+    const received = thisMoment()
     const read = this.#reading(() => {
       const verifier = this.#verifier
       const page = verifier === undefined ? value : openPage(verifier, value, query)
@@ -390,7 +387,7 @@ export class Follower {
     if (view.ready) await pause(Math.random() * 500, signal)
     const wasReady = view.ready
     const { maxStalenessMs } = this.#shared
-    const sent = moment()
+    const sent = thisMoment()
     const query = this.#question({ tenant: view.tenant, ...this.#identity(maxStalenessMs) })
     const response = await this.#client.open({
       path: '/v1/snapshot',
@@ -404,7 +401,7 @@ export class Follower {
     try {
       for await (const { head, lines, count: total } of this.#parts(response, query)) {
         if (isFirst) {
-          this.#setClock(head.at, sent, moment())
+          this.#setClock(head.at, sent, thisMoment())
           this.#pulse.setBeatMs(head.beatMs)
           isFirst = false
         }

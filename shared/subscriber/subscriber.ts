@@ -25,7 +25,7 @@ import type {
   SubscriberStats,
   VerifyResult,
 } from './events.ts'
-import { Follower, moment } from './follower.ts'
+import { Follower } from './follower.ts'
 import { texts } from './gate.ts'
 import { Issuers } from './issuers.ts'
 import { SILENT, type Settled } from './options.ts'
@@ -47,6 +47,7 @@ import { refusal, Refusals, whyOf } from './refusals.ts'
 import { TokenWatches } from './token-watches.ts'
 import type { DeathListener } from './waiters.ts'
 import { Watchdog } from './watchdog.ts'
+import { thisMoment } from '../process/this-moment.ts'
 
 /** Which tenant a token belongs to. */
 export interface TokenOptions {
@@ -316,7 +317,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     }
     const policy = options === undefined ? this.#settings.policy : this.policy(options)
     const admitted = follower.presence.admitted(policy)
-    return this.#checker.decide(follower, claims, header, admitted, moment())
+    return this.#checker.decide(follower, claims, header, admitted, thisMoment())
   }
 
   /**
@@ -382,7 +383,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   async verify(token: string, options?: CheckOptions): Promise<VerifyResult> {
     let verified
     try {
-      const now = this.#clock.isSet ? this.#clock.earliest(moment()) : Date.now()
+      const now = this.#clock.isSet ? this.#clock.earliest(thisMoment()) : Date.now()
       const read = this.#issuers.read(token, options?.tenant, now)
       verified = read instanceof Promise ? await read : read
       if (verified === undefined) return this.#checker.invalidToken('unknown_issuer')
@@ -412,7 +413,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
       const follower = this.#followers.get(tenant)
       if (cutoff !== undefined && follower !== undefined) {
         const { reason = 'other' } = cutoff
-        const staleMs = follower.staleMs(moment())
+        const staleMs = follower.staleMs(thisMoment())
         return this.#checker.refuse(
           { code: 'revoked', reason },
           follower.view.asOf,
@@ -544,7 +545,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
     const follower = this.#followers.get(tenant)
     const awaitedMs = this.#presence.of(tenant).told
     if (follower === undefined) return { asOf: 0, staleMs: Infinity, awaitedMs }
-    return { asOf: follower.view.asOf, staleMs: follower.staleMs(moment()), awaitedMs }
+    return { asOf: follower.view.asOf, staleMs: follower.staleMs(thisMoment()), awaitedMs }
   }
 
   get stats(): SubscriberStats {
@@ -583,7 +584,7 @@ export class Subscriber extends EventEmitter<SubscriberEvents> {
   #tellApplied({ tenant, log, kind, shard, epoch, seq, at }: Entry): void {
     if (log !== 'revocations' || this.listenerCount('applied') === 0 || !this.#clock.isSet) return
     const source = { tenant, kind, shard, epoch, seq, at }
-    this.#tell('applied', source, Math.max(0, this.#clock.estimate(moment()) - at))
+    this.#tell('applied', source, Math.max(0, this.#clock.estimate(thisMoment()) - at))
   }
 
   /** A listener's fault must not stop what told it. */

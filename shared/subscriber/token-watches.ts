@@ -5,7 +5,6 @@ import { LiveTokens, NONE } from '../domain/live-tokens.ts'
 import { isLive, type Rule } from '../domain/rule.ts'
 import type { StoreClock } from '../domain/store-clock.ts'
 import type { View } from '../domain/view.ts'
-import { moment } from './follower.ts'
 import type { SubscriberLog } from './options.ts'
 import { TokenDeath } from './token-death.ts'
 import {
@@ -16,6 +15,7 @@ import {
   type DeathListener,
   type Waiters,
 } from './waiters.ts'
+import { thisMoment } from '../process/this-moment.ts'
 
 /** For so long, in ms, tokens are judged in one go before others get their turn. */
 const SLICE_MS = 4
@@ -135,7 +135,7 @@ export class TokenWatches {
 
   /** NumericDate, the earliest the store's clock can show; before it is known no time has come. */
   #now(): number {
-    return this.#clock.isSet ? this.#clock.earliest(moment()) / 1000 : -Infinity
+    return this.#clock.isSet ? this.#clock.earliest(thisMoment()) / 1000 : -Infinity
   }
 
   /** A view that is not ready yet judges nobody: whatever it knows, it may know in part. */

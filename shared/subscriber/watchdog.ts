@@ -1,6 +1,7 @@
 import type { StoreClock } from '../domain/store-clock.ts'
-import { moment, type Follower } from './follower.ts'
+import type { Follower } from './follower.ts'
 import type { Push } from './push.ts'
+import { thisMoment } from '../process/this-moment.ts'
 
 const TICK_MS = 1000
 const PRUNE_PER_TICK = 20_000
@@ -44,7 +45,7 @@ export class Watchdog {
   }
 
   runOnce(): void {
-    const now = moment()
+    const now = thisMoment()
     this.#listen(now.mono)
     for (const [tenant, follower] of this.#followers) {
       const { view } = follower

@@ -6,16 +6,16 @@ import { deathOf } from '../../../shared/domain/death.ts'
 import type { Rule } from '../../../shared/domain/rule.ts'
 import { StoreClock } from '../../../shared/domain/store-clock.ts'
 import { View } from '../../../shared/domain/view.ts'
-import { moment } from '../../../shared/subscriber/follower.ts'
 import { TokenWatches } from '../../../shared/subscriber/token-watches.ts'
 import { eventually } from '../../support/eventually.ts'
+import { thisMoment } from '../../../shared/process/this-moment.ts'
 
 const TERM = 1000
 
 /** The clock of a store that shows `ms` now. */
 function clockAt(ms: number): StoreClock {
   const clock = new StoreClock()
-  clock.set(ms, moment(), moment())
+  clock.set(ms, thisMoment(), thisMoment())
   return clock
 }
 
@@ -83,7 +83,7 @@ describe('TokenWatches', () => {
       watches.watch(view, { jti: `a${i}`, exp: store + 1 }, undefined, () => {
         heard.push(`a${i}`)
         // In the middle of what is judged together.
-        if (toSetBack) clock.set(store * 1000 + 800, moment(), moment())
+        if (toSetBack) clock.set(store * 1000 + 800, thisMoment(), thisMoment())
         toSetBack = false
       })
     }
