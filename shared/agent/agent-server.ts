@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Registry } from 'prom-client'
 import { KnellError, toKnellError } from '../domain/errors.ts'
+import { ignoreExpectations, OWN_REFUSALS } from '../http/own-refusals.ts'
 import type { Subscriber } from '../subscriber/subscriber.ts'
 import { readObject, refuseMalformed, sendJson, sendProblem } from './answers.ts'
 import type { Authorizer } from './authorizer.ts'
@@ -62,8 +63,8 @@ export function createAgentServer(options: AgentServerOptions): Server {
     if (call === undefined) throw new KnellError('not_found', 'There is nothing here.')
     return call(request, response)
   }
-  // What Node itself refuses has no code; nothing here depends on the name that the agent is called by.
-  const own = { maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: false }
+  // Nothing here depends on the name that the agent is called by, so a request may do without it.
+  const own = { maxHeaderSize: MAX_HEADER_BYTES, ...OWN_REFUSALS }
   const server = createServer(own, (request, response) => {
     const answered = (async () => serve(request, response))()
     answered.catch((error: unknown) => {
@@ -73,9 +74,7 @@ export function createAgentServer(options: AgentServerOptions): Server {
       else sendProblem(response, known)
     })
   })
-  server.on('checkExpectation', (request, response) => {
-    server.emit('request', request, response)
-  })
+  ignoreExpectations(server)
   server.on('clientError', (_, socket) => refuseMalformed(socket))
   server.keepAliveTimeout = KEEP_ALIVE_MS
   return server

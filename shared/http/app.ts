@@ -13,6 +13,7 @@ import { KnellError } from '../domain/errors.ts'
 import { createAuth, type Auth } from './auth.ts'
 import { Cap } from './cap.ts'
 import { LIMITS, type Limits } from './limits.ts'
+import { ignoreExpectations, OWN_REFUSALS } from './own-refusals.ts'
 import { problemOf, tellError } from './problem.ts'
 import type { KeyRing } from '../config/api-keys.ts'
 import type { Settings } from '../config/settings.ts'
@@ -26,9 +27,6 @@ const PROBES: ReadonlySet<string> = new Set(['/livez', '/readyz'])
 const ALWAYS: ReadonlySet<string> = new Set(['/metrics', '/v1/overview'])
 /** Calls that may last long have limits of their own. */
 const OWN_CAP: ReadonlySet<string> = new Set(['/v1/feed', '/v1/snapshot'])
-
-/** What Node itself refuses has no code, so it is refused here. */
-const OWN_REFUSALS = { requireHostHeader: false }
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -80,10 +78,7 @@ export function createApp(
       sendProblem(error, request, reply, log)
     },
   })
-  // Node's own answer to an expectation that it does not know has no code; one may go unmet (RFC 9110, section 10.1.1).
-  app.server.on('checkExpectation', (request, response) => {
-    app.server.emit('request', request, response)
-  })
+  ignoreExpectations(app.server)
   const asksForCertificate = settings.serverTls?.ca !== undefined
   app.removeContentTypeParser('text/plain')
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readJson(app))

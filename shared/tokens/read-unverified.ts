@@ -41,14 +41,13 @@ function parse(bytes: Buffer, what: string): unknown {
   }
 }
 
-/** The three parts of a token (RFC 7515, section 7.1), of which only the signature is known to be base64url. */
-export interface TokenParts {
+/** Two of the three parts of a token (RFC 7515, section 7.1), not decoded. */
+interface TokenParts {
   readonly header: string
   readonly payload: string
-  readonly signature: string
 }
 
-/** @throws KnellError `token_malformed`, `token_too_large` */
+/** Sees that there are three parts, of which the signature is base64url. @throws KnellError `token_malformed`, `token_too_large` */
 export function splitToken(token: string): TokenParts {
   if (typeof token !== 'string') throw malformed('must be a string')
   // A text never has fewer bytes than characters, so a huge one is refused without being walked.
@@ -64,7 +63,7 @@ export function splitToken(token: string): TokenParts {
     throw malformed('must have three parts between dots: header, payload and signature')
   }
   assertBase64url(signature, 'signature')
-  return { header, payload, signature }
+  return { header, payload }
 }
 
 /** @throws KnellError `token_malformed`, `token_header_refused` */
