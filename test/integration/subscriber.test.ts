@@ -5,7 +5,8 @@ import { dirname, resolve } from 'node:path'
 import nodeProcess from 'node:process'
 import { fileURLToPath } from 'node:url'
 import type { KnellProcess } from '../../shared/cli/processes.ts'
-import { connect, type Subscriber } from '../../shared/subscriber/index.ts'
+import { connect } from '../../shared/subscriber/index.ts'
+import { turnsLater } from '../../shared/store/turns-later.ts'
 import { codeOf } from '../support/code-of.ts'
 import { eventually } from '../support/eventually.ts'
 import { createIssuer } from '../support/issuer.ts'
@@ -352,13 +353,18 @@ describe('a subscriber', function () {
     nodeProcess.on('warning', onWarning)
     try {
       const wrong = { pull: [notifier.url], apiKey: 'not-the-key', waitReady: false }
-      const problem = (service: Subscriber): Promise<unknown> =>
-        new Promise((heard) => service.once('problem', heard))
       await system.subscribe(wrong)
       await eventually(async () => (await refused(notifier)) > 3, { what: 'several refusals' })
       expect(told).to.have.length(1)
       expect(told[0]).to.match(/^pull_failed: The view is not ready yet: .*401/)
-      await problem(await system.subscribe({ ...wrong, log: { debug() {}, info() {}, warn() {} } }))
+      const listened = await system.subscribe(wrong)
+      await new Promise((heard) => listened.once('problem', heard))
+      await new Promise<void>((heard) => {
+        const log = { debug() {}, info() {}, warn: () => heard() }
+        void system.subscribe({ ...wrong, log })
+      })
+      // A warning comes a little after what it warns of.
+      await turnsLater(1)
       expect(told).to.have.length(1)
     } finally {
       nodeProcess.off('warning', onWarning)
